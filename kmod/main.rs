@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The root of the kernel module: entry and exit.
+//!
+//! C counterpart: the end of `net/openvswitch/datapath.c`.
+#![no_std]
+
+use core::ffi::c_int;
+use kernel::prelude::*;
+
+#[path = "../rust/mod.rs"]
+pub mod rust;
+
+/// Entry of the module.
+///
+/// # Safety
+///
+/// Called once by the kernel's module loader.
+#[no_mangle]
+#[link_section = ".init.text"]
+pub unsafe extern "C" fn init_module() -> c_int {
+    pr_info!("loaded\n");
+    0
+}
+
+/// Exit of the module.
+///
+/// # Safety
+///
+/// Called once by the kernel's module loader, after [`init_module`] has returned 0.
+#[no_mangle]
+#[link_section = ".exit.text"]
+pub unsafe extern "C" fn cleanup_module() {
+    pr_info!("unloaded\n");
+}
+
+// As C's module_init() and module_exit() do: the kernel calls both through a structure made by C, which neither LLVM
+// nor objtool sees. Without a reference from a section that is kept there would be no ENDBR, or it would be sealed away.
+#[used]
+#[link_section = ".init.data"]
+static INIT_ADDRESS: unsafe extern "C" fn() -> c_int = init_module;
+#[used]
+#[link_section = ".exit.data"]
+static EXIT_ADDRESS: unsafe extern "C" fn() = cleanup_module;

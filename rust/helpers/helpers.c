@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The C half of rust/: what the kernel offers C as a macro or an inline function. One file for each subject, all
+ * included here, so that they are one object.
+ */
+#include <linux/bug.h>
+#include "helpers.h"
+
+void rust_helper_BUG(void)
+{
+	BUG();
+}

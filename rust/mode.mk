@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0
+# Mode B: how the Rust half of the module is made for a kernel without CONFIG_RUST.
+#
+# Included from Kbuild, so auto.conf's CONFIG_* are visible: every code generation flag below follows
+# the target kernel's configuration, never its version.
+#
+#   features.h   what this kernel's headers offer (tools/feature-test.sh)
+#   bindings     bindgen over rust/bindings/bindings.h
+#   target.json  the target, then libcore and a compiler_builtins stub, both kept in the cache
+#   libkernel    rust/kernel/, the stand-in for the in-tree `kernel` crate
+#   kmod/main.o  the module: one crate, fat LTO with all of the above, then objtool
+#
+# From the Makefile: OVS_SRC (source tree), OVS_RUSTC, OVS_BINDGEN, OVS_CORE_SRC, OVS_RS_CACHE, OVS_OPT.
+
+OVS_SRC     ?= $(realpath $(src))
+OVS_RUSTC   ?= rustc
+OVS_BINDGEN ?= bindgen
+OVS_OPT     ?= 3
+OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
+
+rk := $(obj)/rust
+null  :=
+comma := ,
+space := $(null) $(null)
+hash  := \#
+
+# $(call rk_cfg,NAMES,FLAGS): FLAGS if one of the options CONFIG_<NAME> is y. Mitigations changed their
+# spelling (CONFIG_RETPOLINE, later CONFIG_MITIGATION_RETPOLINE), so both are asked for.
+rk_cfg = $(if $(filter y,$(foreach c,$(1),$(CONFIG_$(c)))),$(2))
+rk_retpoline := $(call rk_cfg,RETPOLINE MITIGATION_RETPOLINE,y)
+rk_rethunk   := $(call rk_cfg,RETHUNK MITIGATION_RETHUNK,y)
+rk_sls       := $(call rk_cfg,SLS MITIGATION_SLS,y)
+
+rk_rustc_minor := $(word 2,$(subst ., ,$(OVS_RUSTC_VERSION)))
+# $(call rk_rustc_ge,MINOR): non-empty if rustc is 1.MINOR or newer.
+rk_rustc_ge = $(shell [ $(rk_rustc_minor) -ge $(1) ] && echo y)
+
+# ---- flags -----------------------------------------------------------------------------------------
+rk_features := -mmx +soft-float \
+  $(if $(rk_retpoline),+retpoline-external-thunk +retpoline-indirect-branches +retpoline-indirect-calls) \
+  $(if $(rk_sls),+harden-sls-ijmp +harden-sls-ret)
+
+define rk_target_json
+{
+  "arch": "x86_64",
+  $(if $(call rk_rustc_ge,86),"rustc-abi": "$(if $(call rk_rustc_ge,95),softfloat,x86-softfloat)"$(comma))
+  "data-layout": "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128",
+  "features": "$(subst $(space),$(comma),$(strip $(rk_features)))",
+  "llvm-target": "x86_64-linux-gnu",
+  "supported-sanitizers": ["kcfi", "kernel-address"],
+  "target-pointer-width": $(if $(call rk_rustc_ge,91),64,"64"),
+  "emit-debug-gdb-scripts": false,
+  "frame-pointer": "may-omit",
+  "stack-probes": {"kind": "none"}
+}
+endef
+
+rk_flags := -Zunstable-options \
+  -Cpanic=abort -Cforce-unwind-tables=n -Cembed-bitcode=y -Ccodegen-units=1 -Zfunction-sections=n \
+  -Crelocation-model=static -Ccode-model=kernel -Zplt=yes -Cno-redzone=y \
+  -Csymbol-mangling-version=v0 -Copt-level=$(OVS_OPT) -Cdebuginfo=0 \
+  -Cdebug-assertions=n -Coverflow-checks=n \
+  -Ctarget-cpu=x86-64 -Ztune-cpu=generic \
+  -Ctarget-feature=-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2 \
+  $(if $(rk_retpoline),-Zindirect-branch-cs-prefix) \
+  $(if $(rk_rethunk),-Zfunction-return=thunk-extern) \
+  $(if $(rk_retpoline)$(CONFIG_X86_KERNEL_IBT),$(if $(call rk_rustc_ge,93),-Cjump-tables=n,-Zno-jump-tables)) \
+  $(if $(CONFIG_X86_KERNEL_IBT),-Zcf-protection=branch) \
+  $(if $(CONFIG_FUNCTION_ALIGNMENT),-Zmin-function-alignment=$(CONFIG_FUNCTION_ALIGNMENT)) \
+  $(if $(CONFIG_CALL_PADDING),-Zpatchable-function-entry=$(CONFIG_FUNCTION_PADDING_BYTES)$(comma)$(CONFIG_FUNCTION_PADDING_BYTES)) \
+  $(if $(CONFIG_FRAME_POINTER),-Cforce-frame-pointers=y)
+
+# ---- bindings --------------------------------------------------------------------------------------
+# gcc's flags that clang does not know.
+rk_gcc_only := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-rax-setup \
+  -mgeneral-regs-only -mindirect-branch=% -mindirect-branch-register -mfunction-return=% \
+  -mrecord-mcount -mindirect-branch-cs-prefix -mstack-protector-guard% -mharden-sls=% \
+  -fconserve-stack -falign-jumps=% -falign-loops=% -fno-ipa-cp-clone -fno-ipa-sra \
+  -fno-partial-inlining -fno-reorder-blocks -fno-allow-store-data-races \
+  -fzero-call-used-regs=% -fno-stack-clash-protection -fno-inline-functions-called-once \
+  -fsanitize=bounds-strict -fstrict-flex-arrays=% -fmin-function-alignment=% \
+  -fzero-init-padding-bits=% -fdiagnostics-show-context% --param=% -mdirect-extern-access \
+  -fno-isolate-erroneous-paths-dereference -Wp$(comma)-MMD$(comma)% -Wp$(comma)-MD$(comma)%
+rk_c_flags = $(filter-out -Wp$(comma)-MMD$(comma)% -Wp$(comma)-MD$(comma)%,$(c_flags))
+rk_clang_flags = $(filter-out $(rk_gcc_only),$(c_flags)) -w --target=x86_64-linux-gnu \
+  -fno-builtin -D__BINDGEN__
+
+quiet_cmd_ovs_features = FEATURE $@
+      cmd_ovs_features = $(CONFIG_SHELL) $(OVS_SRC)/tools/feature-test.sh $< $@ $(rk)/features.cfg $(CC) $(rk_c_flags)
+$(rk)/features.h: private part-of-module := y
+$(rk)/features.h: $(src)/rust/helpers/features.list $(OVS_SRC)/tools/feature-test.sh FORCE
+	$(call if_changed,ovs_features)
+$(rk)/features.cfg: $(rk)/features.h ;
+
+# The words of bindgen_parameters, quoted for the shell.
+rk_bindgen_args = $(shell awk '!/^$(hash)/ { for (i = 1; i <= NF; i++) printf "\047%s\047 ", $$i }' \
+	$(src)/rust/bindings/bindgen_parameters)
+quiet_cmd_ovs_bindgen = BINDGEN $@
+      cmd_ovs_bindgen = $(OVS_BINDGEN) $< $(rk_bindgen_args) \
+	--rust-target 1.85 --use-core --ctypes-prefix core::ffi --no-layout-tests --no-debug '.*' \
+	--enable-function-attribute-detection --no-doc-comments -o $@.tmp -- $(rk_clang_flags) && \
+	sed -E 's/pub const RUST_CONST_HELPER_([a-zA-Z0-9_]*)/pub const \1/g' $@.tmp > $@ && rm -f $@.tmp
+rk_c_headers := $(wildcard $(src)/rust/bindings/*.h $(src)/rust/helpers/*.h)
+$(rk)/bindings_generated.rs: private part-of-module := y
+$(rk)/bindings_generated.rs: $(src)/rust/bindings/bindings.h $(rk_c_headers) \
+		$(src)/rust/bindings/bindgen_parameters $(rk)/features.h FORCE
+	$(call if_changed,ovs_bindgen)
+$(obj)/kmod/tables.o $(obj)/rust/helpers/helpers.o: $(rk)/features.h
+
+# ---- core and compiler_builtins, from the cache ----------------------------------------------------
+define newline
+
+
+endef
+quiet_cmd_ovs_target = TARGET  $@
+      cmd_ovs_target = printf '%s\n' '$(subst $(newline),,$(rk_target_json))' > $@
+$(rk)/target.json: FORCE
+	$(call if_changed,ovs_target)
+
+rk_rustc = MAKEFLAGS= RUSTC_BOOTSTRAP=1 OVS_OUT=$(abspath $(rk)) $(OVS_RUSTC) --target=$(abspath $(rk))/target.json \
+	--sysroot=/dev/null -L $(rk) --remap-path-prefix=$(OVS_SRC)/= $(rk_flags)
+
+quiet_cmd_ovs_core = CORE    $@
+      cmd_ovs_core = $(CONFIG_SHELL) $(OVS_SRC)/tools/build-core.sh $(OVS_RS_CACHE)/core $(rk) \
+	$(OVS_SRC)/rust/compiler_builtins.rs $(OVS_CORE_SRC) $(OVS_RUSTC_VERSION) $(rk_rustc)
+$(rk)/libcore.rlib: $(rk)/target.json $(OVS_SRC)/rust/compiler_builtins.rs $(OVS_SRC)/tools/build-core.sh FORCE
+	$(call if_changed,ovs_core)
+
+# ---- the `kernel` crate and the module -------------------------------------------------------------
+rk_kernel_rs := $(shell find $(OVS_SRC)/rust/kernel -name '*.rs')
+rk_module_rs := $(shell find $(OVS_SRC)/kmod $(OVS_SRC)/datapath $(OVS_SRC)/rust -name '*.rs' 2>/dev/null)
+rk_lints := --edition=2021 $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn -Wmissing_docs -Wunused_must_use
+
+quiet_cmd_ovs_kernel = RUSTC L $@
+      cmd_ovs_kernel = $(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \
+	--emit=metadata=$(rk)/libkernel.rmeta,link=$@ $<
+$(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(rk)/libcore.rlib $(rk)/features.cfg FORCE
+	$(call if_changed,ovs_kernel)
+
+# A staticlib, because --emit=obj would not pull core in; of the archive only the crate's own member,
+# which after fat LTO holds everything (linking the whole archive with ld -r would not).
+quiet_cmd_ovs_module = RUSTC   $@
+      cmd_ovs_module = $(rk_rustc) $(rk_lints) --crate-name openvswitch --crate-type staticlib -Clto=fat \
+	--extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg --emit=link=$(rk)/libopenvswitch.a $< && \
+	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o && \
+	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment $(rk)/lto.o $@ $(cmd_objtool)
+$(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_generated.rs \
+		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE
+	$(call if_changed,ovs_module)
+
+targets += kmod/main.o $(addprefix rust/,features.h bindings_generated.rs target.json libcore.rlib libkernel.rlib)
+clean-files += rust
