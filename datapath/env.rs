@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every trait the switch asks of the world, and the aliases by which it names the answers.
+//!
+//! A build has exactly one world ([`crate::World`]): the kernel's, or the fake one of the tests. The traits
+//! are the contract; the rest of the switch uses the aliases [`Packet`], [`Device`], [`Net`], [`Reply`],
+//! [`Upcall`] and is generic over nothing.
+//!
+//! Byte order: fields named `be` or typed `[u8; N]` are network order, everything else is host order.
+
+use crate::datapath::error::DropReason;
+use crate::datapath::ports::port::Vport;
+use crate::rust::sync::{BhGuard, OvsGuard, RcuGuard};
+use kernel::error::{Error, Result};
+
+/// An sk_buff or its stand-in, owned. Dropping it consumes the packet (not counted as a drop).
+pub type Packet = <crate::World as Env>::Packet;
+/// The network device below a vport.
+pub type Device = <crate::World as Env>::Device;
+/// A network namespace.
+pub type Net = <crate::World as Env>::Net;
+/// A netlink message under construction, for one receiver or a group.
+pub type Reply = <crate::World as Env>::Reply;
+/// An upcall message under construction.
+pub type Upcall = <crate::World as Env>::Upcall;
+
+/// The world around the switch.
+pub trait Env: Sized + 'static {
+    type Packet: PacketOps;
+    type Device: DeviceOps;
+    type Net: NetOps;
+    type Reply: ReplyOps;
+    type Upcall: UpcallOps;
+
+    /// A uniformly random number, cheap enough for the packet path (SAMPLE).
+    fn random_u32() -> u32;
+    /// Monotonic time in milliseconds, tick resolution is enough (flow `used`, spec F13).
+    fn now_ms() -> u64;
+    /// A rate-limited line in the kernel log (spec N11); `false` while the limiter is closed.
+    fn log_allowed() -> bool;
+    /// Number of possible CPU ids; per-CPU arrays in messages are capped by it (spec D11, V1, V11).
+    fn nr_cpu_ids() -> u32;
+}
+
+/// Out of memory on the packet path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMem;
+
+/// Checksum state of a packet (`skb->ip_summed`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpSummed {
+    None,
+    Unnecessary,
+    /// `csum()` is the sum over the whole packet from the current data pointer.
+    Complete,
+    /// The device will complete the checksum; the field holds the pseudo-header sum.
+    Partial,
+}
+
+/// An 802.1Q/802.1ad tag. Both fields in host order; `tci` carries the CFI bit 0x1000 when present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct VlanTag {
+    pub tpid: u16,
+    pub tci: u16,
+}
+
+/// The switch's own per-packet state (`struct ovs_skb_cb`, spec S10). Plain data, copied with clones
+/// and segments; at most 24 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PacketMeta {
+    /// Port whose upcall statistics and portids count for this packet; `PortNo::LOCAL` for EXECUTE without one.
+    pub in_port: u16,
+    /// Largest L3 packet received as fragments, 0 if none (bytes).
+    pub mru: u16,
+    /// Bytes to keep in the next OUTPUT or USERSPACE; `u32::MAX` for all (spec A13, U11).
+    pub cutlen: u32,
+    /// Probability of the innermost SAMPLE, 0 if none.
+    pub probability: u32,
+    /// Netlink port that overrides every upcall's destination, 0 if none (spec U2).
+    pub upcall_pid: u32,
+    /// `orig_len` of the action list being executed (spec A7), for USERSPACE with the ACTIONS flag.
+    pub acts_origlen: u32,
+}
+
+/// What the switch does with a packet. Offsets are bytes from the current data pointer, which stands at
+/// the L2 header (L3 header for packets of mac_proto NONE) whenever the switch holds the packet.
+pub trait PacketOps: Sized {
+    /// Total length in bytes, linear and paged.
+    fn len(&self) -> usize;
+    /// The linear part from the data pointer on.
+    fn linear(&self) -> &[u8];
+    /// Makes the first `n` bytes linear; `Err` if memory is short. Caller has checked `n <= len()`.
+    fn pull(&mut self, n: usize) -> Result<(), NoMem>;
+    /// Makes the first `n` bytes linear and private to this packet (`skb_ensure_writable`). EINVAL/ENOMEM.
+    fn ensure_writable(&mut self, n: usize) -> Result<()>;
+    /// The linear part for writing; only bytes covered by an earlier [`Self::ensure_writable`] may be written.
+    fn linear_mut(&mut self) -> &mut [u8];
+    /// Drops everything past `len` bytes (`pskb_trim`). ENOMEM.
+    fn trim(&mut self, len: usize) -> Result<()>;
+
+    /// `N` bytes at `off`, pulled if need be; `None` if the packet is too short or memory ran out.
+    #[inline(always)]
+    fn header<const N: usize>(&mut self, off: usize) -> Option<&[u8; N]> {
+        let end = off.saturating_add(N);
+        if self.linear().len() < end {
+            if self.len() < end {
+                return None;
+            }
+            self.pull(end).ok()?;
+        }
+        self.linear().get(off..)?.first_chunk()
+    }
+
+    /// `N` bytes at `off` for writing.
+    #[inline]
+    fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
+        self.ensure_writable(off.saturating_add(N))?;
+        match self.linear_mut().get_mut(off..).and_then(|s| s.first_chunk_mut()) {
+            Some(h) => Ok(h),
+            None => Err(kernel::error::code::EINVAL),
+        }
+    }
+
+    // Header marks, all relative to the data pointer.
+    fn set_mac_header(&mut self, off: usize);
+    fn set_network_header(&mut self, off: usize);
+    fn set_transport_header(&mut self, off: usize);
+    fn network_offset(&self) -> usize;
+    fn transport_offset(&self) -> usize;
+    /// `skb->mac_len`: from the L2 header to the network header, in-frame tags included.
+    fn mac_len(&self) -> usize;
+    /// `skb_reset_mac_len()`: recomputed from the marks.
+    fn reset_mac_len(&mut self);
+
+    /// `skb->protocol`, host order.
+    fn protocol(&self) -> u16;
+    fn set_protocol(&mut self, proto: u16);
+    fn priority(&self) -> u32;
+    fn set_priority(&mut self, v: u32);
+    fn mark(&self) -> u32;
+    fn set_mark(&mut self, v: u32);
+
+    /// The tag carried beside the data ("hwaccel"), if any. Its tci may lack the CFI bit.
+    fn vlan_tag(&self) -> Option<VlanTag>;
+    /// Moves the outermost in-frame tag (at offset 12) beside the data. There is one, complete; mac_len shrinks.
+    fn untag_vlan(&mut self) -> Result<(), NoMem>;
+    /// `skb_vlan_push`: a tag already beside the data moves into the frame first.
+    fn push_vlan(&mut self, tag: VlanTag) -> Result<()>;
+    /// `skb_vlan_pop`: removes the outermost tag; the next in-frame tag, if any, moves beside the data.
+    fn pop_vlan(&mut self) -> Result<()>;
+
+    /// Flow hash, computed now if unknown (`skb_get_hash`).
+    fn flow_hash(&mut self) -> u32;
+    /// Hash that is the same in both directions (`__skb_get_hash_symmetric`).
+    fn symmetric_hash(&mut self) -> u32;
+    /// Hash as it is, without computing: (value, computed in software, covers L4). Spec U7.
+    fn raw_hash(&self) -> (u32, bool, bool);
+    fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool);
+    fn clear_hash(&mut self);
+
+    fn ip_summed(&self) -> IpSummed;
+    /// `skb->csum` as a 32-bit ones' complement accumulator; meaningful for `Complete`.
+    fn csum(&self) -> u32;
+    fn set_csum(&mut self, v: u32);
+
+    /// CRC32c of an SCTP packet whose header starts at `off`, computed as if its checksum field were zero, in the
+    /// form the field holds (`sctp_compute_cksum`). Covers paged data.
+    fn sctp_checksum(&mut self, off: usize) -> u32;
+
+    /// True for an aggregate that a device or the stack will cut up (`skb_is_gso`).
+    fn is_gso(&self) -> bool;
+    /// True for a UDP-fragmentation aggregate (`SKB_GSO_UDP`, spec K27, U11).
+    fn is_gso_udp(&self) -> bool;
+    /// Cuts an aggregate in software and hands each segment to `f` in order until it errs (spec U11).
+    fn for_each_segment(&self, f: &mut impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()>;
+
+    /// Forgets connection tracking state attached by the stack (`nf_reset_ct`).
+    fn reset_conntrack(&mut self);
+    /// Says that fragmenting is allowed whatever DF says (`skb->ignore_df`, spec P2).
+    fn set_ignore_df(&mut self);
+    /// Names the device the packet seems to come from (`skb->dev`).
+    fn set_device(&mut self, dev: &Device);
+
+    fn meta(&self) -> &PacketMeta;
+    fn meta_mut(&mut self) -> &mut PacketMeta;
+
+    /// A second owner of the same bytes (`skb_clone`), meta included.
+    fn try_clone(&self) -> Result<Self, NoMem>;
+    /// Drops with a reason (`kfree_skb_reason`), seen by drop monitors.
+    fn discard(self, why: DropReason);
+    /// `skb_tx_error`: tells a zerocopy sender that the packet failed.
+    fn tx_error(&mut self);
+    /// A new packet with a copy of `bytes` for EXECUTE (spec P2); protocol and marks unset. ENOMEM.
+    fn from_bytes(bytes: &[u8]) -> Result<Self>;
+}
+
+/// Counters of a device (`struct rtnl_link_stats64`), what `OVS_VPORT_ATTR_STATS` needs (spec V13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceStats {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+}
+
+/// A device name, NUL-padded, at most 15 bytes.
+pub type DeviceName = [u8; 16];
+
+/// The device below a vport. Created open, [`DeviceOps::link`]ed once its vport exists, unlinked after the
+/// vport left the port table.
+pub trait DeviceOps: Sized + Send + Sync {
+    /// Finds the netdev `name` in `net` and takes a reference. ENODEV, EINVAL (spec W1).
+    fn open_netdev(ovs: &OvsGuard, net: &Net, name: &DeviceName) -> Result<Self>;
+    /// Allocates an internal device, not registered yet. `ifindex` 0 lets the kernel choose (spec W10).
+    fn new_internal(ovs: &OvsGuard, net: &Net, name: &DeviceName, ifindex: i32) -> Result<Self>;
+    /// Starts traffic: registers the internal device (`local`: it is port 0 and stays in its namespace, W12),
+    /// or takes the rx handler, upper link and promiscuity of the netdev, whose master becomes `master` (W2).
+    /// On error nothing remains to undo. EBUSY, EEXIST, EINVAL, ENOMEM …
+    fn link(ovs: &OvsGuard, vport: &Vport, local: bool, master: Option<&Device>) -> Result<()>;
+    /// Stops traffic and undoes `link` (W6, W16). The vport is out of the table; when this returns no new packet
+    /// enters through it. An internal device is gone afterwards and must not be used again.
+    fn unlink(ovs: &OvsGuard, vport: &Vport);
+
+    /// Current name; differs from the vport's after a rename (V5).
+    fn name(&self) -> DeviceName;
+    fn ifindex(&self) -> i32;
+    /// The namespace the device is in now; may differ from the datapath's for internal ports (W12).
+    fn net(&self) -> Net;
+    /// `dev_get_stats`.
+    fn stats(&self) -> DeviceStats;
+    /// True if traffic may be sent: running and with carrier (spec A27).
+    fn is_ready(&self) -> bool;
+    /// Largest L3 packet in bytes.
+    fn mtu(&self) -> u32;
+    fn hard_header_len(&self) -> u32;
+    /// ARPHRD_ETHER; otherwise ARPHRD_NONE (spec K39).
+    fn is_ethernet(&self) -> bool;
+    /// An OVS internal device.
+    fn is_internal(&self) -> bool;
+    /// False once the netdev is leaving and its rx handler is gone (spec W6: IFF_OVS_DATAPATH lost).
+    fn is_attached(&self) -> bool;
+    /// `needed_headroom`, 0 for phony-headroom devices; and its setter's propagation (spec W9).
+    fn needed_headroom(&self) -> u16;
+    fn set_rx_headroom(&self, headroom: u16);
+    /// `None` = reset to the device's own default.
+    fn reset_rx_headroom(&self);
+    /// Counts a packet refused for its length (`tx_errors`, spec A31).
+    fn count_tx_error(&self);
+    /// Sends: `dev_queue_xmit` for a netdev (W5), up the local stack for an internal device (W15).
+    /// L2/L3 rules of K39 and the MTU check of A31 are already done.
+    fn send(&self, pkt: Packet, bh: &BhGuard);
+}
+
+/// A network namespace.
+pub trait NetOps: Clone + PartialEq + Send + Sync {
+    /// The switch's state in this namespace; lives as long as the namespace has users.
+    fn state(&self) -> &crate::datapath::control::PerNet;
+    /// The vport of the OVS internal device with this ifindex in this namespace (spec N7).
+    fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport>;
+    /// The id by which this namespace knows `other`; allocated if need be, atomically (spec V8).
+    fn peer_id(&self, other: &Net) -> i32;
+    /// True if someone listens to the family's multicast group (spec N9).
+    fn has_listeners(&self, group: Group) -> bool;
+    /// Multicasts a kernel-initiated event (portid and seq 0; spec V12).
+    fn multicast(&self, group: Group, msg: Reply);
+    /// Tells the group's listeners that a message was lost (`genl_set_err`).
+    fn multicast_error(&self, group: Group, err: Error);
+}
+
+/// Families (and their multicast groups where they have one, spec N3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Datapath,
+    Vport,
+    Flow,
+    Packet,
+}
+
+/// A message buffer that `netlink::writer` fills.
+pub trait ReplyOps: Sized {
+    /// A buffer with room for `size` bytes, netlink header included. ENOMEM.
+    fn new(size: usize) -> Result<Self>;
+    /// All of its room.
+    fn room(&mut self) -> &mut [u8];
+    /// Says how many bytes of the room are the message. Never more than `room().len()`.
+    fn set_len(&mut self, len: usize);
+    /// Dynamic id of a family, for `nlmsg_type`.
+    fn family_id(family: Group) -> u16;
+}
+
+/// An upcall message (spec section 5).
+pub trait UpcallOps: Sized {
+    /// Room for `meta` bytes of header and attributes, then the PACKET attribute with the first `pkt_len` bytes of
+    /// `pkt`. `unaligned`: the socket takes unpadded messages, pages may be shared instead of copied (U6). ENOMEM.
+    fn new(meta: usize, pkt: &Packet, pkt_len: usize, unaligned: bool) -> Result<Self>;
+    /// The room for header and attributes.
+    fn room(&mut self) -> &mut [u8];
+    /// `used` bytes of the room are written; appends the PACKET attribute (type `attr`), pads as U6 says, fixes
+    /// `nlmsg_len` and unicasts to `portid`. EAGAIN, ECONNREFUSED, ENOMEM …
+    fn send(self, used: usize, attr: u16, pkt: &Packet, pkt_len: usize, net: &Net, portid: u32) -> Result<()>;
+    /// Prepares `pkt` for being copied out: completes a partial checksum and pushes the hwaccel tag into a clone's
+    /// data (U5, U16). Returns the clone when one was needed.
+    fn prepare(pkt: &mut Packet) -> Result<Option<Packet>>;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The flow key: everything about a packet that a megaflow can match.
+//!
+//! C counterpart: `struct sw_flow_key` in `net/openvswitch/flow.h`; the layout is our own (spec K40). It is
+//! an array of 64-bit words without padding, so that masking, hashing and comparing work word by word. Fields that
+//! typical megaflows match on stand together, so that their word range is short.
+
+use crate::datapath::wire::be::{Be16, Be32};
+
+/// `key.mac_proto` (spec K6): the packet starts at its L3 header.
+pub const MAC_PROTO_NONE: u8 = 0;
+/// The packet starts with an Ethernet header.
+pub const MAC_PROTO_ETHERNET: u8 = 1;
+
+/// `key.ip_frag`, values of `enum ovs_frag_type`.
+pub const FRAG_NONE: u8 = 0;
+pub const FRAG_FIRST: u8 = 1;
+pub const FRAG_LATER: u8 = 2;
+
+/// `key.in_port` when the packet has none (spec K1 IN_PORT; `DP_MAX_PORTS`).
+pub const PORT_NONE: u16 = 0xffff;
+
+/// Always set in `tci` when a tag is present (spec K23).
+pub const VLAN_CFI: u16 = 0x1000;
+
+/// A flow key, or the mask of one.
+///
+/// IPv4 and ARP share `ipv4_src/dst` (sender and target protocol address); ARP and ND share `hw_src/dst`
+/// (sha/tha, sll/tll). ICMP and ICMPv6 type and code stand in `tp_src` and `tp_dst` as 16-bit values (K28).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct FlowKey {
+    // word 0
+    pub priority: u32,
+    pub mark: u32,
+    // word 1
+    pub dp_hash: u32,
+    pub reserved1: u32,
+    // word 2
+    pub recirc_id: u32,
+    pub in_port: u16,
+    pub mac_proto: u8,
+    pub ip_frag: u8,
+    // word 3
+    pub eth_type: Be16,
+    pub vlan_tci: Be16,
+    pub vlan_tpid: Be16,
+    pub ip_proto: u8,
+    pub ip_tos: u8,
+    // word 4
+    pub eth_src: [u8; 6],
+    pub cvlan_tci: Be16,
+    // word 5
+    pub eth_dst: [u8; 6],
+    pub cvlan_tpid: Be16,
+    // word 6
+    pub tp_src: Be16,
+    pub tp_dst: Be16,
+    pub tcp_flags: Be16,
+    pub ip_ttl: u8,
+    pub reserved6: u8,
+    // word 7
+    pub ipv4_src: [u8; 4],
+    pub ipv4_dst: [u8; 4],
+    // words 8 to 11
+    pub ipv6_src: [u8; 16],
+    pub ipv6_dst: [u8; 16],
+    // word 12
+    pub ipv6_label: Be32,
+    pub ipv6_exthdrs: u16,
+    pub reserved12: u16,
+    // words 13, 14
+    pub hw_src: [u8; 6],
+    pub reserved13: u16,
+    pub hw_dst: [u8; 6],
+    pub reserved14: u16,
+    // words 15, 16
+    pub nd_target: [u8; 16],
+}
+
+/// Words of a [`FlowKey`].
+pub const KEY_WORDS: usize = core::mem::size_of::<FlowKey>() / 8;

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Flows: key, extraction from packets, masks, and the megaflow table.
+
+pub mod key;

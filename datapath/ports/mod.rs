@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Vports and their table.
+
+pub mod port;
