@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs cases inside the VM, one after the other, and judges the kernel after each.
+
+Talks lines of JSON with the host over a virtio-serial port: the host sends {"run": case, …}, the
+agent answers {"begin"}, {"log"}, {"file"} and {"end"}. A case passes if its program exits 0, the
+kernel log shows nothing bad, and the module can be removed with nothing left behind.
+"""
+
+import base64
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+MODULE = "openvswitch"
+OUT = "/run/out"
+
+BAD = re.compile(
+    r"WARNING:|WARN_ON|\bBUG\b|Oops|general protection|Call Trace|refcount_t|use-after-free|KASAN|UBSAN|"
+    r"rcu.*(stall|self-detected)|scheduling while atomic|sleeping function|unregister_netdevice: waiting|"
+    r"hung task|blocked for more than|soft lockup|hard LOCKUP|bad page|stack guard|suspicious RCU|"
+    r"possible recursive|lockdep|field-spanning|disagrees about|Unknown symbol|Unknown rela|"
+    r"kernel NULL pointer|unable to handle|slab.*(corrupt|Objects remaining)|still has objects|"
+    r"memory leak|page allocation failure|invalid opcode|double fault|Hardware error")
+# "hw csum failure" and the like go through WARN; these lines are known to be harmless.
+HARMLESS = re.compile(r"Kernel command line|Command line:|loading out-of-tree module|module verification failed")
+TAINT_OK = (1 << 12) | (1 << 13)  # out of tree, unsigned
+
+
+class Port:
+    def __init__(self, path):
+        deadline = time.monotonic() + 10
+        while not os.path.exists(path) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.fd = os.open(path, os.O_RDWR)
+        self.buf = b""
+
+    def send(self, **msg):
+        data = json.dumps(msg).encode() + b"\n"
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def recv(self):
+        while b"\n" not in self.buf:
+            chunk = os.read(self.fd, 65536)
+            if not chunk:
+                time.sleep(0.05)  # the host has not connected yet
+            self.buf += chunk
+        line, self.buf = self.buf.split(b"\n", 1)
+        return json.loads(line)
+
+
+def quiet(*cmd, **kw):
+    return subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
+
+
+def loaded():
+    return os.path.isdir("/sys/module/" + MODULE)
+
+
+def dmesg():
+    return quiet("dmesg", "--notime").stdout.splitlines()
+
+
+def taint():
+    with open("/proc/sys/kernel/tainted") as f:
+        return int(f.read())
+
+
+def slabs():
+    """{cache: active objects} of the module's own slab caches."""
+    with open("/proc/slabinfo") as f:
+        rows = [r.split() for r in f]
+    return {r[0]: int(r[1]) for r in rows if r[0].startswith("sw_flow")}
+
+
+def kernel_log_since(mark):
+    """The kernel's lines after the line `mark`, which an earlier call wrote to /dev/kmsg."""
+    lines = dmesg()
+    at = max((i for i, l in enumerate(lines) if mark in l), default=-1)
+    return lines[at + 1:]
+
+
+def leftovers():
+    """Remove whatever a case left: processes, datapaths, namespaces, devices."""
+    me = os.getpid()
+    for p in glob.glob("/proc/[0-9]*"):
+        pid = int(p[6:])
+        try:
+            if pid not in (1, me) and os.readlink(p + "/exe") and os.getpgid(pid) != os.getpgid(me):
+                os.kill(pid, signal.SIGKILL)
+        except (OSError, ProcessLookupError):
+            pass  # a kernel thread, or gone
+    for ns in quiet("ip", "netns", "list").stdout.split("\n"):
+        if ns:
+            quiet("ip", "netns", "delete", ns.split()[0])
+    if loaded():
+        for dp in quiet("ovs-dpctl", "dump-dps").stdout.split():
+            quiet("ovs-dpctl", "del-dp", dp)
+    for dev in json.loads(quiet("ip", "-j", "link").stdout or "[]"):
+        name = dev["ifname"]
+        if name != "lo" and os.path.isdir("/sys/class/net/" + name) and not os.path.exists(
+                "/sys/class/net/%s/device" % name):
+            quiet("ip", "link", "delete", name)
+
+
+def unload():
+    """None, or why the module would not go."""
+    why = ""
+    for _ in range(50):
+        if not loaded():
+            break
+        p = quiet("rmmod", MODULE, timeout=60)
+        why = p.stdout.strip()
+        if p.returncode == 0:
+            break
+        time.sleep(0.2)
+    else:
+        return "rmmod: " + why
+    left = {k: v for k, v in slabs().items() if v}
+    if left:
+        return "slab objects left after rmmod: %s" % left
+    return None
+
+
+def run(port, req):
+    name, start = req["run"], time.monotonic()
+    why, skip = [], None
+    shutil.rmtree(OUT, ignore_errors=True)
+    os.makedirs(OUT)
+    mark = "CASE %s %d begins" % (name, time.monotonic_ns())
+    with open("/dev/kmsg", "w") as f:
+        f.write("<6>%s\n" % mark)
+    taint0 = taint()
+    port.send(begin=name)
+    if not req.get("keep_module"):
+        p = quiet("modprobe", MODULE)
+        if p.returncode:
+            why.append("modprobe: " + p.stdout.strip())
+    env = dict(os.environ, CASE=name, OUT=OUT, LIB="/guest/lib", PYTHONPATH="/guest/lib", MODULE=req["module"],
+               KERNEL=os.uname().release, PYTHONDONTWRITEBYTECODE="1", **req.get("env", {}))
+    if not why:
+        path = "/guest/cases/" + req["file"]
+        argv = ["/usr/bin/python3", "-u", path] if path.endswith(".py") else ["/bin/bash", path]
+        log = open(OUT + "/log", "wb")
+        work = "/run/work"
+        shutil.rmtree(work, ignore_errors=True)
+        os.makedirs(work)
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
+                                 cwd=work, start_new_session=True)
+        deadline, sent = time.monotonic() + req["timeout"], 0
+        while child.poll() is None:
+            if time.monotonic() > deadline:
+                why.append("timeout after %d s" % req["timeout"])
+                quiet("bash", "-c", "echo w > /proc/sysrq-trigger; echo l > /proc/sysrq-trigger")
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                break
+            time.sleep(0.05)
+            sent = forward(port, sent)
+        forward(port, sent)
+        log.close()
+        if child.returncode == 77:
+            with open(OUT + "/log", errors="replace") as f:
+                skip = (f.read().strip().splitlines() or ["skipped"])[-1]
+        elif child.returncode and not why:
+            why.append("exit %d" % child.returncode)
+    leftovers()
+    if not req.get("keep_module"):
+        gone = unload()
+        if gone:
+            why.append(gone)
+    lines = kernel_log_since(mark)
+    allow = re.compile(req["allow"]) if req.get("allow") else None
+    bad = [l for l in lines if BAD.search(l) and not HARMLESS.search(l) and not (allow and allow.search(l))]
+    if bad:
+        why.append("kernel log: " + bad[0])
+    new = taint() & ~taint0 & ~(TAINT_OK if req["module"] == "ours" else 0)
+    if new and not (allow and new == 1 << 9):  # an allowed WARN taints with W
+        why.append("taint %#x" % new)
+    with open(OUT + "/dmesg", "w") as f:
+        f.write("\n".join(lines) + "\n")
+    for path in sorted(glob.glob(OUT + "/*")):
+        if os.path.isfile(path):
+            with open(path, "rb") as f:
+                data = f.read()
+            port.send(file=os.path.basename(path), data=base64.b64encode(data).decode())
+    result = "FAIL" if why else "SKIP" if skip else "PASS"
+    port.send(end=name, result=result, why="; ".join(why) or skip or "", secs=round(time.monotonic() - start, 1),
+              stuck=loaded() and not req.get("keep_module"))
+
+
+def forward(port, sent):
+    """Pass lines that start with `:: ` on at once: a case's progress."""
+    with open(OUT + "/log", "rb") as f:
+        f.seek(sent)
+        data = f.read()
+    end = data.rfind(b"\n") + 1
+    for line in data[:end].splitlines():
+        if line.startswith(b":: "):
+            port.send(log=line[3:].decode(errors="replace"))
+    return sent + end
+
+
+def main():
+    os.setpgid(0, 0)
+    port = Port("/dev/vport0p1") if os.path.exists("/dev/vport0p1") else Port(
+        (glob.glob("/dev/vport*p1") or ["/dev/vport0p1"])[0])
+    early = [l for l in dmesg() if BAD.search(l) and not HARMLESS.search(l)]
+    with open("/proc/uptime") as f:
+        up = float(f.read().split()[0])
+    port.send(hello=os.uname().release, uptime=up, cpus=os.cpu_count(), taint=taint(), early=early)
+    while True:
+        req = port.recv()
+        if "run" in req:
+            run(port, req)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Stock Debian kernels for the VMs, and the initramfs that brings a VM to its root.
+
+`Kernel("6.1")` and `Kernel("6.12")` are the newest cloud kernels of bookworm and bookworm-backports;
+any other name is taken as a release ("6.1.0-56-cloud-amd64"). The modules a case can need are
+unpacked once; `initrd` adds the openvswitch.ko under test and the guest's files on each run.
+"""
+
+import glob
+import lzma
+import os
+import re
+import shutil
+import subprocess
+
+from .packages import CACHE, Apt, digest, sh
+
+# Loaded by the initramfs, in dependency order, to reach the root disk and the control port.
+BOOT = ["virtio_pci", "virtio_blk", "virtio_console", "ext4", "overlay"]
+
+# Available to modprobe in the VM, with what they depend on.
+MODULES = """
+    openvswitch vport-gre vport-vxlan vport-geneve veth dummy tun tap pktgen vxlan geneve ip_gre ip6_gre
+    8021q bridge bonding macvlan ifb nf_conntrack nf_nat nf_conntrack_netlink nfnetlink nf_defrag_ipv4 nf_defrag_ipv6
+    nsh mpls_gso mpls_router psample act_mirred act_gact cls_flower cls_matchall sch_ingress sch_netem sch_htb
+    sch_prio sch_sfq sch_fq_codel libcrc32c crc32c_generic af_packet ipv6 sctp netconsole
+""".split() + BOOT
+
+MODULE_RECIPE = 2
+
+
+class Kernel:
+    def __init__(self, name, log=lambda s: None):
+        self.name = name
+        apt = Apt(backports=name != "6.1" and not name.startswith("6.1."))
+        meta = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-cloud-amd64/bookworm-backports"}
+        package = meta.get(name, "linux-image-" + name)
+        debs = apt.download([package], lambda p: re.match(r"linux-image-\d", p))
+        (package, deb), = debs.items()
+        self.release = package[len("linux-image-"):]
+        self.package = os.path.basename(deb)
+        self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((MODULES, MODULE_RECIPE))))
+        if not os.path.isdir(self.dir):
+            log("unpacking %s (once)" % self.package)
+            self._unpack(deb)
+        self.vmlinuz = os.path.join(self.dir, "vmlinuz")
+        self.modules = os.path.join(self.dir, "lib", "modules", self.release)
+
+    def _unpack(self, deb):
+        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
+        shutil.rmtree(tmp, ignore_errors=True)
+        raw = os.path.join(tmp, "raw")
+        os.makedirs(raw)
+        sh(["dpkg-deb", "-x", deb, raw])
+        if not os.path.isdir(raw + "/lib/modules"):  # merged /usr, as from Debian 13 on
+            shutil.move(raw + "/usr/lib", raw + "/lib")
+        src = os.path.join(raw, "lib", "modules", self.release)
+        sh(["depmod", "-b", raw, self.release])
+        deps = {}
+        for line in open(os.path.join(src, "modules.dep")):
+            path, rest = line.split(":", 1)
+            deps[module_name(path)] = (path, rest.split())
+        dst = os.path.join(tmp, "lib", "modules", self.release)
+        todo, done = list(MODULES), set()
+        while todo:
+            name = todo.pop().replace("-", "_")
+            if name in done or name not in deps:
+                continue  # built in, or not in this kernel
+            done.add(name)
+            path, needs = deps[name]
+            out = os.path.join(dst, re.sub(r"\.xz$", "", path))
+            os.makedirs(os.path.dirname(out), exist_ok=True)
+            if path.endswith(".xz"):
+                with lzma.open(os.path.join(src, path)) as f, open(out, "wb") as g:
+                    shutil.copyfileobj(f, g)
+            else:
+                shutil.copy(os.path.join(src, path), out)
+            todo += [module_name(n) for n in needs]
+        for f in glob.glob(os.path.join(src, "modules.*")):
+            if re.search(r"modules\.(order|builtin)", f):
+                shutil.copy(f, dst)
+        sh(["depmod", "-b", tmp, self.release])
+        shutil.move(glob.glob(raw + "/boot/vmlinuz-*")[0], os.path.join(tmp, "vmlinuz"))
+        shutil.move(glob.glob(raw + "/boot/config-*")[0], os.path.join(tmp, "config"))
+        shutil.rmtree(raw)
+        os.rename(tmp, self.dir)
+
+    def stock_module(self):
+        return os.path.join(self.modules, "kernel/net/openvswitch/openvswitch.ko")
+
+    def initrd(self, work, guest, ko=None):
+        """Write the initramfs into `work`; `guest` maps paths in the VM to bytes or host files."""
+        tree = os.path.join(work, "mods")
+        shutil.copytree(os.path.join(self.dir, "lib"), os.path.join(tree, "lib"), symlinks=True)
+        mods = os.path.join(tree, "lib", "modules", self.release)
+        if ko:
+            # The stock file leaves the tree, so nothing can load it by accident.
+            os.unlink(os.path.join(mods, "kernel/net/openvswitch/openvswitch.ko"))
+            os.makedirs(os.path.join(mods, "updates"))
+            shutil.copy(ko, os.path.join(mods, "updates", "openvswitch.ko"))
+        sh(["depmod", "-b", tree, self.release])
+        files = {"init": (guest.pop("init"), 0o755), "bin/busybox": (busybox(), 0o755)}
+        order = []
+        dep = {}
+        for line in open(os.path.join(mods, "modules.dep")):
+            path, rest = line.split(":", 1)
+            dep[module_name(path)] = (path, rest.split())
+        for name in BOOT + ["crc32c_generic"]:
+            if name in dep:
+                path, rest = dep[name]
+                for p in list(reversed(rest)) + [path]:
+                    if p not in order:
+                        order.append(p)
+        if dep.get("crc32c_generic") and dep["crc32c_generic"][0] in order:
+            order.remove(dep["crc32c_generic"][0])
+            order.insert(0, dep["crc32c_generic"][0])
+        prefix = "lib/modules/%s/" % self.release
+        files["boot-modules"] = ("".join("/%s%s\n" % (prefix, p) for p in order).encode(), 0o644)
+        for dirpath, _, names in os.walk(tree):
+            for n in names:
+                full = os.path.join(dirpath, n)
+                files[os.path.relpath(full, tree)] = (full, 0o644)
+        for path, content in guest.items():
+            files["guest/" + path] = (content, 0o755)
+        out = os.path.join(work, "initrd")
+        with open(out, "wb") as f:
+            write_cpio(f, files)
+        shutil.rmtree(tree)
+        return out
+
+
+def module_name(path):
+    return re.sub(r"\.ko(\.xz)?$", "", os.path.basename(path)).replace("-", "_")
+
+
+def busybox():
+    """Debian's static busybox, out of its package (the root image has the dynamic one)."""
+    out = os.path.join(CACHE, "busybox-static")
+    if not os.path.exists(out):
+        deb = Apt().download(["busybox-static"], lambda p: p == "busybox-static")["busybox-static"]
+        data = subprocess.run(["sh", "-c", "dpkg-deb --fsys-tarfile '%s' | tar -xO ./bin/busybox" % deb],
+                              check=True, stdout=subprocess.PIPE).stdout
+        with open(out + ".tmp", "wb") as f:
+            f.write(data)
+        os.rename(out + ".tmp", out)
+    return out
+
+
+def write_cpio(f, files):
+    """A newc cpio archive: {path: (bytes or host path, mode)}, directories made as needed."""
+    ino = 0
+
+    def entry(name, mode, data):
+        nonlocal ino
+        ino += 1
+        name = name.encode() + b"\0"
+        head = "070701" + "".join("%08X" % v for v in (
+            ino, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0))
+        f.write(head.encode() + name + b"\0" * (-(110 + len(name)) % 4))
+        f.write(data + b"\0" * (-len(data) % 4))
+
+    seen = set()
+    for path in sorted(files):
+        parts = path.split("/")
+        for i in range(1, len(parts)):
+            d = "/".join(parts[:i])
+            if d not in seen:
+                seen.add(d)
+                entry(d, 0o40755, b"")
+        content, mode = files[path]
+        if isinstance(content, str):
+            with open(content, "rb") as g:
+                content = g.read()
+        entry(path, 0o100000 | mode, content)
+    entry("TRAILER!!!", 0, b"")
