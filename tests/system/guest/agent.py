@@ -162,8 +162,8 @@ def run(port, req):
                 child.wait()
                 break
             time.sleep(0.05)
-            sent = forward(port, sent)
-        forward(port, sent)
+            sent = forward(port, sent, req.get("show"))
+        forward(port, sent, req.get("show"))
         log.close()
         if child.returncode == 77:
             with open(OUT + "/log", errors="replace") as f:
@@ -195,14 +195,16 @@ def run(port, req):
               stuck=loaded() and not req.get("keep_module"))
 
 
-def forward(port, sent):
-    """Pass lines that start with `:: ` on at once: a case's progress."""
+def forward(port, sent, show):
+    """Pass lines on at once: all of them to `show`, else those that start with `:: ` (progress)."""
     with open(OUT + "/log", "rb") as f:
         f.seek(sent)
         data = f.read()
     end = data.rfind(b"\n") + 1
     for line in data[:end].splitlines():
-        if line.startswith(b":: "):
+        if show:
+            port.send(show=line.decode(errors="replace"))
+        elif line.startswith(b":: "):
             port.send(log=line[3:].decode(errors="replace"))
     return sent + end
 

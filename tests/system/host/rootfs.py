@@ -34,7 +34,7 @@ STRIP = """
     usr/lib/x86_64-linux-gnu/gconv usr/lib/x86_64-linux-gnu/perl usr/lib/x86_64-linux-gnu/perl-base
 """.split()
 
-RECIPE = 5  # raise when the code below changes what ends up in the image
+RECIPE = 6  # raise when the code below changes what ends up in the image
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
@@ -56,6 +56,9 @@ def build(log):
     for d in ("bin", "sbin", "lib", "lib64"):
         os.makedirs(os.path.join(root, "usr", d))
         os.symlink("usr/" + d, os.path.join(root, d))
+    os.makedirs(os.path.join(root, "run"))
+    os.makedirs(os.path.join(root, "var"))
+    os.symlink("/run", os.path.join(root, "var/run"))
     for deb in debs.values():
         unpack = "dpkg-deb --fsys-tarfile '%s' | tar -x --keep-directory-symlink -C '%s'" % (deb, root)
         sh(["sh", "-c", unpack])
@@ -90,13 +93,12 @@ def configure(root):
     put("etc/passwd", PASSWD)
     put("etc/group", GROUP)
     put("etc/hosts", "127.0.0.1 localhost vm\n::1 localhost\n")
+    put("etc/resolv.conf", "")
     put("etc/hostname", "vm\n")
     put("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nprotocols: files\nservices: files\n")
     for d in ("proc", "sys", "dev", "run", "tmp", "root", "mnt", "case", "var/lib/openvswitch", "var/log/openvswitch",
               "etc/openvswitch", "var/tmp"):
         os.makedirs(os.path.join(root, d), exist_ok=True)
-    if not os.path.lexists(os.path.join(root, "var/run")):
-        os.symlink("/run", os.path.join(root, "var/run"))
     links = {"usr/bin/awk": "mawk", "usr/bin/nc": "nc.openbsd", "usr/sbin/ovs-vswitchd": None, "usr/bin/sh": "bash"}
     links["usr/sbin/ovs-vswitchd"] = "/usr/lib/openvswitch-switch/ovs-vswitchd"
     for link, target in links.items():
