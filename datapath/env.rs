@@ -180,6 +180,9 @@ pub trait PacketOps: Sized {
     fn set_ignore_df(&mut self);
     /// Names the device the packet seems to come from (`skb->dev`).
     fn set_device(&mut self, dev: &Device);
+    /// Entering a datapath of `net`: a packet whose device is in another namespace loses what that namespace
+    /// attached to it, all but the mark (spec W4). One comparison for the others.
+    fn enter_net(&mut self, net: &Net);
 
     fn meta(&self) -> &PacketMeta;
     fn meta_mut(&mut self) -> &mut PacketMeta;
