@@ -159,7 +159,7 @@ pub trait PacketOps: Sized {
     fn clear_hash(&mut self);
 
     fn ip_summed(&self) -> IpSummed;
-    /// `skb->csum` as a 32-bit ones' complement accumulator; meaningful for `Complete`.
+    /// `skb->csum`: ones' complement accumulator of the 16-bit words as they lie in memory; meaningful for `Complete`.
     fn csum(&self) -> u32;
     fn set_csum(&mut self, v: u32);
 

@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A packet for tests: a linear and a paged part, header marks, a tag beside the data, checksum and hash state.
+//!
+//! It is stricter than an `sk_buff`: only bytes made writable by [`PacketOps::ensure_writable`] are given out for
+//! writing, and any operation that may allocate can be told to fail ([`fail_nth`]). Dropped packets are kept in
+//! a log per thread ([`take_drops`]).
+//!
+//! C counterpart: `struct sk_buff` and the `skb_*` functions that the switch calls.
+
+use crate::datapath::env::{Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
+use crate::datapath::error::DropReason;
+use kernel::error::code::{EINVAL, ENOMEM};
+use kernel::error::Result;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// A packet that was dropped with a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    pub why: DropReason,
+    pub bytes: Vec<u8>,
+}
+
+thread_local! {
+    static DROPS: RefCell<Vec<Dropped>> = const { RefCell::new(Vec::new()) };
+    static FAIL_IN: Cell<u64> = const { Cell::new(0) };
+    static ALIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+/// What this thread dropped since the last call.
+pub fn take_drops() -> Vec<Dropped> {
+    DROPS.with(|d| core::mem::take(&mut *d.borrow_mut()))
+}
+
+/// Makes the `n`-th operation of this thread from now on that may allocate packet memory fail, once; 0 for never.
+pub fn fail_nth(n: u64) {
+    FAIL_IN.with(|f| f.set(n));
+}
+
+/// Packets made on this thread minus packets freed on it.
+pub fn alive() -> isize {
+    ALIVE.with(Cell::get)
+}
+
+fn allocate() -> Result<(), NoMem> {
+    FAIL_IN.with(|f| match f.get() {
+        0 => Ok(()),
+        n => {
+            f.set(n - 1);
+            if n == 1 {
+                Err(NoMem)
+            } else {
+                Ok(())
+            }
+        }
+    })
+}
+
+/// How an aggregate is cut up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gso {
+    /// Payload bytes of a segment.
+    pub size: usize,
+    /// Bytes repeated in front of every segment: all headers, counted from the data pointer.
+    pub headers: usize,
+    /// `SKB_GSO_UDP`: segments are IP fragments.
+    pub udp_fragments: bool,
+}
+
+/// A packet.
+#[derive(Debug)]
+pub struct Packet {
+    /// All bytes from the data pointer on; shared with clones.
+    data: Arc<Vec<u8>>,
+    /// How many of them are linear.
+    linear: usize,
+    /// How many may be written.
+    writable: usize,
+    mac: usize,
+    network: usize,
+    transport: usize,
+    mac_len: usize,
+    protocol: u16,
+    priority: u32,
+    mark: u32,
+    vlan: Option<VlanTag>,
+    hash: Option<(u32, bool, bool)>,
+    ip_summed: IpSummed,
+    csum: u32,
+    gso: Option<Gso>,
+    meta: PacketMeta,
+    /// ifindex of the device it seems to come from, 0 if none.
+    pub ifindex: i32,
+    /// Connection tracking state is attached.
+    pub conntrack: bool,
+    pub ignore_df: bool,
+    /// `skb_tx_error` was called.
+    pub failed_tx: bool,
+}
+
+impl Packet {
+    /// A packet as a driver delivers it: all linear, marks at the data pointer.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self::split(bytes, bytes.len())
+    }
+
+    /// A packet of which only the first `linear` bytes are linear.
+    pub fn split(bytes: &[u8], linear: usize) -> Self {
+        ALIVE.with(|a| a.set(a.get() + 1));
+        Self {
+            data: Arc::new(bytes.to_vec()),
+            linear: linear.min(bytes.len()),
+            writable: 0,
+            mac: 0,
+            network: 0,
+            transport: 0,
+            mac_len: 0,
+            protocol: 0,
+            priority: 0,
+            mark: 0,
+            vlan: None,
+            hash: None,
+            ip_summed: IpSummed::None,
+            csum: 0,
+            gso: None,
+            meta: PacketMeta {
+                cutlen: u32::MAX,
+                ..PacketMeta::default()
+            },
+            ifindex: 0,
+            conntrack: false,
+            ignore_df: false,
+            failed_tx: false,
+        }
+    }
+
+    pub fn with_protocol(mut self, protocol: u16) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// With a tag beside the data.
+    pub fn with_vlan(mut self, tpid: u16, tci: u16) -> Self {
+        self.vlan = Some(VlanTag { tpid, tci });
+        self
+    }
+
+    pub fn with_gso(mut self, gso: Gso) -> Self {
+        self.gso = Some(gso);
+        self
+    }
+
+    /// With a checksum state; for `Complete` the sum is computed, for `Partial` nothing is written.
+    pub fn with_checksum(mut self, state: IpSummed) -> Self {
+        self.ip_summed = state;
+        if state == IpSummed::Complete {
+            self.csum = sum(0, &self.data);
+        }
+        self
+    }
+
+    /// Every byte, linear or not.
+    pub fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Bytes as they would appear on the wire: with the tag beside the data in its place.
+    pub fn on_wire(&self) -> Vec<u8> {
+        let mut b = self.data.to_vec();
+        if let (Some(t), true) = (self.vlan, b.len() >= 12) {
+            b.splice(12..12, tag_bytes(t));
+        }
+        b
+    }
+
+    pub fn mac_header(&self) -> usize {
+        self.mac
+    }
+
+    /// True if `csum` is the sum of the bytes; only meaningful for `Complete`.
+    pub fn csum_is_right(&self) -> bool {
+        fold(self.csum) == fold(sum(0, &self.data))
+    }
+
+    /// A copy of everything but the bytes.
+    fn with_data(&self, data: Arc<Vec<u8>>) -> Self {
+        ALIVE.with(|a| a.set(a.get() + 1));
+        Self {
+            data,
+            writable: 0,
+            ..*self
+        }
+    }
+
+    fn data_mut(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.data)
+    }
+
+    /// Puts a tag into the frame at offset 12.
+    fn insert_tag(&mut self, tag: VlanTag) -> Result<()> {
+        if self.data.len() < 12 {
+            return Err(EINVAL);
+        }
+        self.make_writable(12)?;
+        self.data_mut().splice(12..12, tag_bytes(tag));
+        self.linear += 4;
+        self.writable += 4;
+        self.network += 4;
+        self.transport += 4;
+        self.mac_len += 4;
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = sum(self.csum, &tag_bytes(tag));
+        }
+        Ok(())
+    }
+
+    /// Takes the tag at offset 12 out of the frame (`__skb_vlan_pop`) and says what it was.
+    fn remove_tag(&mut self) -> Result<VlanTag> {
+        self.make_writable(18)?;
+        let out: Vec<u8> = self.data_mut().splice(12..16, []).collect();
+        self.linear -= 4;
+        self.writable -= 4;
+        if self.ip_summed == IpSummed::Complete {
+            let minus = !sum(0, &out);
+            self.csum = add(self.csum, minus);
+        }
+        let be = |a: &[u8]| u16::from_be_bytes([a[0], a[1]]);
+        let inner = be(&self.data[12..]);
+        self.protocol = match inner {
+            0x600.. => inner,
+            _ if self.data.get(14..16) == Some(&[0xff, 0xff]) => 0x0001,
+            _ => 0x0004,
+        };
+        self.network = self.network.saturating_sub(4).max(14);
+        self.transport = self.transport.saturating_sub(4);
+        self.reset_mac_len();
+        Ok(VlanTag {
+            tpid: be(&out),
+            tci: be(&out[2..]),
+        })
+    }
+
+    fn make_writable(&mut self, n: usize) -> Result<()> {
+        if n > self.data.len() {
+            return Err(EINVAL);
+        }
+        if n > self.linear || Arc::strong_count(&self.data) > 1 {
+            allocate().map_err(|_| ENOMEM)?;
+        }
+        self.linear = self.linear.max(n);
+        self.writable = self.writable.max(n);
+        self.data_mut();
+        Ok(())
+    }
+
+    /// Addresses, protocol and ports of the packet, for the flow hash: (one end, other end, rest).
+    fn flow(&self) -> (Vec<u8>, Vec<u8>, u8) {
+        let at = |r: core::ops::Range<usize>| self.data.get(r).unwrap_or(&[]).to_vec();
+        let n = self.network;
+        let l4 = |a: Vec<u8>, b: Vec<u8>, proto: u8, t: usize| {
+            if matches!(proto, 6 | 17 | 132) {
+                (
+                    [a, at(t..t + 2)].concat(),
+                    [b, at(t + 2..t + 4)].concat(),
+                    proto,
+                )
+            } else {
+                (a, b, proto)
+            }
+        };
+        match (self.protocol, self.data.get(n)) {
+            (0x0800, Some(v)) => {
+                let proto = self.data.get(n + 9).copied().unwrap_or(0);
+                l4(
+                    at(n + 12..n + 16),
+                    at(n + 16..n + 20),
+                    proto,
+                    n + usize::from(v & 15) * 4,
+                )
+            }
+            (0x86dd, Some(_)) => {
+                let proto = self.data.get(n + 6).copied().unwrap_or(0);
+                l4(at(n + 8..n + 24), at(n + 24..n + 40), proto, n + 40)
+            }
+            _ => (at(6..12), at(0..6), 0),
+        }
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        // A thread that is ending has no counter any more.
+        let _ = ALIVE.try_with(|a| a.set(a.get() - 1));
+    }
+}
+
+impl PacketOps for Packet {
+    fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    fn linear(&self) -> &[u8] {
+        &self.data[..self.linear]
+    }
+
+    fn pull(&mut self, n: usize) -> Result<(), NoMem> {
+        assert!(n <= self.data.len(), "pull past the end");
+        if n > self.linear {
+            allocate()?;
+            self.linear = n;
+        }
+        Ok(())
+    }
+
+    fn ensure_writable(&mut self, n: usize) -> Result<()> {
+        self.make_writable(n)
+    }
+
+    fn linear_mut(&mut self) -> &mut [u8] {
+        let n = self.writable.min(self.linear);
+        if n == 0 {
+            return &mut [];
+        }
+        let data = Arc::get_mut(&mut self.data).expect("write to bytes shared with a clone");
+        &mut data[..n]
+    }
+
+    fn trim(&mut self, len: usize) -> Result<()> {
+        if len < self.data.len() {
+            if Arc::strong_count(&self.data) > 1 {
+                allocate().map_err(|_| ENOMEM)?;
+            }
+            self.data_mut().truncate(len);
+            self.linear = self.linear.min(len);
+            self.writable = self.writable.min(len);
+        }
+        Ok(())
+    }
+
+    fn set_mac_header(&mut self, off: usize) {
+        self.mac = off;
+    }
+
+    fn set_network_header(&mut self, off: usize) {
+        self.network = off;
+    }
+
+    fn set_transport_header(&mut self, off: usize) {
+        self.transport = off;
+    }
+
+    fn network_offset(&self) -> usize {
+        self.network
+    }
+
+    fn transport_offset(&self) -> usize {
+        self.transport
+    }
+
+    fn mac_len(&self) -> usize {
+        self.mac_len
+    }
+
+    fn reset_mac_len(&mut self) {
+        self.mac_len = self.network.saturating_sub(self.mac);
+    }
+
+    fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    fn set_protocol(&mut self, proto: u16) {
+        self.protocol = proto;
+    }
+
+    fn priority(&self) -> u32 {
+        self.priority
+    }
+
+    fn set_priority(&mut self, v: u32) {
+        self.priority = v;
+    }
+
+    fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    fn set_mark(&mut self, v: u32) {
+        self.mark = v;
+    }
+
+    fn vlan_tag(&self) -> Option<VlanTag> {
+        self.vlan
+    }
+
+    fn untag_vlan(&mut self) -> Result<(), NoMem> {
+        let tag = self.remove_tag().map_err(|_| NoMem)?;
+        self.vlan = Some(tag);
+        Ok(())
+    }
+
+    fn push_vlan(&mut self, tag: VlanTag) -> Result<()> {
+        if let Some(old) = self.vlan {
+            self.insert_tag(old)?;
+            self.protocol = old.tpid;
+        }
+        self.vlan = Some(tag);
+        Ok(())
+    }
+
+    fn pop_vlan(&mut self) -> Result<()> {
+        let in_frame = |p: &Self| matches!(p.protocol, 0x8100 | 0x88a8);
+        if self.vlan.take().is_none() {
+            if !in_frame(self) {
+                return Ok(());
+            }
+            self.remove_tag()?;
+        }
+        if in_frame(self) {
+            self.vlan = Some(self.remove_tag()?);
+        }
+        Ok(())
+    }
+
+    fn flow_hash(&mut self) -> u32 {
+        if let Some((v, _, _)) = self.hash {
+            return v;
+        }
+        let (a, b, proto) = self.flow();
+        let v = fnv(&[&a[..], &b[..], &[proto]].concat());
+        self.hash = Some((v, true, matches!(proto, 6 | 17 | 132)));
+        v
+    }
+
+    fn symmetric_hash(&mut self) -> u32 {
+        let (a, b, proto) = self.flow();
+        let (a, b) = if a <= b { (a, b) } else { (b, a) };
+        fnv(&[&a[..], &b[..], &[proto]].concat())
+    }
+
+    fn raw_hash(&self) -> (u32, bool, bool) {
+        self.hash.unwrap_or((0, false, false))
+    }
+
+    fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool) {
+        self.hash = Some((value, sw, l4));
+    }
+
+    fn clear_hash(&mut self) {
+        self.hash = None;
+    }
+
+    fn ip_summed(&self) -> IpSummed {
+        self.ip_summed
+    }
+
+    fn csum(&self) -> u32 {
+        self.csum
+    }
+
+    fn set_csum(&mut self, v: u32) {
+        self.csum = v;
+    }
+
+    fn sctp_checksum(&mut self, off: usize) -> u32 {
+        let mut crc = !0u32;
+        for (i, b) in self.data.iter().skip(off).enumerate() {
+            let b = if (8..12).contains(&i) { 0 } else { *b };
+            crc ^= u32::from(b);
+            for _ in 0..8 {
+                crc = if crc & 1 != 0 {
+                    (crc >> 1) ^ 0x82f6_3b78
+                } else {
+                    crc >> 1
+                };
+            }
+        }
+        u32::from_ne_bytes((!crc).to_le_bytes())
+    }
+
+    fn is_gso(&self) -> bool {
+        self.gso.is_some()
+    }
+
+    fn is_gso_udp(&self) -> bool {
+        self.gso.is_some_and(|g| g.udp_fragments)
+    }
+
+    fn for_each_segment(&self, f: &mut impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
+        let gso = self.gso.ok_or(EINVAL)?;
+        let (headers, payload) = self.data.split_at_checked(gso.headers).ok_or(EINVAL)?;
+        let ip = self.network;
+        let ip_payload = gso.headers.saturating_sub(ip).saturating_sub(20);
+        for (i, part) in payload.chunks(gso.size.max(1)).enumerate() {
+            allocate().map_err(|_| ENOMEM)?;
+            let mut bytes = [headers, part].concat();
+            let l3 = bytes.len().saturating_sub(ip);
+            if self.protocol == 0x0800 && l3 >= 20 {
+                bytes[ip + 2..ip + 4].copy_from_slice(&(l3 as u16).to_be_bytes());
+                if gso.udp_fragments {
+                    let off = if i == 0 {
+                        0
+                    } else {
+                        (ip_payload + i * gso.size) / 8
+                    } as u16;
+                    let more = if (i + 1) * gso.size < payload.len() {
+                        0x2000
+                    } else {
+                        0
+                    };
+                    bytes[ip + 6..ip + 8].copy_from_slice(&(off | more).to_be_bytes());
+                }
+                bytes[ip + 10..ip + 12].fill(0);
+                let check = !fold(sum(0, &bytes[ip..ip + 20]));
+                bytes[ip + 10..ip + 12].copy_from_slice(&check.to_ne_bytes());
+            }
+            let mut seg = self.with_data(Arc::new(bytes));
+            seg.linear = seg.data.len();
+            seg.gso = None;
+            f(&mut seg, i)?;
+        }
+        Ok(())
+    }
+
+    fn reset_conntrack(&mut self) {
+        self.conntrack = false;
+    }
+
+    fn set_ignore_df(&mut self) {
+        self.ignore_df = true;
+    }
+
+    fn set_device(&mut self, dev: &Device) {
+        self.ifindex = dev.ifindex();
+    }
+
+    fn meta(&self) -> &PacketMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut PacketMeta {
+        &mut self.meta
+    }
+
+    fn try_clone(&self) -> Result<Self, NoMem> {
+        allocate()?;
+        Ok(self.with_data(self.data.clone()))
+    }
+
+    fn discard(self, why: DropReason) {
+        DROPS.with(|d| {
+            d.borrow_mut().push(Dropped {
+                why,
+                bytes: self.data.to_vec(),
+            })
+        });
+    }
+
+    fn tx_error(&mut self) {
+        self.failed_tx = true;
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        allocate().map_err(|_| ENOMEM)?;
+        Ok(Self::new(bytes))
+    }
+}
+
+fn tag_bytes(t: VlanTag) -> [u8; 4] {
+    let ([a, b], [c, d]) = (t.tpid.to_be_bytes(), t.tci.to_be_bytes());
+    [a, b, c, d]
+}
+
+fn fnv(b: &[u8]) -> u32 {
+    let h = b.iter().fold(0x811c_9dc5u32, |h, b| {
+        (h ^ u32::from(*b)).wrapping_mul(0x0100_0193)
+    });
+    h.max(1)
+}
+
+/// Ones' complement addition.
+fn add(a: u32, b: u32) -> u32 {
+    let (s, carry) = a.overflowing_add(b);
+    s.wrapping_add(u32::from(carry))
+}
+
+/// Adds the 16-bit words of `b`, as they lie in memory, to `acc` (`csum_partial`).
+pub fn sum(acc: u32, b: &[u8]) -> u32 {
+    b.chunks(2).fold(acc, |s, c| {
+        add(
+            s,
+            u32::from(u16::from_ne_bytes([c[0], c.get(1).copied().unwrap_or(0)])),
+        )
+    })
+}
+
+/// Folds an accumulator to 16 bits, without complementing.
+pub fn fold(s: u32) -> u16 {
+    let s = (s & 0xffff) + (s >> 16);
+    ((s & 0xffff) + (s >> 16)) as u16
+}
