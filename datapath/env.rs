@@ -148,6 +148,10 @@ pub trait PacketOps: Sized {
     fn push_vlan(&mut self, tag: VlanTag) -> Result<()>;
     /// `skb_vlan_pop`: removes the outermost tag; the next in-frame tag, if any, moves beside the data.
     fn pop_vlan(&mut self) -> Result<()>;
+    /// `skb_eth_push`: an Ethernet header in front of an L3 packet, its type is `protocol()`. EPROTO if tagged.
+    fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()>;
+    /// `skb_eth_pop`: removes the Ethernet header. EPROTO if tagged or there is none.
+    fn pop_eth(&mut self) -> Result<()>;
 
     /// Flow hash, computed now if unknown (`skb_get_hash`).
     fn flow_hash(&mut self) -> u32;
