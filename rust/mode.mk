@@ -118,7 +118,7 @@ $(rk)/target.json: FORCE
 	$(call if_changed,ovs_target)
 
 rk_rustc = MAKEFLAGS= RUSTC_BOOTSTRAP=1 OVS_OUT=$(abspath $(rk)) $(OVS_RUSTC) --target=$(abspath $(rk))/target.json \
-	--sysroot=/dev/null -L $(rk) --remap-path-prefix=$(OVS_SRC)/= $(rk_flags)
+	--sysroot=/dev/null -L $(rk) --remap-path-prefix=$(OVS_SRC)/= --remap-path-prefix=$(OVS_CORE_SRC)/=library/ $(rk_flags)
 
 quiet_cmd_ovs_core = CORE    $@
       cmd_ovs_core = $(CONFIG_SHELL) $(OVS_SRC)/tools/build-core.sh $(OVS_RS_CACHE)/core $(rk) \

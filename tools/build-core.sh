@@ -15,6 +15,7 @@ key=$({
 } | sha256sum | cut -c1-20)
 dir=$cache/$key
 
+rm -f "$out"/libcore.* "$out"/libcompiler_builtins.*
 if [ ! -e "$dir/libcompiler_builtins.rlib" ]; then
 	minor=${version#1.}
 	minor=${minor%%.*}

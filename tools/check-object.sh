@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# check-object.sh DIR | --self-test
+#
+# What must hold of the openvswitch.ko in DIR, a directory of build-modules.sh:
+#   no warning of objtool, modpost, the assembler, the linker or the compilers in build.log;
+#   no relocation through the GOT: the module loader knows none;
+#   no section .modinfo twice, no writable and executable section;
+#   no symbol exported, and no global symbol in the Rust half that C or the kernel does not refer to.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+problem() { printf '  %s\n' "$*"; bad=$((bad + 1)); }
+
+# Global symbols the Rust object may define: named by the kernel itself.
+entries='^(init_module|cleanup_module)$'
+
+check() { # DIR
+	local dir=$1 ko=$1/openvswitch.ko main=$1/kmod/main.o names symbol bad=0
+	while read -r line; do problem "build.log: $line"; done < <(
+		grep -iE 'warning|error:' "$dir/build.log" || :)
+	while read -r line; do problem "relocation through the GOT: $line"; done < <(
+		readelf -rW "$ko" | grep -E 'R_X86_64_(REX_)?(GOT|GOTPC)' || :)
+	while read -r line; do problem "writable and executable section: $line"; done < <(
+		readelf -SW "$ko" | grep -E ' +WAX +' || :)
+	[ "$(readelf -SW "$ko" | grep -cE '\] \.modinfo ')" = 1 ] || problem "not exactly one section .modinfo"
+	while read -r line; do problem "exported symbol: $line"; done < <(
+		nm "$ko" | grep -E '__ksymtab|__crc_' || :)
+	# C refers to a trampoline of ours as an undefined symbol of one of its objects.
+	names=$(find "$dir" -name '*.o' ! -name main.o ! -name 'openvswitch*.o' ! -name lto.o -path '*/*' \
+		-exec nm -u {} + 2>/dev/null | awk 'NF == 2 { print $2 }' | sort -u)
+	for symbol in $(nm -g --defined-only "$main" | awk '{ print $3 }' | grep -vE "$entries" || :); do
+		printf '%s\n' "$names" | grep -qxF "$symbol" || problem "global Rust symbol: $symbol"
+	done
+	return $((bad > 0))
+}
+
+# Each rule must be able to fail: small objects that break one each.
+self_test() {
+	local t cases=0 name
+	t=$(mktemp -d)
+	trap 'rm -rf "$t"' RETURN
+	good() {
+		rm -rf "$t/d"
+		mkdir -p "$t/d/kmod"
+		echo "  LD [M]  openvswitch.ko" > "$t/d/build.log"
+		printf '%s\n' "${1:-}" '.text' '.globl init_module' 'init_module: ret' '.section .modinfo,"a"' '.string "license=GPL"' |
+			as -o "$t/d/openvswitch.ko" -
+		cp "$t/d/openvswitch.ko" "$t/d/kmod/main.o"
+	}
+	expect() { # 0|1 NAME
+		cases=$((cases + 1))
+		if check "$t/d" >"$t/out"; then [ "$1" = 0 ]; else [ "$1" = 1 ]; fi || die "check-object: self-test: $2"
+	}
+	good; expect 0 "a good object is refused"
+	good; echo "x.o: warning: objtool: f() falls through" >> "$t/d/build.log"; expect 1 "objtool's warning passes"
+	good; echo 'WARNING: modpost: "x" undefined!' >> "$t/d/build.log"; expect 1 "modpost's warning passes"
+	good '.data
+	nop
+.text
+	mov memcpy@GOTPCREL(%rip), %rax'; expect 1 "a GOT relocation passes"
+	good '.section .wx,"awx"
+	nop'; expect 1 "a writable and executable section passes"
+	good '.section .modinfo.x,"a"'; objcopy --rename-section .modinfo.x=.modinfo "$t/d/openvswitch.ko"
+	expect 1 "a second .modinfo passes"
+	good '.section __ksymtab_strings,"a"
+__ksymtab_f: .quad 0'; expect 1 "an exported symbol passes"
+	good '.globl leaked
+leaked:	nop'; expect 1 "a global symbol passes"
+	echo "check-object: self-test: $cases cases"
+}
+
+if [ "$1" = --self-test ]; then
+	self_test
+else
+	check "$1" || die "$1/openvswitch.ko breaks the rules above"
+fi

@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# fetch-kernel.sh 6.1|6.12|RELEASE
+#
+# Prints the directory of headers of a kernel of Debian 12: 6.1 is its cloud kernel, 6.12 the cloud kernel of
+# bookworm-backports, RELEASE any other of the two suites (6.1.0-56-amd64). The packages are unpacked into the cache,
+# not installed, so that what is built does not depend on what the machine has.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+name=$1
+
+case $name in
+6.1 | 6.1.*) apt_bookworm ;;
+*) apt_backports ;;
+esac || die "no Debian mirror in /etc/apt: name the headers yourself with KDIR=<directory>"
+case $name in
+6.1) package=linux-headers-cloud-amd64 ;;
+6.12) package=linux-headers-cloud-amd64/bookworm-backports ;;
+*) package=linux-headers-$name ;;
+esac
+
+# The meta package of 6.12 names the release; the other two packages carry the common half and the tools.
+plan=$(apt_plan "$package" | grep -E '^linux-(headers-[0-9]|kbuild-|base)' | grep -v '^linux-base=' || :)
+release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
+[ -n "$release" ] || die "Debian has no headers for kernel $name: name a directory with KDIR=<directory>"
+dir=$OVS_RS_CACHE/headers/$(printf '%s\n' "$plan" | sed -n "s/^linux-headers-$release=\(.*\)/$release-\1/p" | tr '~' -)
+kdir=$dir/usr/src/linux-headers-$release
+if [ ! -e "$dir/.ready" ]; then
+	say "fetching the headers of $release (once)"
+	debs=$(apt_fetch $plan) || die "cannot download the headers of $release"
+	rm -rf "$dir"
+	unpack "$dir" $debs
+	# Debian's Makefile includes the common one by an absolute path.
+	grep -rlI '/usr/\(src\|lib\)/linux-' "$kdir/Makefile" "$dir"/usr/src/*-common*/Makefile 2>/dev/null |
+		xargs -r sed -i "s|/usr/src/linux-|$dir/usr/src/linux-|g; s|/usr/lib/linux-|$dir/usr/lib/linux-|g"
+	touch "$dir/.ready"
+fi
+printf '%s\n' "$kdir"

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0
+# lib.sh: sourced by the other scripts of tools/. Messages, required commands, and Debian packages fetched into the
+# cache without touching the machine's own apt or dpkg.
+
+OVS_RS_CACHE=${OVS_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openvswitch-rs}
+export OVS_RS_CACHE
+
+say() { printf '%s\n' "openvswitch: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# version_ge A B: version A is B or newer.
+version_ge() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# need COMMAND:PACKAGE...: makes sure that the commands exist. As root on Debian it installs the packages; otherwise
+# one line names what is missing and the command that installs it. A COMMAND with a slash is a file.
+need() {
+	local missing='' packages='' item command
+	for item; do
+		command=${item%%:*}
+		case $command in
+		*/*) [ ! -e "$command" ] || continue ;;
+		*) ! command -v "$command" >/dev/null 2>&1 || continue ;;
+		esac
+		missing="$missing $command"
+		packages="$packages ${item#*:}"
+	done
+	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" = 0 ] && [ -z "${OVS_RS_NO_INSTALL:-}" ] && command -v apt-get >/dev/null 2>&1; then
+		say "installing$packages"
+		[ -n "$(ls /var/lib/apt/lists/*_Packages* 2>/dev/null)" ] || apt-get -q update >&2 ||
+			die "apt-get update failed"
+		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $packages \
+			>"${TMPDIR:-/tmp}/openvswitch-apt.$$" 2>&1 ||
+			{ apt-get -q update >&2 && DEBIAN_FRONTEND=noninteractive \
+				apt-get -q -y --no-install-recommends install $packages >&2; } ||
+			die "cannot install$packages"
+		rm -f "${TMPDIR:-/tmp}/openvswitch-apt.$$"
+	else
+		die "missing$missing; install with: apt-get install$packages"
+	fi
+}
+
+# apt_mirror KIND: URI of the machine's own Debian mirror (KIND main) or security mirror (KIND security).
+apt_mirror() {
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+	awk -v kind="$1" '
+		function found(uri, suites) {
+			if (uri == "" || suites !~ /bookworm|trixie/) return
+			if ((suites ~ /-security/) == (kind == "security") && !done) { print uri; done = 1 }
+		}
+		/^deb[ \t]/ { sub(/\[[^]]*\]/, ""); found($2, $3); next }
+		/^[Uu][Rr][Ii][Ss]:/ { uri = $2; if (suites != "") { found(uri, suites); uri = suites = "" } }
+		/^[Ss]uites:/ { suites = $0; if (uri != "") { found(uri, suites); uri = suites = "" } }
+		/^[ \t]*$/ { uri = suites = "" }'
+}
+
+# apt_private NAME SUITE...: prepares the private apt NAME of those suites; sets the array APT to its options.
+# The same directories and sources as tests/system/host/packages.py uses, so that both see the same versions.
+apt_private() {
+	local name=$1 dir main security key=/usr/share/keyrings/debian-archive-keyring.gpg text suites
+	shift
+	command -v apt-get >/dev/null 2>&1 || return 1
+	dir=$OVS_RS_CACHE/$name
+	main=$(apt_mirror main) security=$(apt_mirror security)
+	[ -n "$main" ] && [ -e "$key" ] || return 1
+	suites="$*"
+	text=$(printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s' "$main" "$suites" "$key")
+	case " $suites " in *" bookworm "*)
+		[ -z "$security" ] || text=$(printf '%s\n\nTypes: deb\nURIs: %s\nSuites: bookworm-security\nComponents: main\nSigned-By: %s' \
+			"$text" "$security" "$key") ;;
+	esac
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc"
+	: > "$dir/status"
+	APT=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/etc" -o "Dir::State::lists=$dir/lists"
+		-o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
+		-o APT::Install-Recommends=false -o APT::Architecture=amd64 -o APT::Sandbox::User=root
+		-o Acquire::Languages=none -o Debug::NoLocking=true -o APT::Get::List-Cleanup=false)
+	APT_DIR=$dir
+	if [ "$(cat "$dir/etc/debian.sources" 2>/dev/null)" != "$text" ] ||
+		[ -z "$(ls "$dir"/lists/*_Packages* 2>/dev/null)" ]; then
+		[ -z "${OVS_RS_OFFLINE:-}" ] || return 1
+		say "reading the package lists of $suites"
+		printf '%s\n' "$text" > "$dir/etc/debian.sources"
+		apt-get -q "${APT[@]}" update >"$dir/update.log" 2>&1 || { cat "$dir/update.log" >&2; return 1; }
+	fi
+}
+apt_bookworm() { apt_private apt bookworm bookworm-updates; }
+apt_backports() { apt_private apt-backports bookworm bookworm-updates bookworm-backports; }
+apt_trixie() { apt_private apt-trixie trixie trixie-backports; }
+
+# apt_fetch PACKAGE=VERSION...: downloads them (not what they depend on), prints the paths.
+apt_fetch() {
+	local item file version try
+	for item; do
+		version=${item#*=}
+		for try in 1 2; do
+			file=$(ls "$APT_DIR/archives/${item%%=*}_${version//:/%3a}"_*.deb 2>/dev/null | head -n 1)
+			[ -z "$file" ] || break
+			[ -z "${OVS_RS_OFFLINE:-}" ] || return 1
+			(cd "$APT_DIR/archives" && apt-get -q "${APT[@]}" download "$item") >"$APT_DIR/download.log" 2>&1 || {
+				[ $try = 1 ] && apt-get -q "${APT[@]}" update >/dev/null 2>&1
+			} || { cat "$APT_DIR/download.log" >&2; return 1; }
+		done
+		[ -n "$file" ] || file=$(ls "$APT_DIR/archives/${item%%=*}_${version//:/%3a}"_*.deb 2>/dev/null | head -n 1)
+		[ -n "$file" ] || return 1
+		printf '%s\n' "$file"
+	done
+}
+
+# apt_plan PACKAGE...: "name=version" of the packages and all that they depend on.
+apt_plan() {
+	apt-get -qq -y -s "${APT[@]}" install "$@" 2>/dev/null | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1=\2/p'
+}
+
+# unpack DIR DEB...: unpacks packages into DIR, whole or not at all.
+unpack() {
+	local dir=$1 tmp deb
+	shift
+	[ ! -d "$dir" ] || return 0
+	mkdir -p "$(dirname "$dir")"
+	tmp=$(mktemp -d "$dir.XXXXXX")
+	for deb; do
+		dpkg-deb -x "$deb" "$tmp" || { rm -rf "$tmp"; return 1; }
+	done
+	mv -T "$tmp" "$dir" 2>/dev/null || rm -rf "$tmp"
+}
