@@ -59,10 +59,10 @@ done
 find "$m" -xtype l -delete
 
 # ---- the module -----------------------------------------------------------------------------------------------
-# No BTF: Rust has no debugging information to make it of, and the result would depend on what the machine has.
+# No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
 export OVS_SRC=$src OVS_OPT=$opt
 say "building for $release with rustc $OVS_RUSTC_VERSION"
-make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
+make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
 	sed -u "s|$m/||g" | tee "$m/build.log"
 case $kver in 6.1 | 6.12) ln -sfn "$release" "$out/$kver" ;; esac
 tools/check-object.sh "$out/$release"

@@ -19,6 +19,13 @@ case $name in
 *) package=linux-headers-$name ;;
 esac
 
+# Asking apt takes seconds; its answer holds as long as its lists do.
+memo=$OVS_RS_CACHE/headers/$name.is
+if [ -e "$memo" ] && [ "$memo" -nt "$APT_DIR/lists" ] && [ -e "$(cat "$memo")/Makefile" ]; then
+	cat "$memo"
+	exit 0
+fi
+
 # The meta package of 6.12 names the release; the other two packages carry the common half and the tools.
 plan=$(apt_plan "$package" | grep -E '^linux-(headers-[0-9]|kbuild-|base)' | grep -v '^linux-base=' || :)
 release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
@@ -35,4 +42,4 @@ if [ ! -e "$dir/.ready" ]; then
 		xargs -r sed -i "s|/usr/src/linux-|$dir/usr/src/linux-|g; s|/usr/lib/linux-|$dir/usr/lib/linux-|g"
 	touch "$dir/.ready"
 fi
-printf '%s\n' "$kdir"
+printf '%s\n' "$kdir" | tee "$memo"

@@ -70,7 +70,7 @@ apt_private() {
 			"$text" "$security" "$key") ;;
 	esac
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc"
-	: > "$dir/status"
+	[ -e "$dir/status" ] || : > "$dir/status"
 	APT=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/etc" -o "Dir::State::lists=$dir/lists"
 		-o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
 		-o APT::Install-Recommends=false -o APT::Architecture=amd64 -o APT::Sandbox::User=root
