@@ -54,7 +54,7 @@ web_root() {
 			[ -e "$dir/usr/bin/$tool" ] || continue
 			cat > "$dir/bin/$tool" <<-END
 				#!/bin/sh
-				export LD_LIBRARY_PATH="$dir/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+				export LD_LIBRARY_PATH="$dir/usr/lib/x86_64-linux-gnu:$dir/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 				exec "$dir/usr/bin/$tool" "\$@"
 			END
 			chmod +x "$dir/bin/$tool"
@@ -163,6 +163,8 @@ find_bindgen() {
 		[ -z "${OVS_RS_OFFLINE:-}" ] || die "no bindgen >= $BINDGEN_MIN; install with: cargo install bindgen-cli --locked"
 		eval "$(find_cargo)"
 		need cc:gcc /etc/ssl/certs/ca-certificates.crt:ca-certificates
+		echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null ||
+			need /usr/lib/x86_64-linux-gnu/crti.o:libc6-dev
 		root=$OVS_RS_CACHE/bindgen/$BINDGEN_PIN
 		say "building bindgen $BINDGEN_PIN into the cache (3 minutes, once)"
 		(PATH=$OVS_CARGO_PATH:$PATH CARGO_TARGET_DIR=$OVS_RS_CACHE/bindgen/target RUSTFLAGS='' MAKEFLAGS='' \
@@ -177,7 +179,7 @@ find_bindgen() {
 		b=$OVS_RS_CACHE/bindgen/run-$LIBCLANG_PACKAGE
 		mkdir -p "$OVS_RS_CACHE/bindgen"
 		printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s"\nexec "%s" "$@"\n' \
-			"${clang%/llvm-*}/x86_64-linux-gnu" "$bindgen" > "$b.$$"
+			"${clang%/llvm-*}/x86_64-linux-gnu:${clang%/usr/lib/*}/lib/x86_64-linux-gnu" "$bindgen" > "$b.$$"
 		chmod +x "$b.$$"
 		mv "$b.$$" "$b"
 		bindgen=$b ;;

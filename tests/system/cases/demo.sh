@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: two hosts talk through a bridge of an unchanged ovs-vswitchd: ping, 20 MB over TCP, VLAN, IPv6
 # group: demo
 # timeout: 240

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: two namespaces, one megaflow each way by ovs-dpctl: ping passes, counters move
 set -e
 . $LIB/lib.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: the module loads, answers, unloads and loads again, five times
 # keep-module: yes
 set -e

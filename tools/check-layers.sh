@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# check-layers.sh [TOP] | --self-test
+#
+# The walls: who may name what and where `unsafe` may stand (tools/layers.rules), that unsafe is argued, that files say
+# what they are, and that no source asks for the kernel's version.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+sources() { # of the tree, not of what is built in it
+	find datapath rust kmod userspace-shim tests tools "$@" \
+		\( -name target -o -name out -o -name __pycache__ \) -prune -o -type f -print 2>/dev/null | sort
+}
+
+check() { # TOP
+	local f bad
+	cd "$1"
+	bad=$({
+		for f in $(sources | grep '\.rs$'); do
+			awk -v rules="$here/layers.rules" -v path="$f" -f "$here/check-layers.awk" "$f"
+		done
+		[ -e datapath/mod.rs ] || echo "datapath/mod.rs: missing"
+		for f in $(sources Makefile Kbuild | grep -E '\.([chS]|sh|awk|mk|py|list|rules)$|^(Makefile|Kbuild)$'); do
+			head -n 12 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0' || echo "$f:1: no SPDX line"
+		done
+		grep -nE '^[^*]*(LINUX_VERSION_CODE|KERNEL_VERSION *\()' $(sources | grep -E '\.[ch]$') /dev/null |
+			sed 's/\([^:]*:[0-9]*\):.*/\1: asks for the kernel'"'"'s version; probe a feature instead/' || :
+	})
+	[ -z "$bad" ] || { printf '%s\n' "$bad"; return 1; }
+}
+
+self_test() {
+	local t n=0
+	t=$(mktemp -d)
+	trap 'rm -rf "$t"' RETURN
+	local spdx='// SPDX-License-Identifier: GPL-2.0' doc='//! A file.'
+	tree() {
+		rm -rf "$t/x"
+		mkdir -p "$t"/x/{datapath/{wire,flow,netlink,control},rust/{sync,net,kernel},kmod,userspace-shim/src}
+		printf '%s\n' "$spdx" "$doc" '#![forbid(unsafe_code)]' 'pub mod flow;' > "$t/x/datapath/mod.rs"
+		file datapath/wire/ip.rs 'use core::mem;' 'use super::be::Be16;' '// unsafe { } in a comment'
+		file datapath/flow/key.rs 'use crate::rust::sync::{RcuSlot, PerCpu};' 'use kernel::alloc::KVec;' \
+			'use crate::datapath::wire::{self, ip::{A, B as C}};' 'use super::mask;' 'const S: &str = "unsafe { // ";' \
+			'#[cfg(test)]' 'mod tests {' '    use std::vec::Vec;' '    use crate::datapath::netlink::key;' '}'
+		file datapath/netlink/flow.rs 'use crate::datapath::flow::key::Key;' 'use super::attr;'
+		file datapath/control/flow.rs 'use crate::datapath::netlink::flow;' 'use crate::datapath::flow::Table;'
+		file rust/sync/slot.rs 'use kernel::sync::rcu;' '/// Reads.' '///' '/// # Safety' '///' '/// The caller does.' \
+			'#[inline]' 'pub unsafe fn read(p: *const u8) -> u8 {' '    // SAFETY: The caller promises.' '    unsafe { *p }' '}' \
+			'// SAFETY: No state.' 'unsafe impl Send for X {}' 'fn f() {' '    // SAFETY: It is so.' '    let x =' '        unsafe { g() };' '}'
+		file rust/net/skb.rs 'use crate::rust::bindings::sk_buff;'
+		file rust/kernel/lib.rs 'use crate::alloc::KBox;'
+		file kmod/main.rs 'use crate::datapath::control;' 'use crate::rust::net::skb;'
+		file userspace-shim/src/lib.rs 'use std::vec::Vec;'
+	}
+	file() { local f=$t/x/$1; shift; mkdir -p "$(dirname "$f")"; printf '%s\n' "$spdx" "$doc" "$@" > "$f"; }
+	good() { n=$((n + 1)); (check "$t/x") > "$t/log" || { cat "$t/log"; die "check-layers: self-test: good input refused: $1"; }; }
+	bad() { n=$((n + 1)); ! (check "$t/x") > "$t/log" || die "check-layers: self-test: bad input passes: $1"; }
+	# add FILE LINE...: the good tree with these lines added, which must be refused.
+	add() { local f=$1; shift; tree; [ -e "$t/x/$f" ] || file "$f"; sed -i '2r /dev/stdin' "$t/x/$f" <<< "$(printf '%s\n' "$@")"; bad "$f: $*"; }
+
+	tree; good "the tree"
+	add datapath/wire/ip.rs 'use kernel::alloc::KVec;'
+	add datapath/wire/ip.rs 'use crate::datapath::flow::key::Key;'
+	add datapath/wire/ip.rs 'use super::super::flow::Key;'
+	add datapath/flow/key.rs 'use crate::datapath::netlink::attr;'
+	add datapath/flow/key.rs 'use crate::datapath::{wire, netlink::{attr, writer}};'
+	add datapath/flow/key.rs 'use crate::datapath::{' '    wire,' '    control::flow,' '};'
+	add datapath/flow/mod.rs 'use super::control::flow;'
+	add datapath/flow/key.rs 'fn f() { crate::datapath::control::g() }'
+	add datapath/flow/key.rs 'use crate::rust::bindings;'
+	add datapath/flow/key.rs 'use crate::rust::net::skb;'
+	add datapath/flow/key.rs 'use std::vec::Vec;'
+	add datapath/flow/key.rs 'fn f() { unsafe { g() } }'
+	add datapath/netlink/flow.rs 'use crate::datapath::control::flow;'
+	add datapath/actions/x.rs 'use crate::datapath::netlink;'
+	add datapath/upcall.rs 'use crate::datapath::netlink::writer;'
+	add rust/sync/slot.rs 'use crate::rust::bindings::sk_buff;'
+	add rust/sync/slot.rs 'use crate::datapath::flow;'
+	add rust/net/skb.rs 'use crate::datapath::env::Packet;'
+	add rust/kernel/lib.rs 'use std::vec::Vec;'
+	add kmod/main.rs 'use std::vec::Vec;'
+	add kmod/main.rs 'fn f() {' '    unsafe { g() }' '}'
+	add kmod/main.rs '/// Does.' 'pub unsafe fn f() {}'
+	add kmod/main.rs 'pub unsafe extern "C" fn f() {}'
+	add kmod/main.rs 'unsafe impl Send for X {}'
+	add kmod/main.rs '// SAFETY: For the first only.' 'fn f() { unsafe { g() } }' 'fn h() {' '    unsafe { g() }' '}'
+	add userspace-shim/src/lib.rs 'fn f() { unsafe { g() } }'
+	add userspace-shim/src/lib.rs 'use crate::rust::bindings;'
+	tree; sed -i '/forbid/d' "$t/x/datapath/mod.rs"; bad "no forbid(unsafe_code)"
+	tree; sed -i 1d "$t/x/kmod/main.rs"; bad "no SPDX line"
+	tree; sed -i 2d "$t/x/kmod/main.rs"; bad "no //! line"
+	tree; printf '/* SPDX-License-Identifier: GPL-2.0 */\n#if LINUX_VERSION_CODE > 1\n' > "$t/x/kmod/t.c"; bad "version in C"
+	tree; printf 'int x;\n' > "$t/x/kmod/t.c"; bad "C without SPDX"
+	tree; rm "$t/x/datapath/mod.rs"; bad "no datapath"
+	echo "check-layers: self-test: $n cases"
+}
+
+if [ "${1:-}" = --self-test ]; then
+	self_test
+else
+	check "${1:-$here/..}" || die "walls: see above and tools/layers.rules"
+	say "walls: all files keep to tools/layers.rules"
+fi
