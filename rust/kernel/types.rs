@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Helper types for wrapping C objects and scopes.
+
+use core::{
+    cell::UnsafeCell,
+    marker::{PhantomData, PhantomPinned},
+    mem::{ManuallyDrop, MaybeUninit},
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+};
+
+/// A C object that Rust neither moves, initialises nor assumes anything about.
+#[repr(transparent)]
+pub struct Opaque<T> {
+    value: UnsafeCell<MaybeUninit<T>>,
+    _pin: PhantomPinned,
+}
+
+impl<T> Opaque<T> {
+    /// Wraps a value made by Rust.
+    pub const fn new(value: T) -> Self {
+        Self {
+            value: UnsafeCell::new(MaybeUninit::new(value)),
+            _pin: PhantomPinned,
+        }
+    }
+
+    /// Memory for C to initialise.
+    pub const fn uninit() -> Self {
+        Self {
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+            _pin: PhantomPinned,
+        }
+    }
+
+    /// The C pointer.
+    pub const fn get(&self) -> *mut T {
+        UnsafeCell::get(&self.value).cast::<T>()
+    }
+
+    /// The same for a raw pointer.
+    pub const fn cast_into(this: *const Self) -> *mut T {
+        UnsafeCell::raw_get(this.cast::<UnsafeCell<MaybeUninit<T>>>()).cast::<T>()
+    }
+}
+
+/// Marks a type as bound to its thread.
+pub type NotThreadSafe = PhantomData<*mut ()>;
+
+/// The one value of [`NotThreadSafe`].
+#[allow(non_upper_case_globals, reason = "named as upstream names it")]
+pub const NotThreadSafe: NotThreadSafe = PhantomData;
+
+/// Runs a closure at the end of the scope unless dismissed.
+pub struct ScopeGuard<T, F: FnOnce(T)>(Option<(T, F)>);
+
+impl<T, F: FnOnce(T)> ScopeGuard<T, F> {
+    /// Guards `data`; `cleanup` gets it.
+    pub fn new_with_data(data: T, cleanup: F) -> Self {
+        Self(Some((data, cleanup)))
+    }
+
+    /// Gives the data back without the cleanup.
+    pub fn dismiss(mut self) -> T {
+        match self.0.take() {
+            Some((data, _)) => data,
+            // PANIC: `dismiss` and `drop` are the only takers and both consume.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl ScopeGuard<(), fn(())> {
+    /// Runs `cleanup` at the end of the scope.
+    #[allow(clippy::new_ret_no_self, reason = "as upstream")]
+    pub fn new(cleanup: impl FnOnce()) -> ScopeGuard<(), impl FnOnce(())> {
+        ScopeGuard::new_with_data((), move |()| cleanup())
+    }
+}
+
+impl<T, F: FnOnce(T)> Drop for ScopeGuard<T, F> {
+    fn drop(&mut self) {
+        if let Some((data, cleanup)) = self.0.take() {
+            cleanup(data)
+        }
+    }
+}
+
+/// A type that counts its own references.
+///
+/// # Safety
+///
+/// While the count is above zero the object lives.
+pub unsafe trait AlwaysRefCounted {
+    /// Adds a reference.
+    fn inc_ref(&self);
+
+    /// Drops a reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns one and does not use `obj` after it.
+    unsafe fn dec_ref(obj: NonNull<Self>);
+}
+
+/// An owned reference to an [`AlwaysRefCounted`] object.
+///
+/// # Invariants
+///
+/// Owns one reference on `ptr`.
+pub struct ARef<T: AlwaysRefCounted> {
+    ptr: NonNull<T>,
+    _p: PhantomData<T>,
+}
+
+// SAFETY: an `ARef` is a shared reference that may be the last one.
+unsafe impl<T: AlwaysRefCounted + Sync + Send> Send for ARef<T> {}
+// SAFETY: as above.
+unsafe impl<T: AlwaysRefCounted + Sync + Send> Sync for ARef<T> {}
+
+impl<T: AlwaysRefCounted> ARef<T> {
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a reference on `ptr` and gives it away.
+    pub unsafe fn from_raw(ptr: NonNull<T>) -> Self {
+        Self {
+            ptr,
+            _p: PhantomData,
+        }
+    }
+
+    /// Gives the reference away.
+    pub fn into_raw(me: Self) -> NonNull<T> {
+        ManuallyDrop::new(me).ptr
+    }
+}
+
+impl<T: AlwaysRefCounted> Clone for ARef<T> {
+    fn clone(&self) -> Self {
+        self.inc_ref();
+        // SAFETY: reference taken just above.
+        unsafe { Self::from_raw(self.ptr) }
+    }
+}
+
+impl<T: AlwaysRefCounted> Deref for ARef<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: alive by the invariant.
+        unsafe { self.ptr.as_ref() }
+    }
+}
+
+impl<T: AlwaysRefCounted> From<&T> for ARef<T> {
+    fn from(b: &T) -> Self {
+        b.inc_ref();
+        // SAFETY: reference taken just above.
+        unsafe { Self::from_raw(NonNull::from(b)) }
+    }
+}
+
+impl<T: AlwaysRefCounted> Drop for ARef<T> {
+    fn drop(&mut self) {
+        // SAFETY: the reference owned by the invariant ends here.
+        unsafe { T::dec_ref(self.ptr) }
+    }
+}
+
+impl<T, F: FnOnce(T)> Deref for ScopeGuard<T, F> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some((data, _)) => data,
+            // PANIC: `None` only while being consumed.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl<T, F: FnOnce(T)> DerefMut for ScopeGuard<T, F> {
+    fn deref_mut(&mut self) -> &mut T {
+        match &mut self.0 {
+            Some((data, _)) => data,
+            // PANIC: `None` only while being consumed.
+            None => unreachable!(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Lifetimes, locks and per-CPU data, written once for the kernel and for userspace tests.
+//!
+//! | C | here |
+//! |---|---|
+//! | "called with rcu_read_lock" | `&RcuGuard` |
+//! | "called with BH disabled" | `&BhGuard` |
+//! | "called with ovs_mutex" | `&OvsGuard` |
+//! | "RCU or ovs_mutex" (`rcu_dereference_ovsl`) | `&impl ReadToken` |
+//! | `struct foo __rcu *` | [`RcuSlot`] |
+//! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
+//! | `alloc_percpu` | [`PerCpu`] |
+//! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`] |
+//!
+//! May touch: the `kernel` crate, `crate::sys` leaves. Nothing here knows Open vSwitch.
+
+mod cells;
+mod once;
+mod percpu;
+mod rcu_slot;
+mod rcu_table;
+mod retire;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod tokens;
+
+pub use cells::{LocalU64, SpinCell, SpinGuard};
+pub use once::OnceSlot;
+pub use percpu::PerCpu;
+pub use rcu_slot::RcuSlot;
+pub use rcu_table::{Cursor, Entry, Iter, RcuTable, TableBox};
+pub use retire::{RcuBox, Retired};
+pub use tokens::{BhGuard, BhSection, OvsGuard, RcuGuard, ReadToken, Rtnl};
+
+#[cfg(not(loom))]
+use core::sync::atomic;
+#[cfg(loom)]
+use loom::sync::atomic;
+
+pub use crate::sys::rcu_barrier;

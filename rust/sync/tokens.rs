@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Evidence of context: RCU read section, BH disabled, the OVS mutex, RTNL.
+//!
+//! Lock order: `OvsGuard` → `Rtnl` → (BH disabled) → [`SpinCell`](super::SpinCell). RCU read
+//! sections nest anywhere below the sleeping locks and never around them. All tokens stay on the
+//! thread that made them.
+//!
+//! C counterpart: `ovs_lock()`, `rcu_read_lock()`, `local_bh_disable()` and the comments about
+//! them at the head of `net/openvswitch/datapath.c`.
+
+use crate::sys;
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+};
+use kernel::types::NotThreadSafe;
+
+pub use kernel::sync::rcu::Guard as RcuGuard;
+
+mod sealed {
+    /// Keeps `ReadToken` ours.
+    pub trait Sealed {}
+}
+
+/// Evidence that what is read from an RCU structure stays alive as long as the token is borrowed.
+pub trait ReadToken: sealed::Sealed {}
+
+impl sealed::Sealed for RcuGuard {}
+impl ReadToken for RcuGuard {}
+impl sealed::Sealed for BhGuard {}
+impl ReadToken for BhGuard {}
+impl sealed::Sealed for OvsGuard {}
+impl ReadToken for OvsGuard {}
+
+/// Evidence that BH is disabled and that this is an RCU read section; knows the CPU it is on.
+///
+/// # Invariants
+///
+/// While it lives, this thread is in an RCU read section with BH disabled on CPU `cpu`, whose
+/// per-CPU data lie at `offset`.
+pub struct BhGuard {
+    cpu: u32,
+    offset: usize,
+    _bound: NotThreadSafe,
+}
+
+impl BhGuard {
+    /// Disables BH and takes the RCU read lock until the section is dropped.
+    pub fn enter() -> BhSection {
+        sys::local_bh_disable();
+        let rcu = RcuGuard::new();
+        // SAFETY: both done just above; `BhSection` undoes them when it drops.
+        let bh = unsafe { BhGuard::assume() };
+        BhSection {
+            _rcu: rcu,
+            bh,
+            _undo: EnableBh,
+        }
+    }
+
+    /// For code that the kernel calls in such a context: costs nothing but the CPU's number.
+    ///
+    /// # Safety
+    ///
+    /// While the guard lives, this thread is in an RCU read section with BH disabled.
+    #[inline]
+    pub unsafe fn assume() -> BhGuard {
+        let (cpu, offset) = sys::this_cpu();
+        // INVARIANT: by this function's contract; BH disabled means no migration.
+        BhGuard {
+            cpu,
+            offset,
+            _bound: NotThreadSafe,
+        }
+    }
+
+    /// The RCU read section.
+    #[inline]
+    pub fn rcu(&self) -> &RcuGuard {
+        const { assert!(core::mem::size_of::<RcuGuard>() == 0) };
+        // SAFETY: the type has no bytes, so the aligned dangling pointer is readable; it is
+        // evidence of a read section, which holds by the invariant.
+        unsafe { NonNull::dangling().as_ref() }
+    }
+
+    /// This CPU's number.
+    #[inline]
+    pub fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
+    /// What to add to a per-CPU base.
+    #[inline]
+    pub(super) fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+/// A [`BhGuard`] that ends its section when dropped. Field order is drop order.
+pub struct BhSection {
+    _rcu: RcuGuard,
+    bh: BhGuard,
+    _undo: EnableBh,
+}
+
+impl Deref for BhSection {
+    type Target = BhGuard;
+    #[inline]
+    fn deref(&self) -> &BhGuard {
+        &self.bh
+    }
+}
+
+struct EnableBh;
+
+impl Drop for EnableBh {
+    fn drop(&mut self) {
+        // SAFETY: only `BhGuard::enter` makes one, after `local_bh_disable` on this thread.
+        unsafe { sys::local_bh_enable() };
+    }
+}
+
+/// Number of the mutex section: odd while the mutex is held.
+static SECTION: AtomicU32 = AtomicU32::new(0);
+
+/// Whether the mutex section with this number may still be going on.
+pub(super) fn section_lasts(section: u32) -> bool {
+    SECTION.load(Ordering::Acquire) == section
+}
+
+/// Evidence that the OVS mutex is held: the only way to change the switch's configuration.
+///
+/// References read under it stay valid as long as it is borrowed, even if what they point to is
+/// removed meanwhile: nothing is freed in the mutex section that retired it
+/// ([`Retired`](super::Retired)).
+pub struct OvsGuard(#[allow(dead_code, reason = "marker")] NotThreadSafe);
+
+impl OvsGuard {
+    /// Takes the mutex. May sleep.
+    pub fn lock() -> Self {
+        sys::ovs_mutex_lock();
+        SECTION.fetch_add(1, Ordering::Relaxed);
+        Self(NotThreadSafe)
+    }
+
+    /// Takes the RTNL, which nests inside. May sleep.
+    pub fn rtnl(&self) -> Rtnl<'_> {
+        sys::rtnl_lock();
+        Rtnl(PhantomData)
+    }
+
+    /// The number of this mutex section.
+    pub(super) fn section(&self) -> u32 {
+        SECTION.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OvsGuard {
+    fn drop(&mut self) {
+        // Pairs with `section_lasts`: what this section read happens before it is freed.
+        SECTION.fetch_add(1, Ordering::Release);
+        // SAFETY: `lock` took it on this thread.
+        unsafe { sys::ovs_mutex_unlock() };
+    }
+}
+
+/// Evidence that the RTNL is held, inside the OVS mutex.
+pub struct Rtnl<'a>(PhantomData<(&'a OvsGuard, *mut ())>);
+
+impl Drop for Rtnl<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `OvsGuard::rtnl` took it on this thread.
+        unsafe { sys::rtnl_unlock() };
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The leaves on `std`. Kernel counterpart: `rust/kernel/leaf.rs`.
+
+use crate::testing;
+use core::{alloc::Layout, ffi::CStr};
+
+pub(crate) fn kmalloc(layout: Layout, flags: u32) -> *mut u8 {
+    testing::alloc::alloc(layout, flags)
+}
+
+/// # Safety
+///
+/// `ptr` came from `kmalloc(layout, _)`.
+pub(crate) unsafe fn kfree(ptr: *mut u8, layout: Layout) {
+    // SAFETY: by this function's contract.
+    unsafe { testing::alloc::free(ptr, layout) }
+}
+
+pub(crate) use kfree as kvfree;
+pub(crate) use kmalloc as kvmalloc;
+
+pub(crate) fn rcu_read_lock() {
+    testing::rcu::read_lock();
+}
+
+/// # Safety
+///
+/// This thread holds the read lock.
+pub(crate) unsafe fn rcu_read_unlock() {
+    testing::rcu::read_unlock();
+}
+
+pub(crate) fn printk(level: u8, prefix: &CStr, text: &CStr) {
+    testing::log::record(level, prefix, text);
+}
+
+pub(crate) fn warn() {
+    testing::log::warned();
+}
+
+/// HZ is 1000 here.
+pub(crate) fn msecs_to_jiffies(msecs: u32) -> core::ffi::c_ulong {
+    msecs.into()
+}
