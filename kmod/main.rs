@@ -9,6 +9,11 @@ use kernel::prelude::*;
 
 #[path = "../rust/mod.rs"]
 pub mod rust;
+#[path = "../rust/sync/sys_kernel.rs"]
+pub mod sys;
+
+/// What the kernel prints before each log line; `pr_*!` expects it at the crate root.
+const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 
 /// Entry of the module.
 ///

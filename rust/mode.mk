@@ -129,7 +129,7 @@ $(rk)/libcore.rlib: $(rk)/target.json $(OVS_SRC)/rust/compiler_builtins.rs $(OVS
 # ---- the `kernel` crate and the module -------------------------------------------------------------
 rk_kernel_rs := $(shell find $(OVS_SRC)/rust/kernel -name '*.rs')
 rk_module_rs := $(shell find $(OVS_SRC)/kmod $(OVS_SRC)/datapath $(OVS_SRC)/rust -name '*.rs' 2>/dev/null)
-rk_lints := --edition=2021 $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn -Wmissing_docs -Wunused_must_use
+rk_lints := --edition=2021 '--check-cfg=cfg(test, loom)' $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn -Wmissing_docs -Wunused_must_use
 
 quiet_cmd_ovs_kernel = RUSTC L $@
       cmd_ovs_kernel = $(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \

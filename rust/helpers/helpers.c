@@ -10,3 +10,6 @@ void rust_helper_BUG(void)
 {
 	BUG();
 }
+
+#include "kernel.c"
+#include "sync.c"

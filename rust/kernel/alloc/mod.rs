@@ -113,7 +113,7 @@ pub mod allocator {
         #[inline]
         unsafe fn free(ptr: NonNull<u8>, layout: Layout) {
             // SAFETY: by this function's contract.
-            unsafe { crate::leaf::kfree(ptr.as_ptr(), layout) }
+            unsafe { crate::leaf::kfree_leaf(ptr.as_ptr(), layout) }
         }
     }
 
@@ -124,7 +124,7 @@ pub mod allocator {
         }
         unsafe fn free(ptr: NonNull<u8>, layout: Layout) {
             // SAFETY: by this function's contract.
-            unsafe { crate::leaf::kvfree(ptr.as_ptr(), layout) }
+            unsafe { crate::leaf::kvfree_leaf(ptr.as_ptr(), layout) }
         }
     }
 

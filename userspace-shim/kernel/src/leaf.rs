@@ -11,12 +11,12 @@ pub(crate) fn kmalloc(layout: Layout, flags: u32) -> *mut u8 {
 /// # Safety
 ///
 /// `ptr` came from `kmalloc(layout, _)`.
-pub(crate) unsafe fn kfree(ptr: *mut u8, layout: Layout) {
+pub(crate) unsafe fn kfree_leaf(ptr: *mut u8, layout: Layout) {
     // SAFETY: by this function's contract.
     unsafe { testing::alloc::free(ptr, layout) }
 }
 
-pub(crate) use kfree as kvfree;
+pub(crate) use kfree_leaf as kvfree_leaf;
 pub(crate) use kmalloc as kvmalloc;
 
 pub(crate) fn rcu_read_lock() {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Helpers of rust/sync/sys_kernel.rs. Included by helpers.c, after kernel.c. */
+#include <linux/bottom_half.h>
+#include <linux/cpumask.h>
+#include <linux/ktime.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/smp.h>
+
+/* Serialises all changes of the switch's configuration. */
+static DEFINE_MUTEX(ovs_mutex);
+
+void rust_helper_ovs_mutex_lock(void)
+{
+	mutex_lock(&ovs_mutex);
+}
+
+void rust_helper_ovs_mutex_unlock(void)
+{
+	mutex_unlock(&ovs_mutex);
+}
+
+void rust_helper_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void rust_helper_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep)
+{
+	return (__force void *)__alloc_percpu_gfp(size, align, sleep ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN);
+}
+
+void rust_helper_free_percpu(void *base)
+{
+	free_percpu((__force void __percpu *)base);
+}
+
+u32 rust_helper_nr_cpu_ids(void)
+{
+	return nr_cpu_ids;
+}
+
+bool rust_helper_cpu_possible(u32 cpu)
+{
+	return cpu_possible(cpu);
+}
+
+size_t rust_helper_per_cpu_offset(u32 cpu)
+{
+	return per_cpu_offset(cpu);
+}
+
+u64 rust_helper_monotonic_ms(void)
+{
+	return ktime_to_ms(ktime_get());
+}
+
+u32 rust_helper_jiffies_to_msecs(unsigned long j)
+{
+	return jiffies_to_msecs(j);
+}
+
+#ifdef HAVE_PCPU_HOT
+/* rust/sync/sys_kernel.rs reads it there. */
+static_assert(offsetof(struct pcpu_hot, cpu_number) == 12);
+#endif

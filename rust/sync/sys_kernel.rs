@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Leaf primitives that upstream's `kernel` crate lacks, in the kernel: `crate::sys`.
+//!
+//! Userspace counterpart: `userspace-shim/src/sys.rs`, with the same names and meanings. C half:
+//! `rust/helpers/sync.c`. Only `rust/` and the shell should call these; everybody else uses the
+//! types of `rust/sync`.
+
+use core::{
+    cell::UnsafeCell,
+    ffi::{c_int, c_ulong, c_void},
+    ptr,
+};
+use kernel::alloc::{flags::GFP_KERNEL, Flags};
+
+/// The kernel's own functions and variables, and our helpers for its macros.
+mod c {
+    use super::{c_int, c_ulong, c_void, RcuCallback, RcuHead};
+
+    extern "C" {
+        pub(super) static jiffies: c_ulong;
+        pub(super) fn call_rcu(head: *mut RcuHead, func: RcuCallback);
+        pub(super) fn rcu_barrier();
+        pub(super) fn synchronize_rcu();
+        pub(super) fn get_state_synchronize_rcu() -> c_ulong;
+        pub(super) fn poll_state_synchronize_rcu(state: c_ulong) -> bool;
+        pub(super) fn kvfree(ptr: *const c_void);
+        pub(super) fn rtnl_lock();
+        pub(super) fn rtnl_unlock();
+        pub(super) fn get_random_u32() -> u32;
+        pub(super) fn net_ratelimit() -> c_int;
+        pub(super) fn rust_helper_kvmalloc(size: usize, flags: u32) -> *mut c_void;
+        pub(super) fn rust_helper_ovs_mutex_lock();
+        pub(super) fn rust_helper_ovs_mutex_unlock();
+        pub(super) fn rust_helper_local_bh_disable();
+        pub(super) fn rust_helper_local_bh_enable();
+        pub(super) fn rust_helper_alloc_percpu(
+            size: usize,
+            align: usize,
+            sleep: bool,
+        ) -> *mut c_void;
+        pub(super) fn rust_helper_free_percpu(base: *mut c_void);
+        pub(super) fn rust_helper_nr_cpu_ids() -> u32;
+        pub(super) fn rust_helper_cpu_possible(cpu: u32) -> bool;
+        pub(super) fn rust_helper_per_cpu_offset(cpu: u32) -> usize;
+        pub(super) fn rust_helper_monotonic_ms() -> u64;
+        pub(super) fn rust_helper_jiffies_to_msecs(j: c_ulong) -> u32;
+    }
+}
+
+/// Storage that `call_rcu` needs inside an object. Layout of C's `struct rcu_head`.
+#[repr(C, align(8))]
+pub struct RcuHead(UnsafeCell<[usize; 2]>);
+
+impl RcuHead {
+    /// A head that is not queued.
+    #[inline]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; 2]))
+    }
+}
+
+impl Default for RcuHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: only `call_rcu` touches it, and its caller owns the object exclusively.
+unsafe impl Send for RcuHead {}
+// SAFETY: as above.
+unsafe impl Sync for RcuHead {}
+
+/// What runs after a grace period: in softirq context, may not sleep.
+pub type RcuCallback = unsafe extern "C" fn(*mut RcuHead);
+
+/// Queues `func(head)` for after a grace period.
+///
+/// # Safety
+///
+/// `head` stays valid and unused by others until `func` runs, and `func(head)` is then sound on
+/// any thread.
+#[inline]
+pub unsafe fn call_rcu(head: *mut RcuHead, func: RcuCallback) {
+    // SAFETY: by this function's contract.
+    unsafe { c::call_rcu(head, func) }
+}
+
+/// Waits until all queued callbacks have run. May sleep.
+pub fn rcu_barrier() {
+    // SAFETY: callers are in process context, as all that may sleep.
+    unsafe { c::rcu_barrier() }
+}
+
+/// Waits for a grace period. May sleep.
+pub fn synchronize_rcu() {
+    // SAFETY: callers are in process context, as all that may sleep.
+    unsafe { c::synchronize_rcu() }
+}
+
+/// Cookie for [`poll_state_synchronize_rcu`].
+pub fn get_state_synchronize_rcu() -> c_ulong {
+    // SAFETY: always allowed.
+    unsafe { c::get_state_synchronize_rcu() }
+}
+
+/// Whether a grace period has passed since the cookie was taken.
+pub fn poll_state_synchronize_rcu(state: c_ulong) -> bool {
+    // SAFETY: always allowed.
+    unsafe { c::poll_state_synchronize_rcu(state) }
+}
+
+/// Memory of any size, aligned to 8; null on failure. Only `GFP_KERNEL` flags.
+pub fn kvmalloc(size: usize, flags: Flags) -> *mut u8 {
+    // The helper's numbering: bit 0 GFP_KERNEL, bit 5 GFP_NOWAIT.
+    let bits = if may_sleep(flags) { 1 } else { 1 << 5 };
+    // SAFETY: any size will do.
+    unsafe { c::rust_helper_kvmalloc(size, bits) }.cast()
+}
+
+/// Frees what [`kvmalloc`] returned. Any context but NMI.
+///
+/// # Safety
+///
+/// `ptr` came from `kvmalloc` and is not used again.
+pub unsafe fn kvfree(ptr: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { c::kvfree(ptr.cast()) }
+}
+
+fn may_sleep(flags: Flags) -> bool {
+    flags.contains(GFP_KERNEL)
+}
+
+/// One more than the highest CPU number.
+pub fn nr_cpu_ids() -> u32 {
+    // SAFETY: always allowed.
+    unsafe { c::rust_helper_nr_cpu_ids() }
+}
+
+/// Whether the CPU may ever come online. `cpu` is below [`nr_cpu_ids`].
+pub fn cpu_possible(cpu: u32) -> bool {
+    // SAFETY: in range by this function's contract.
+    unsafe { c::rust_helper_cpu_possible(cpu) }
+}
+
+/// What to add to a per-CPU base to get `cpu`'s copy. `cpu` is possible.
+pub fn per_cpu_offset(cpu: u32) -> usize {
+    // SAFETY: in range by this function's contract.
+    unsafe { c::rust_helper_per_cpu_offset(cpu) }
+}
+
+/// The current CPU's number and offset. Read from per-CPU variables, as C's macros do; no call.
+///
+/// Not `nomem`, so that no read moves up over the call that disables BH.
+#[inline(always)]
+pub fn this_cpu() -> (u32, usize) {
+    let (cpu, offset): (u32, usize);
+    // SAFETY: both are exported per-CPU variables of these sizes (features.list, sync.c).
+    unsafe {
+        #[cfg(HAVE_PCPU_HOT)]
+        core::arch::asm!("mov {:e}, dword ptr gs:[pcpu_hot + 12]", out(reg) cpu,
+            options(pure, readonly, nostack, preserves_flags));
+        #[cfg(not(HAVE_PCPU_HOT))]
+        core::arch::asm!("mov {:e}, dword ptr gs:[cpu_number]", out(reg) cpu,
+            options(pure, readonly, nostack, preserves_flags));
+        core::arch::asm!("mov {}, qword ptr gs:[this_cpu_off]", out(reg) offset,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    (cpu, offset)
+}
+
+/// Zeroed memory for each CPU; null on failure. The result is a base for [`per_cpu_offset`].
+pub fn alloc_percpu(size: usize, align: usize, flags: Flags) -> *mut u8 {
+    // SAFETY: any size and alignment will do.
+    unsafe { c::rust_helper_alloc_percpu(size, align, may_sleep(flags)) }.cast()
+}
+
+/// Frees what [`alloc_percpu`] returned. Any context.
+///
+/// # Safety
+///
+/// `base` came from `alloc_percpu` and no copy is used again.
+pub unsafe fn free_percpu(base: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { c::rust_helper_free_percpu(base.cast()) }
+}
+
+/// Keeps softirqs off this CPU.
+pub fn local_bh_disable() {
+    // SAFETY: always allowed.
+    unsafe { c::rust_helper_local_bh_disable() }
+}
+
+/// Undoes [`local_bh_disable`].
+///
+/// # Safety
+///
+/// Pairs with a `local_bh_disable` of this thread.
+pub unsafe fn local_bh_enable() {
+    // SAFETY: by this function's contract.
+    unsafe { c::rust_helper_local_bh_enable() }
+}
+
+/// Takes the mutex that serialises all changes. May sleep.
+pub fn ovs_mutex_lock() {
+    // SAFETY: callers are in process context, as all that may sleep.
+    unsafe { c::rust_helper_ovs_mutex_lock() }
+}
+
+/// Releases it.
+///
+/// # Safety
+///
+/// This thread holds it.
+pub unsafe fn ovs_mutex_unlock() {
+    // SAFETY: by this function's contract.
+    unsafe { c::rust_helper_ovs_mutex_unlock() }
+}
+
+/// Takes the RTNL. May sleep; nests inside the OVS mutex.
+pub fn rtnl_lock() {
+    // SAFETY: callers are in process context, as all that may sleep.
+    unsafe { c::rtnl_lock() }
+}
+
+/// Releases it.
+///
+/// # Safety
+///
+/// This thread holds it.
+pub unsafe fn rtnl_unlock() {
+    // SAFETY: by this function's contract.
+    unsafe { c::rtnl_unlock() }
+}
+
+/// A random number.
+pub fn get_random_u32() -> u32 {
+    // SAFETY: always allowed.
+    unsafe { c::get_random_u32() }
+}
+
+/// Ticks since boot.
+#[inline]
+pub fn jiffies() -> c_ulong {
+    // SAFETY: an exported variable that only the timer writes, whole words at a time.
+    unsafe { ptr::read_volatile(&raw const c::jiffies) }
+}
+
+/// Milliseconds in a number of ticks.
+pub fn jiffies_to_msecs(j: c_ulong) -> u32 {
+    // SAFETY: always allowed.
+    unsafe { c::rust_helper_jiffies_to_msecs(j) }
+}
+
+/// Milliseconds since boot on the monotonic clock.
+pub fn monotonic_ms() -> u64 {
+    // SAFETY: always allowed.
+    unsafe { c::rust_helper_monotonic_ms() }
+}
+
+/// Whether the network's log rate limit lets one more line through.
+pub fn net_ratelimit() -> bool {
+    // SAFETY: always allowed.
+    unsafe { c::net_ratelimit() != 0 }
+}
