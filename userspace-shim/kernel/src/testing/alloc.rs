@@ -4,15 +4,21 @@
 //! Every allocation remembers the [`Account`] of the thread that made it and is taken off that
 //! account wherever it is freed, so tests that run side by side do not see each other.
 
+use super::rcu::Callbacks;
 use std::{
     alloc::Layout,
     cell::{Cell, OnceCell},
     sync::atomic::{AtomicIsize, Ordering},
 };
 
-/// Live allocations of a test and the threads it started.
+/// A test and the threads it started: their live allocations and queued RCU callbacks.
 #[derive(Clone, Copy)]
-pub struct Account(&'static AtomicIsize);
+pub struct Account(&'static Books);
+
+struct Books {
+    live: AtomicIsize,
+    callbacks: Callbacks,
+}
 
 thread_local! {
     static ACCOUNT: OnceCell<Account> = const { OnceCell::new() };
@@ -22,8 +28,11 @@ thread_local! {
 
 impl Account {
     fn new() -> Self {
-        // An account outlives its thread because allocations may; it is one word per thread.
-        Self(Box::leak(Box::new(AtomicIsize::new(0))))
+        // An account outlives its thread because allocations may; it is a few words per thread.
+        Self(Box::leak(Box::new(Books {
+            live: AtomicIsize::new(0),
+            callbacks: Callbacks::new(),
+        })))
     }
 
     /// The account of this thread.
@@ -33,14 +42,19 @@ impl Account {
             .unwrap_or_else(|_| Self::new())
     }
 
-    /// Makes this (new) thread use the account of the thread that started it.
+    /// Makes this new thread use the account of the thread that started it. First thing to do in
+    /// a thread; otherwise its RCU callbacks are not run by the test's `rcu_barrier`.
     pub fn adopt(self) {
-        let _ = ACCOUNT.with(|a| a.set(self));
+        ACCOUNT.with(|a| assert!(a.set(self).is_ok(), "too late to adopt an account"));
     }
 
     /// Allocations not yet freed.
     pub fn live(self) -> isize {
-        self.0.load(Ordering::SeqCst)
+        self.0.live.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn callbacks(self) -> &'static Callbacks {
+        &self.0.callbacks
     }
 }
 
@@ -122,7 +136,7 @@ pub(crate) fn alloc(layout: Layout, flags: u32) -> *mut u8 {
             .cast::<Account>()
             .sub(1)
             .write_unaligned(account);
-        account.0.fetch_add(1, Ordering::SeqCst);
+        account.0.live.fetch_add(1, Ordering::SeqCst);
         base.add(at)
     }
 }
@@ -137,7 +151,7 @@ pub(crate) unsafe fn free(ptr: *mut u8, layout: Layout) {
     // SAFETY: `alloc` put the account there and allocated `whole`.
     unsafe {
         let account = ptr.cast::<Account>().sub(1).read_unaligned();
-        account.0.fetch_sub(1, Ordering::SeqCst);
+        account.0.live.fetch_sub(1, Ordering::SeqCst);
         std::alloc::dealloc(ptr.sub(at), whole);
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! Each thread owns a slot: 0 outside read sections, else the epoch at its outermost entry. A
 //! grace period advances the epoch and has passed when no slot holds an older one. Callbacks wait
-//! in the queue of the thread that queued them until that thread calls [`run`] or [`barrier`]
-//! (deterministic tests); a thread that ends leaves its queue to the orphans, which the next
-//! [`run`] or [`barrier`] of any thread takes over.
+//! in the queue of their thread's [`Account`] until a thread of that account calls [`run`] or
+//! [`barrier`], which makes tests deterministic.
 
+use super::alloc::Account;
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     collections::VecDeque,
     sync::{
         atomic::{fence, AtomicU64, Ordering},
@@ -18,7 +18,22 @@ use std::{
 
 static EPOCH: AtomicU64 = AtomicU64::new(1);
 static SLOTS: Mutex<Vec<Arc<AtomicU64>>> = Mutex::new(Vec::new());
-static ORPHANS: Mutex<VecDeque<Callback>> = Mutex::new(VecDeque::new());
+
+/// Callbacks of an account.
+pub(super) struct Callbacks {
+    queue: Mutex<VecDeque<Callback>>,
+    /// Held while callbacks run: whoever then finds the queue empty may rely on them having run.
+    running: Mutex<()>,
+}
+
+impl Callbacks {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: Mutex::new(VecDeque::new()),
+            running: Mutex::new(()),
+        }
+    }
+}
 
 struct Callback {
     epoch: u64,
@@ -47,17 +62,8 @@ impl Drop for Reader {
     }
 }
 
-struct Queue(RefCell<VecDeque<Callback>>);
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        lock(&ORPHANS).append(&mut self.0.borrow_mut());
-    }
-}
-
 thread_local! {
     static READER: Reader = Reader::new();
-    static QUEUE: Queue = const { Queue(RefCell::new(VecDeque::new())) };
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,53 +127,42 @@ pub fn synchronize() {
 pub fn call(run: impl FnOnce() + Send + 'static) {
     let epoch = get_state();
     let run = Box::new(run);
-    let mut callback = Some(Callback { epoch, run });
-    let _ = QUEUE.try_with(|q| q.0.borrow_mut().extend(callback.take()));
-    lock(&ORPHANS).extend(callback);
+    let callbacks = Account::current().callbacks();
+    lock(&callbacks.queue).push_back(Callback { epoch, run });
 }
 
-/// Callbacks of this thread that have not run.
+/// Callbacks of this thread's account that have not run.
 pub fn pending() -> usize {
-    QUEUE.with(|q| q.0.borrow().len())
+    lock(&Account::current().callbacks().queue).len()
 }
 
 /// Runs the callbacks queued so far whose grace period has passed; returns how many ran.
+///
+/// Readers of tests that run side by side delay it: [`barrier`] waits for them.
 pub fn run() -> usize {
-    let mine = QUEUE.with(|q| q.0.take());
-    let mut ran = run_ready(mine, |c| QUEUE.with(|q| q.0.borrow_mut().push_back(c)));
-    // Held while they run: whoever sees no orphans may rely on them having run.
-    static RUNNING: Mutex<()> = Mutex::new(());
-    let _running = lock(&RUNNING);
-    let orphans = std::mem::take(&mut *lock(&ORPHANS));
-    ran += run_ready(orphans, |c| lock(&ORPHANS).push_back(c));
-    ran
-}
-
-fn run_ready(queue: VecDeque<Callback>, put_back: impl Fn(Callback)) -> usize {
+    let callbacks = Account::current().callbacks();
+    let _running = lock(&callbacks.running);
+    let queued = std::mem::take(&mut *lock(&callbacks.queue));
     let mut ran = 0;
-    for c in queue {
+    for c in queued {
         if poll_state(c.epoch) {
             (c.run)();
             ran += 1;
         } else {
-            put_back(c);
+            lock(&callbacks.queue).push_back(c);
         }
     }
     ran
 }
 
 /// Waits until all callbacks queued so far have run, and those that they queue.
-///
-/// A callback may queue itself again while somebody holds a lock; gives up on those of other
-/// threads, and fails for its own after many rounds.
 pub fn barrier() {
     assert!(!read_lock_held(), "rcu_barrier in a read section");
-    for _ in 0..100_000 {
+    loop {
         run();
         if pending() == 0 {
             return;
         }
         std::thread::yield_now();
     }
-    panic!("rcu_barrier: callbacks keep coming");
 }
