@@ -121,7 +121,33 @@ macro_rules! pod {
         );
     };
 }
-pub use crate::pod;
+/// Makes an existing `#[repr(C)]` struct a [`Pod`], for one that stands where `unsafe` may not be said. All of
+/// its fields are listed and must be visible here; the same is proved as by [`pod!`](crate::pod).
+#[macro_export]
+macro_rules! pod_words {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        // SAFETY: all fields are `PodField`, their sizes add up to the struct's, which is made of
+        // whole, aligned words (all checked below).
+        unsafe impl $crate::rust::pod::Pod for $name {
+            type Words = [u64; core::mem::size_of::<$name>() / 8];
+        }
+        const _: () = {
+            const fn size<T: $crate::rust::pod::PodField>(_: *const T) -> usize {
+                core::mem::size_of::<T>()
+            }
+            let value = core::mem::MaybeUninit::<$name>::uninit();
+            let p = value.as_ptr();
+            // SAFETY: only the place is named, nothing is read.
+            let sum = unsafe { 0 $( + size(&raw const (*p).$field) )* };
+            assert!(core::mem::size_of::<$name>() == sum, "a pod struct has padding");
+            assert!(
+                core::mem::size_of::<$name>() % 8 == 0 && core::mem::align_of::<$name>() >= 8,
+                "a pod struct of words is made of whole, aligned words"
+            );
+        };
+    };
+}
+pub use crate::{pod, pod_words};
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,13 @@ impl<'a> Attr<'a> {
         let len = usize::from(u16::from_ne_bytes([l0, l1]));
         let whole = b.get(..len).filter(|w| w.len() >= HDRLEN)?;
         let rest = b.get(align(len)..).unwrap_or(&[]);
-        Some((Self { whole, raw_type: u16::from_ne_bytes([t0, t1]) }, rest))
+        Some((
+            Self {
+                whole,
+                raw_type: u16::from_ne_bytes([t0, t1]),
+            },
+            rest,
+        ))
     }
 
     /// The type without flag bits.
@@ -93,16 +99,25 @@ impl<'a> Attr<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Attrs<'a> {
     rest: &'a [u8],
+    cut: bool,
 }
 
 impl<'a> Attrs<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self {
+            rest: bytes,
+            cut: false,
+        }
     }
 
     /// What no attribute was found in; not empty after the walk means trailing bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// True after a walk that found nothing but whole attributes, the last one's padding included.
+    pub fn is_exhausted(&self) -> bool {
+        self.rest.is_empty() && !self.cut
     }
 }
 
@@ -112,6 +127,7 @@ impl<'a> Iterator for Attrs<'a> {
     #[inline]
     fn next(&mut self) -> Option<Attr<'a>> {
         let (attr, rest) = Attr::split_first(self.rest)?;
+        self.cut = self.rest.len() < align(attr.whole.len());
         self.rest = rest;
         Some(attr)
     }

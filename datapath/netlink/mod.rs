@@ -2,6 +2,7 @@
 //! Bytes to typed requests, typed replies to bytes. Pure: no state, no lock, no allocation but for what is parsed.
 
 pub mod attr;
+pub mod key;
 pub mod writer;
 
 use crate::datapath::env::Net;

@@ -79,8 +79,7 @@ impl<'a> Writer<'a> {
     /// Starts a message; end it with [`Self::end_message`].
     pub fn begin_message(&mut self, h: &MsgHeader) -> Put<Mark> {
         let mark = Mark(self.len);
-        let hdr: &mut [u8; MSG_HDRLEN] =
-            self.grow(MSG_HDRLEN)?.first_chunk_mut().ok_or(Full)?;
+        let hdr: &mut [u8; MSG_HDRLEN] = self.grow(MSG_HDRLEN)?.first_chunk_mut().ok_or(Full)?;
         let mut b = [0; MSG_HDRLEN];
         b[4..6].copy_from_slice(&h.family.to_ne_bytes());
         b[6..8].copy_from_slice(&h.flags.to_ne_bytes());
@@ -113,6 +112,12 @@ impl<'a> Writer<'a> {
         let (payload, pad) = body.split_at_mut_checked(len).ok_or(Full)?;
         pad.fill(0);
         Ok(payload)
+    }
+
+    /// [`Self::reserve`] for a payload of `N` bytes.
+    #[inline]
+    pub fn reserve_array<const N: usize>(&mut self, ty: u16) -> Put<&mut [u8; N]> {
+        self.reserve(ty, N)?.first_chunk_mut().ok_or(Full)
     }
 
     #[inline]
@@ -162,7 +167,11 @@ impl<'a> Writer<'a> {
     /// Ends a nested attribute; `Full` if it outgrew the 16-bit length field.
     pub fn end_nest(&mut self, mark: Mark) -> Put {
         let len = u16::try_from(self.len.wrapping_sub(mark.0)).map_err(|_| Full)?;
-        let h = self.buf.get_mut(mark.0..).and_then(|b| b.first_chunk_mut()).ok_or(Full)?;
+        let h = self
+            .buf
+            .get_mut(mark.0..)
+            .and_then(|b| b.first_chunk_mut())
+            .ok_or(Full)?;
         *h = len.to_ne_bytes();
         Ok(())
     }

@@ -9,7 +9,7 @@
 
 use crate::datapath::env::{Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
-use kernel::error::code::{EINVAL, ENOMEM};
+use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -422,6 +422,43 @@ impl PacketOps for Packet {
         Ok(())
     }
 
+    fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()> {
+        if self.vlan.is_some() {
+            return Err(EPROTO);
+        }
+        allocate().map_err(|_| ENOMEM)?;
+        let header = [&dst[..], &src[..], &self.protocol.to_be_bytes()[..]].concat();
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = sum(self.csum, &header);
+        }
+        self.data_mut().splice(0..0, header);
+        self.linear += 14;
+        self.writable += 14;
+        self.network += 14;
+        self.transport += 14;
+        self.mac = 0;
+        self.reset_mac_len();
+        Ok(())
+    }
+
+    fn pop_eth(&mut self) -> Result<()> {
+        if self.vlan.is_some() || self.data.len() < 14 || self.network < self.mac {
+            return Err(EPROTO);
+        }
+        self.pull(14).map_err(|_| EPROTO)?;
+        let header: Vec<u8> = self.data_mut().splice(0..14, []).collect();
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = add(self.csum, !sum(0, &header));
+        }
+        self.linear -= 14;
+        self.writable = self.writable.saturating_sub(14);
+        self.network = self.network.saturating_sub(14);
+        self.transport = self.transport.saturating_sub(14);
+        self.mac = 0;
+        self.reset_mac_len();
+        Ok(())
+    }
+
     fn flow_hash(&mut self) -> u32 {
         if let Some((v, _, _)) = self.hash {
             return v;
@@ -529,6 +566,8 @@ impl PacketOps for Packet {
     fn set_ignore_df(&mut self) {
         self.ignore_df = true;
     }
+
+    fn enter_net(&mut self, _net: &crate::datapath::env::Net) {}
 
     fn set_device(&mut self, dev: &Device) {
         self.ifindex = dev.ifindex();

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From a packet to its flow key (spec 2.4).
+//!
+//! On the way the packet's header marks, `mac_len` and `protocol` are set, and an outer VLAN tag inside the
+//! frame moves beside the data. Headers that are cut short or malformed leave their part of the key zero;
+//! the packet goes on.
+//!
+//! C counterpart: `net/openvswitch/flow.c`, from `check_header()` on.
+
+use crate::datapath::env::{NoMem, Packet, PacketOps};
+use crate::datapath::error::{DropReason, NlResult};
+use crate::datapath::flow::key::{
+    FlowKey, PacketMetadata, FRAG_FIRST, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI,
+};
+use crate::datapath::wire::arp::{self, Arp};
+use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::ether::{self, ty, Ethernet, Vlan};
+use crate::datapath::wire::icmp::{self, Icmp, NdOptions};
+use crate::datapath::wire::ipv4::{self, proto, Ipv4};
+use crate::datapath::wire::ipv6::{self, next, Extension, Ipv6};
+use crate::datapath::wire::ports::{Ports, SCTP_HLEN, UDP_HLEN};
+use crate::datapath::wire::tcp::{self, Tcp};
+use kernel::error::code::{EINVAL, ENOMEM};
+use kernel::error::Error;
+
+/// Why a packet has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtractError {
+    /// Shorter than an Ethernet header, or an L3 packet that claims to be a VLAN tag (spec K20, K22).
+    Invalid,
+    /// Memory ran out while bytes were made linear (spec K26).
+    NoMem,
+}
+
+impl From<NoMem> for ExtractError {
+    fn from(_: NoMem) -> Self {
+        Self::NoMem
+    }
+}
+
+impl From<ExtractError> for Error {
+    fn from(e: ExtractError) -> Self {
+        match e {
+            ExtractError::Invalid => EINVAL,
+            ExtractError::NoMem => ENOMEM,
+        }
+    }
+}
+
+/// The key of a packet that a device delivered (spec K20, K21). `is_ethernet`: it starts with an Ethernet header;
+/// otherwise with the L3 header of its `protocol()`.
+#[inline]
+pub fn from_device(
+    pkt: &mut Packet,
+    in_port: u16,
+    is_ethernet: bool,
+) -> Result<FlowKey, DropReason> {
+    let mut key = FlowKey::ZERO;
+    extract_into(&mut key, pkt, in_port, is_ethernet)?;
+    Ok(key)
+}
+
+/// [`from_device`] into an all-zero `key`, which saves a copy.
+#[inline(always)]
+pub fn extract_into(
+    key: &mut FlowKey,
+    pkt: &mut Packet,
+    in_port: u16,
+    is_ethernet: bool,
+) -> Result<(), DropReason> {
+    key.priority = pkt.priority();
+    key.mark = pkt.mark();
+    key.in_port = in_port;
+    key.mac_proto = if is_ethernet {
+        MAC_PROTO_ETHERNET
+    } else {
+        MAC_PROTO_NONE
+    };
+    l2(pkt, key).map_err(|_| DropReason::NotSpecified)
+}
+
+/// Extracts anew after the packet was changed, keeping the key's metadata (spec K35).
+pub fn refresh(pkt: &mut Packet, key: &mut FlowKey) -> Result<(), ExtractError> {
+    *key = FlowKey {
+        priority: key.priority,
+        mark: key.mark,
+        dp_hash: key.dp_hash,
+        recirc_id: key.recirc_id,
+        in_port: key.in_port,
+        mac_proto: key.mac_proto,
+        ..FlowKey::ZERO
+    };
+    l2(pkt, key)
+}
+
+/// The key of a packet that userspace handed in; also sets the packet's priority, mark and, for L3 packets,
+/// protocol (spec P3, P4).
+pub fn from_execute(pkt: &mut Packet, meta: &PacketMetadata) -> NlResult<FlowKey> {
+    let mut key = FlowKey {
+        priority: meta.priority,
+        mark: meta.mark,
+        dp_hash: meta.dp_hash,
+        recirc_id: meta.recirc_id,
+        in_port: meta.in_port,
+        mac_proto: meta.mac_proto,
+        ..FlowKey::ZERO
+    };
+    pkt.set_priority(meta.priority);
+    pkt.set_mark(meta.mark);
+    pkt.set_protocol(meta.eth_type.get());
+    l2(pkt, &mut key).map_err(Error::from)?;
+    Ok(key)
+}
+
+/// `N` bytes at `off`: `Ok(None)` if the packet is too short, `Err` if memory ran out.
+#[inline(always)]
+fn need<const N: usize>(pkt: &mut Packet, off: usize) -> Result<Option<&[u8; N]>, NoMem> {
+    let end = off.saturating_add(N);
+    if pkt.linear().len() < end {
+        return need_paged(pkt, off);
+    }
+    Ok(pkt.linear().get(off..).and_then(<[u8]>::first_chunk))
+}
+
+#[cold]
+#[inline(never)]
+fn need_paged<const N: usize>(pkt: &mut Packet, off: usize) -> Result<Option<&[u8; N]>, NoMem> {
+    let end = off.saturating_add(N);
+    if pkt.len() < end {
+        return Ok(None);
+    }
+    pkt.pull(end)?;
+    Ok(pkt.linear().get(off..).and_then(<[u8]>::first_chunk))
+}
+
+/// Link layer, then the rest. Everything but metadata is zero in `key`.
+#[inline(always)]
+fn l2(pkt: &mut Packet, key: &mut FlowKey) -> Result<(), ExtractError> {
+    pkt.set_mac_header(0);
+    let network = if key.mac_proto == MAC_PROTO_NONE {
+        let ty = Be16::new(pkt.protocol());
+        if ether::is_vlan(ty) {
+            return Err(ExtractError::Invalid);
+        }
+        key.eth_type = ty;
+        0
+    } else {
+        let eth = Ethernet(need(pkt, 0)?.ok_or(ExtractError::Invalid)?);
+        key.eth_src = eth.src();
+        key.eth_dst = eth.dst();
+        let ty = eth.ty();
+        let tag = pkt.vlan_tag();
+        if tag.is_some() || ether::is_vlan(ty) || ty.get() < ty::MIN {
+            tags(pkt, key)?
+        } else {
+            key.eth_type = ty;
+            pkt.set_protocol(ty.get());
+            ether::HLEN
+        }
+    };
+    pkt.set_network_header(network);
+    pkt.reset_mac_len();
+    l3(pkt, key, network)
+}
+
+/// Tags (spec K23) and EtherType (K24) of an Ethernet frame; sets `protocol` (K25) and returns where the network
+/// header starts.
+#[inline(never)]
+fn tags(pkt: &mut Packet, key: &mut FlowKey) -> Result<usize, NoMem> {
+    const TYPE: usize = ether::HLEN - 2;
+    let mut off = TYPE;
+    let mut outer = true;
+    if let Some(tag) = pkt.vlan_tag() {
+        key.vlan_tci = Be16::new(tag.tci | VLAN_CFI);
+        key.vlan_tpid = Be16::new(tag.tpid);
+    } else if let Some((tpid, tci)) = tag_at(pkt, TYPE)? {
+        key.vlan_tpid = tpid;
+        key.vlan_tci = tci;
+        pkt.untag_vlan()?;
+    } else {
+        outer = false;
+    }
+    if outer {
+        if let Some((tpid, tci)) = tag_at(pkt, TYPE)? {
+            key.cvlan_tpid = tpid;
+            key.cvlan_tci = tci;
+            off = TYPE + ether::VLAN_HLEN;
+        }
+    }
+    let (ty, network) = ether_type(pkt, off)?;
+    key.eth_type = ty;
+    // A second tag keeps its TPID here, which the packet's pop_vlan relies on.
+    pkt.set_protocol(if off == TYPE {
+        ty.get()
+    } else {
+        key.cvlan_tpid.get()
+    });
+    Ok(network)
+}
+
+/// TPID and TCI of a complete tag at `off`; a tag is complete if the next type is there too.
+fn tag_at(pkt: &mut Packet, off: usize) -> Result<Option<(Be16, Be16)>, NoMem> {
+    Ok(need(pkt, off)?
+        .map(Vlan)
+        .filter(|tag| ether::is_vlan(tag.tpid()))
+        .map(|tag| (tag.tpid(), Be16::new(tag.tci().get() | VLAN_CFI))))
+}
+
+/// The EtherType whose field is at `off` (it is there), and where its payload starts.
+fn ether_type(pkt: &mut Packet, off: usize) -> Result<(Be16, usize), NoMem> {
+    const NO_TYPE: Be16 = Be16::new(ty::IEEE_802_2);
+    let payload = off.wrapping_add(2);
+    let ty = need(pkt, off)?.map_or(NO_TYPE, |b| Be16::from_bytes(*b));
+    if ty.get() >= ty::MIN {
+        return Ok((ty, payload));
+    }
+    match need(pkt, payload)?.and_then(ether::snap_type) {
+        Some(ty) => {
+            let ty = if ty.get() >= ty::MIN { ty } else { NO_TYPE };
+            Ok((ty, payload.wrapping_add(ether::SNAP_HLEN)))
+        }
+        None => Ok((NO_TYPE, payload)),
+    }
+}
+
+/// Network and transport layer of a packet whose network header is at `nh` and whose `eth_type` is known.
+#[inline(always)]
+fn l3(pkt: &mut Packet, key: &mut FlowKey, nh: usize) -> Result<(), ExtractError> {
+    match key.eth_type.get() {
+        ty::IPV4 => ip4(pkt, key, nh),
+        ty::IPV6 => ip6(pkt, key, nh),
+        ty::ARP | ty::RARP => {
+            arp(pkt, key, nh);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Spec K27.
+#[inline(always)]
+fn ip4(pkt: &mut Packet, key: &mut FlowKey, nh: usize) -> Result<(), ExtractError> {
+    let Some(ip) = need(pkt, nh)?.map(Ipv4) else {
+        pkt.set_transport_header(nh);
+        return Ok(());
+    };
+    let th = nh.wrapping_add(ip.header_len());
+    let (proto, tos, ttl) = (ip.proto(), ip.tos(), ip.ttl());
+    let (src, dst) = (ip.src(), ip.dst());
+    let (later, more) = (ip.has_offset(), ip.more_fragments());
+    if th < nh.wrapping_add(ipv4::HLEN) || pkt.len() < th {
+        pkt.set_transport_header(nh);
+        return Ok(());
+    }
+    pkt.set_transport_header(th);
+    key.ip_proto = proto;
+    key.ip_tos = tos;
+    key.ip_ttl = ttl;
+    key.ipv4_src = src;
+    key.ipv4_dst = dst;
+    if later {
+        key.ip_frag = FRAG_LATER;
+        return Ok(());
+    }
+    if more || pkt.is_gso_udp() {
+        key.ip_frag = FRAG_FIRST;
+    }
+    match proto {
+        proto::ICMP => {
+            if let Some(icmp) = pkt.header(th).map(Icmp) {
+                key.tp_src = Be16::new(icmp.ty().into());
+                key.tp_dst = Be16::new(icmp.code().into());
+            }
+        }
+        _ => l4(pkt, key, proto, th),
+    }
+    Ok(())
+}
+
+/// The protocols that IPv4 and IPv6 share (spec K28).
+#[inline(always)]
+fn l4(pkt: &mut Packet, key: &mut FlowKey, proto: u8, th: usize) {
+    match proto {
+        proto::TCP => {
+            let len = pkt.len();
+            if let Some(tcp) = pkt.header(th).map(Tcp) {
+                let tcp_len = tcp.header_len();
+                if tcp_len >= tcp::HLEN && len >= th.wrapping_add(tcp_len) {
+                    key.tp_src = tcp.src();
+                    key.tp_dst = tcp.dst();
+                    key.tcp_flags = tcp.flags();
+                }
+            }
+        }
+        proto::UDP => {
+            if let Some(udp) = pkt.header::<UDP_HLEN>(th).map(Ports) {
+                key.tp_src = udp.src();
+                key.tp_dst = udp.dst();
+            }
+        }
+        proto::SCTP => {
+            if let Some(sctp) = pkt.header::<SCTP_HLEN>(th).map(Ports) {
+                key.tp_src = sctp.src();
+                key.tp_dst = sctp.dst();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Spec K31.
+#[inline(never)]
+fn arp(pkt: &mut Packet, key: &mut FlowKey, nh: usize) {
+    let Some(arp) = pkt
+        .header::<{ arp::LEN }>(nh)
+        .map(Arp)
+        .filter(Arp::is_ethernet_ipv4)
+    else {
+        return;
+    };
+    key.ip_proto = u8::try_from(arp.opcode()).unwrap_or(0);
+    key.ipv4_src = arp.sip();
+    key.ipv4_dst = arp.tip();
+    key.hw_src = arp.sha();
+    key.hw_dst = arp.tha();
+}
+
+/// Spec K29, K30.
+#[inline(never)]
+fn ip6(pkt: &mut Packet, key: &mut FlowKey, nh: usize) -> Result<(), ExtractError> {
+    let Some(ip) = need(pkt, nh)?.map(Ipv6) else {
+        pkt.set_transport_header(nh);
+        return Ok(());
+    };
+    let mut proto = ip.next_header();
+    key.ip_tos = ip.traffic_class();
+    key.ip_ttl = ip.hop_limit();
+    key.ipv6_label = ip.label();
+    key.ipv6_src = ip.src();
+    key.ipv6_dst = ip.dst();
+
+    let mut th = nh.wrapping_add(ipv6::HLEN);
+    if ipv6::is_extension(proto) {
+        key.ipv6_exthdrs = extension_bits(pkt, proto, th)?;
+        match skip_extensions(pkt, key, proto, th)? {
+            Chain::Ends(last, at) => (proto, th) = (last, at),
+            Chain::LaterFragment => {
+                key.ip_frag = FRAG_LATER;
+                key.ip_proto = next::FRAGMENT;
+                return Ok(());
+            }
+            Chain::Broken => {
+                key.ip_proto = next::NONE;
+                pkt.set_transport_header(nh);
+                return Ok(());
+            }
+        }
+    }
+    pkt.set_transport_header(th);
+    key.ip_proto = proto;
+    if pkt.is_gso_udp() {
+        key.ip_frag = FRAG_FIRST;
+    }
+    match proto {
+        proto::ICMPV6 => icmp6(pkt, key, th),
+        _ => {
+            l4(pkt, key, proto, th);
+            Ok(())
+        }
+    }
+}
+
+/// How a chain of IPv6 extension headers ends.
+enum Chain {
+    /// At this protocol, whose header is at this offset.
+    Ends(u8, usize),
+    /// In a fragment that is not the first.
+    LaterFragment,
+    /// In a header that is cut short, or that a later fragment should not have.
+    Broken,
+}
+
+/// Walks to the upper-layer header like `ipv6_find_hdr()` with no target; marks first fragments.
+fn skip_extensions(
+    pkt: &mut Packet,
+    key: &mut FlowKey,
+    mut ty: u8,
+    mut off: usize,
+) -> Result<Chain, NoMem> {
+    let len = pkt.len();
+    while ipv6::is_extension(ty) && ty != next::NONE {
+        let Some(ext) = need(pkt, off)?.map(Extension) else {
+            return Ok(Chain::Broken);
+        };
+        let next_ty = ext.next_header();
+        let ext_len = match ty {
+            next::FRAGMENT => 8,
+            next::AUTH => ext.auth_size(),
+            _ => ext.size(),
+        };
+        if ty == next::FRAGMENT {
+            key.ip_frag = FRAG_FIRST;
+            let Some([_, _, hi, lo]) = need::<4>(pkt, off)? else {
+                return Ok(Chain::Broken);
+            };
+            if u16::from_be_bytes([*hi, *lo]) & !7 != 0 {
+                let ends = !ipv6::is_extension(next_ty) || next_ty == next::NONE;
+                return Ok(if ends {
+                    Chain::LaterFragment
+                } else {
+                    Chain::Broken
+                });
+            }
+        }
+        if ty == next::ROUTING && need::<4>(pkt, off)?.is_none() {
+            return Ok(Chain::Broken);
+        }
+        off = off.wrapping_add(ext_len);
+        if len < off {
+            return Ok(Chain::Broken);
+        }
+        ty = next_ty;
+    }
+    Ok(Chain::Ends(ty, off))
+}
+
+/// Bits of `key.ipv6_exthdrs`, those of OpenFlow's `OFPIEH12_*`. ESP (2) never appears, because the kernel
+/// does not count it among the extension headers.
+mod ext_bit {
+    pub const NO_NEXT: u16 = 1;
+    pub const AUTH: u16 = 4;
+    pub const DEST: u16 = 8;
+    pub const FRAG: u16 = 16;
+    pub const ROUTER: u16 = 32;
+    pub const HOP: u16 = 64;
+    /// A header is there more often than it should be.
+    pub const UNREPEATED: u16 = 128;
+    /// Headers are not in the preferred order.
+    pub const UNSEQUENCED: u16 = 256;
+}
+
+/// Which extension headers there are, and whether in the preferred order: HOP, DEST, ROUTER, FRAG, AUTH, DEST.
+///
+/// Like C, this walk takes every header's length in units of 8, AUTH and FRAGMENT included, and stops quietly
+/// at one that is cut short.
+fn extension_bits(pkt: &mut Packet, mut ty: u8, mut off: usize) -> Result<u16, NoMem> {
+    use ext_bit::*;
+    let mut seen = 0;
+    let mut dests = 0u32;
+    while ipv6::is_extension(ty) {
+        // (its bit, the bits that may come before it)
+        let (bit, before) = match ty {
+            next::NONE => return Ok(seen | NO_NEXT),
+            next::AUTH => (AUTH, HOP | DEST | ROUTER | FRAG),
+            next::FRAGMENT => (FRAG, HOP | DEST | ROUTER),
+            next::ROUTING => (ROUTER, HOP | DEST),
+            next::DEST if dests == 0 => (DEST, HOP),
+            next::DEST => (DEST, HOP | DEST | ROUTER | FRAG | AUTH),
+            _ => (HOP, 0),
+        };
+        if ty == next::DEST {
+            match dests {
+                0 | 1 if seen & !(before | UNREPEATED) != 0 => seen |= UNSEQUENCED,
+                0 | 1 => {}
+                _ => seen |= UNREPEATED,
+            }
+            seen |= DEST;
+            dests = dests.saturating_add(1);
+        } else if ty == next::HOP {
+            if seen & HOP != 0 {
+                seen |= UNREPEATED;
+            }
+            // The bit says that it is the first header.
+            seen |= if seen == 0 { HOP } else { UNSEQUENCED };
+        } else {
+            if seen & bit != 0 {
+                seen |= UNREPEATED;
+            }
+            if seen & !(before | UNREPEATED) != 0 || dests >= 2 {
+                seen |= UNSEQUENCED;
+            }
+            seen |= bit;
+        }
+        let Some(ext) = need(pkt, off)?.map(Extension) else {
+            break;
+        };
+        ty = ext.next_header();
+        off = off.wrapping_add(ext.size());
+    }
+    Ok(seen)
+}
+
+/// ICMPv6 and neighbour discovery (spec K28, K30).
+fn icmp6(pkt: &mut Packet, key: &mut FlowKey, th: usize) -> Result<(), ExtractError> {
+    let Some(icmp) = pkt.header(th).map(Icmp) else {
+        return Ok(());
+    };
+    let (ty, code) = (icmp.ty(), icmp.code());
+    key.tp_src = Be16::new(ty.into());
+    key.tp_dst = Be16::new(code.into());
+    let is_nd = matches!(
+        ty,
+        icmp::NEIGHBOUR_SOLICITATION | icmp::NEIGHBOUR_ADVERTISEMENT
+    );
+    let len = pkt.len();
+    if !is_nd || code != 0 || len < th.wrapping_add(icmp::ND_HLEN) {
+        return Ok(());
+    }
+    pkt.pull(len)?;
+    let nd = pkt.linear().get(th..).and_then(|b| b.split_first_chunk());
+    let Some((header, options)) = nd else {
+        return Ok(());
+    };
+    key.nd_target = icmp::nd_target(header);
+    for (ty, option) in NdOptions(options) {
+        let slot = match ty {
+            icmp::OPT_SOURCE_LL => &mut key.hw_src,
+            icmp::OPT_TARGET_LL => &mut key.hw_dst,
+            _ => continue,
+        };
+        // Only the length that Ethernet uses; others are skipped.
+        let [_, _, a, b, c, d, e, f] = *option else {
+            continue;
+        };
+        if *slot != [0; 6] {
+            // Twice the same option: nothing in the message can be trusted.
+            key.nd_target = [0; 16];
+            key.hw_src = [0; 6];
+            key.hw_dst = [0; 6];
+            break;
+        }
+        *slot = [a, b, c, d, e, f];
+    }
+    Ok(())
+}
