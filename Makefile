@@ -2,19 +2,40 @@
 # Verbs for people; `make help` lists them. Kbuild says what the module is made of, rust/mode.mk how.
 
 SHELL := /bin/bash
-O     ?= out
-OPT   ?= 3
-KVER  ?= 6.1
+O       ?= out
+OPT     ?= 3
+KVER    ?= 6.1
+KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
-src   := $(CURDIR)
 
-.PHONY: help modules clean
+.PHONY: help modules demo check test lint walls vm-test bench clean
 help:
 	@cat tools/help.txt
 
-# KDIR: a directory of kernel headers. KVER: 6.1 or 6.12 (Debian's, fetched into the cache) or the name of an installed kernel.
 modules:
 	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)"
+
+demo:
+	@tools/vm.sh demo
+
+check:
+	@tools/check.sh
+
+test:
+	@tools/cargo.sh test
+
+lint:
+	@tools/cargo.sh lint
+
+walls:
+	@tools/check-layers.sh --self-test
+	@tools/check-layers.sh
+
+vm-test:
+	@tools/vm.sh test "$(KERNELS)" $(CASES)
+
+bench:
+	@tools/vm.sh bench
 
 clean:
 	rm -rf out userspace-shim/target

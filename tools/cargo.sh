@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# cargo.sh test|lint
+#
+# The sources as an ordinary crate (userspace-shim/): its tests, and what rustfmt and clippy say. A machine without
+# rustfmt or clippy skips these and says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+need cc:gcc
+echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null || need /usr/lib/x86_64-linux-gnu/crti.o:libc6-dev
+assignments=$(tools/toolchain.sh cargo)
+eval "$assignments"
+export PATH=$OVS_CARGO_PATH:$PATH
+manifest=userspace-shim/Cargo.toml
+case $1 in
+test)
+	say "unit tests in userspace"
+	cargo test --quiet --offline --manifest-path $manifest ;;
+lint)
+	if rustfmt --version >/dev/null 2>&1; then
+		say "rustfmt"
+		find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
+			xargs -0 rustfmt --check --edition 2021 --config skip_children=true 2>/dev/null ||
+			find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
+			xargs -0 rustfmt --check --edition 2021
+	else
+		say "rustfmt: not run, this toolchain has none (rustup component add rustfmt)"
+	fi
+	if cargo clippy --version >/dev/null 2>&1; then
+		say "clippy"
+		cargo clippy --quiet --offline --manifest-path $manifest --all-targets -- -D warnings \
+			-D clippy::undocumented_unsafe_blocks -D clippy::missing_safety_doc
+	else
+		say "clippy: not run, this toolchain has none (rustup component add clippy)"
+	fi ;;
+*) die "usage: cargo.sh test|lint" ;;
+esac

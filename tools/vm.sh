@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# vm.sh demo | test KERNELS [CASE...] | bench
+#
+# What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+export PATH=$PATH:/usr/sbin:/sbin
+need python3:python3 qemu-system-x86_64:qemu-system-x86 modinfo:kmod mkfs.ext4:e2fsprogs xz:xz-utils
+what=$1
+shift
+case $what in
+demo)
+	tools/build-modules.sh -k 6.1
+	exec tests/system/demo ;;
+test)
+	kernels=$1
+	shift
+	for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
+	exec tests/system/run --kernel "$kernels" "$@" ;;
+bench)
+	[ -x tests/system/bench ] || die "no tests/system/bench yet"
+	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
+	exec tests/system/bench "$@" ;;
+*) die "usage: vm.sh demo|test|bench" ;;
+esac
