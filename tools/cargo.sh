@@ -16,7 +16,7 @@ manifest=userspace-shim/Cargo.toml
 case $1 in
 test)
 	say "unit tests in userspace"
-	cargo test --quiet --offline --manifest-path $manifest ;;
+	cargo test --quiet --locked --manifest-path $manifest ;;
 lint)
 	if rustfmt --version >/dev/null 2>&1; then
 		say "rustfmt"
@@ -29,7 +29,7 @@ lint)
 	fi
 	if cargo clippy --version >/dev/null 2>&1; then
 		say "clippy"
-		cargo clippy --quiet --offline --manifest-path $manifest --all-targets -- -D warnings \
+		cargo clippy --quiet --locked --manifest-path $manifest --all-targets -- -D warnings \
 			-D clippy::undocumented_unsafe_blocks -D clippy::missing_safety_doc
 	else
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
