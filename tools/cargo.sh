@@ -16,23 +16,24 @@ manifest=userspace-shim/Cargo.toml
 case $1 in
 test)
 	say "unit tests in userspace"
-	cargo test --quiet --locked --manifest-path $manifest ;;
+	cargo test --quiet --locked --workspace --manifest-path $manifest ;;
 lint)
+	rc=0
 	if rustfmt --version >/dev/null 2>&1; then
 		say "rustfmt"
-		find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
-			xargs -0 rustfmt --check --edition 2021 --config skip_children=true 2>/dev/null ||
-			find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
-			xargs -0 rustfmt --check --edition 2021
+		bad=$(find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
+			xargs -0 rustfmt --check -l --edition 2021 | sed "s|^$PWD/||" | sort -u || :)
+		[ -z "$bad" ] || { printf '  not formatted, run rustfmt on it: %s\n' $bad; rc=1; }
 	else
 		say "rustfmt: not run, this toolchain has none (rustup component add rustfmt)"
 	fi
 	if cargo clippy --version >/dev/null 2>&1; then
 		say "clippy"
-		cargo clippy --quiet --locked --manifest-path $manifest --all-targets -- -D warnings \
-			-D clippy::undocumented_unsafe_blocks -D clippy::missing_safety_doc
+		cargo clippy --quiet --locked --manifest-path $manifest --workspace --all-targets -- -D warnings \
+			-D clippy::undocumented_unsafe_blocks -D clippy::missing_safety_doc || rc=1
 	else
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
-	fi ;;
+	fi
+	exit $rc ;;
 *) die "usage: cargo.sh test|lint" ;;
 esac

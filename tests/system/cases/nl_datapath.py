@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: ovs_datapath family: every command, attribute and error (N1-N10, D1-D13)
 import os
 import subprocess

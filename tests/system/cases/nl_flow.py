@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: ovs_flow family: keys, masks, actions, UFIDs, notifications, dumps (F, K, A1-A7, A16-A18, E4)
 # timeout: 120
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: ovs_vport family: every command, attribute and error (V1-V13, W items seen by netlink)
 import os
 import subprocess
