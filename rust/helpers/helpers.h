@@ -23,6 +23,8 @@ void rust_helper_local_bh_disable(void);
 void rust_helper_local_bh_enable(void);
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep);
 void rust_helper_free_percpu(void *base);
+void *rust_helper_slab_create(const char *name, size_t size, size_t align);
+void *rust_helper_slab_alloc(void *cache, u32 flags);
 u32 rust_helper_nr_cpu_ids(void);
 bool rust_helper_cpu_possible(u32 cpu);
 size_t rust_helper_per_cpu_offset(u32 cpu);

@@ -40,6 +40,17 @@ void rust_helper_free_percpu(void *base)
 	free_percpu((__force void __percpu *)base);
 }
 
+/* A cache with a usercopy region is never merged with another one. */
+void *rust_helper_slab_create(const char *name, size_t size, size_t align)
+{
+	return kmem_cache_create_usercopy(name, size, align, 0, 0, min_t(size_t, size, 8), NULL);
+}
+
+void *rust_helper_slab_alloc(void *cache, u32 flags)
+{
+	return kmem_cache_alloc(cache, ovs_gfp(flags));
+}
+
 u32 rust_helper_nr_cpu_ids(void)
 {
 	return nr_cpu_ids;

@@ -11,6 +11,8 @@
 //! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
 //! | `alloc_percpu` | [`PerCpu`] |
 //! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`] |
+//! | "protected by ovs_mutex" | [`OvsCell`] |
+//! | `kmem_cache_create` | [`SlabCache`] |
 //!
 //! May touch: the `kernel` crate, `crate::sys` leaves. Nothing here knows Open vSwitch.
 
@@ -20,16 +22,18 @@ mod percpu;
 mod rcu_slot;
 mod rcu_table;
 mod retire;
+mod slab;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod tokens;
 
-pub use cells::{LocalU64, SpinCell, SpinGuard};
+pub use cells::{LocalU64, OvsCell, SpinCell, SpinGuard};
 pub use once::OnceSlot;
 pub use percpu::PerCpu;
 pub use rcu_slot::RcuSlot;
-pub use rcu_table::{Cursor, Entry, Iter, RcuTable, TableBox};
+pub use rcu_table::{Cursor, Entry, EntryCache, EntryCacheRegistration, Iter, RcuTable, TableBox};
 pub use retire::{RcuBox, Retired};
+pub use slab::{SlabCache, SlabRegistration};
 pub use tokens::{BhGuard, BhSection, OvsGuard, RcuGuard, ReadToken, Rtnl};
 
 #[cfg(not(loom))]
@@ -37,4 +41,11 @@ use core::sync::atomic;
 #[cfg(loom)]
 use loom::sync::atomic;
 
-pub use crate::sys::rcu_barrier;
+/// Waits until everything retired so far has been freed. May sleep; not under the OVS mutex.
+///
+/// Twice: a callback that runs just as its mutex section ends may queue itself again behind the
+/// first barrier.
+pub fn rcu_barrier() {
+    crate::sys::rcu_barrier();
+    crate::sys::rcu_barrier();
+}

@@ -13,10 +13,11 @@
 use super::{
     atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     retire::{free_later, mark, Header, Retire},
-    OvsGuard, ReadToken, Retired,
+    OvsGuard, ReadToken, Retired, SlabCache, SlabRegistration,
 };
 use crate::sys;
 use core::{
+    ffi::CStr,
     marker::PhantomData,
     mem::{align_of, size_of},
     ops::{Deref, DerefMut},
@@ -50,6 +51,17 @@ unsafe impl<T: Send, const N: usize> Retire for Node<T, N> {
 }
 
 impl<T, const N: usize> Node<T, N> {
+    fn new(value: T) -> Self {
+        const { assert!(N >= 1 && N <= 32) };
+        let link = || AtomicPtr::new(ptr::null_mut());
+        Self {
+            header: Header::new(0),
+            hash: [0; N],
+            next: core::array::from_fn(|_| [link(), link()]),
+            value,
+        }
+    }
+
     /// Whether it belongs in index `i`.
     fn is_in(&self, i: usize) -> bool {
         self.header.tag & (1 << i) != 0
@@ -78,19 +90,35 @@ pub struct TableBox<T, const N: usize>(KBox<Node<T, N>>);
 impl<T, const N: usize> TableBox<T, N> {
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
-        const { assert!(N >= 1 && N <= 32) };
-        let link = || AtomicPtr::new(ptr::null_mut());
-        Ok(Self(KBox::new(
-            Node {
-                header: Header::new(0),
-                hash: [0; N],
-                next: core::array::from_fn(|_| [link(), link()]),
-                value,
-            },
-            flags,
-        )?))
+        Ok(Self(KBox::new(Node::new(value), flags)?))
+    }
+
+    /// Allocates from `cache` and moves `value` in.
+    pub fn new_in(cache: &EntryCache<T, N>, value: T, flags: Flags) -> Result<Self, AllocError> {
+        Ok(Self(cache.0.alloc(Node::new(value), flags)?))
     }
 }
+
+/// Named memory for the entries of tables: a [`SlabCache`] for a `static`.
+pub struct EntryCache<T, const N: usize>(SlabCache<Node<T, N>>);
+
+impl<T, const N: usize> EntryCache<T, N> {
+    /// A cache that is not created yet; `kmalloc` stands in.
+    pub const fn new(name: &'static CStr) -> Self {
+        Self(SlabCache::new(name))
+    }
+
+    /// Creates the cache, once, until the result is dropped.
+    pub fn create(&'static self) -> Result<EntryCacheRegistration<T, N>, AllocError> {
+        Ok(EntryCacheRegistration(self.0.create()?))
+    }
+}
+
+/// Keeps an [`EntryCache`] in being. Dropping it waits for RCU callbacks, and then all entries
+/// must have been freed.
+pub struct EntryCacheRegistration<T: 'static, const N: usize>(
+    #[allow(dead_code, reason = "held to be dropped")] SlabRegistration<Node<T, N>>,
+);
 
 impl<T, const N: usize> Deref for TableBox<T, N> {
     type Target = T;

@@ -7,14 +7,17 @@
 
 use core::{
     cell::UnsafeCell,
-    ffi::{c_int, c_ulong, c_void},
+    ffi::{c_char, c_int, c_ulong, c_void, CStr},
     ptr,
 };
-use kernel::alloc::{flags::GFP_KERNEL, Flags};
+use kernel::alloc::{
+    flags::{GFP_ATOMIC, GFP_KERNEL},
+    AllocError, Flags,
+};
 
 /// The kernel's own functions and variables, and our helpers for its macros.
 mod c {
-    use super::{c_int, c_ulong, c_void, RcuCallback, RcuHead};
+    use super::{c_char, c_int, c_ulong, c_void, RcuCallback, RcuHead};
 
     extern "C" {
         pub(super) static jiffies: c_ulong;
@@ -39,6 +42,13 @@ mod c {
             sleep: bool,
         ) -> *mut c_void;
         pub(super) fn rust_helper_free_percpu(base: *mut c_void);
+        pub(super) fn rust_helper_slab_create(
+            name: *const c_char,
+            size: usize,
+            align: usize,
+        ) -> *mut c_void;
+        pub(super) fn rust_helper_slab_alloc(cache: *mut c_void, flags: u32) -> *mut c_void;
+        pub(super) fn kmem_cache_destroy(cache: *mut c_void);
         pub(super) fn rust_helper_nr_cpu_ids() -> u32;
         pub(super) fn rust_helper_cpu_possible(cpu: u32) -> bool;
         pub(super) fn rust_helper_per_cpu_offset(cpu: u32) -> usize;
@@ -111,10 +121,8 @@ pub fn poll_state_synchronize_rcu(state: c_ulong) -> bool {
 
 /// Memory of any size, aligned to 8; null on failure. Only `GFP_KERNEL` flags.
 pub fn kvmalloc(size: usize, flags: Flags) -> *mut u8 {
-    // The helper's numbering: bit 0 GFP_KERNEL, bit 5 GFP_NOWAIT.
-    let bits = if may_sleep(flags) { 1 } else { 1 << 5 };
     // SAFETY: any size will do.
-    unsafe { c::rust_helper_kvmalloc(size, bits) }.cast()
+    unsafe { c::rust_helper_kvmalloc(size, bits(flags)) }.cast()
 }
 
 /// Frees what [`kvmalloc`] returned. Any context but NMI.
@@ -127,8 +135,49 @@ pub unsafe fn kvfree(ptr: *mut u8) {
     unsafe { c::kvfree(ptr.cast()) }
 }
 
+/// The helpers' numbering (`ovs_gfp()`), which need not be that of the `kernel` crate.
+fn bits(flags: Flags) -> u32 {
+    if may_sleep(flags) {
+        1
+    } else if flags.contains(GFP_ATOMIC) {
+        1 << 1
+    } else {
+        1 << 5 | 1 << 3 // GFP_NOWAIT, without a warning.
+    }
+}
+
 fn may_sleep(flags: Flags) -> bool {
     flags.contains(GFP_KERNEL)
+}
+
+/// A slab cache that is not merged with others, so that its name shows in `/proc/slabinfo`.
+pub fn slab_create(name: &CStr, size: usize, align: usize) -> Result<*mut c_void, AllocError> {
+    // SAFETY: the name ends with a NUL and is copied; `align` is a power of two.
+    let cache = unsafe { c::rust_helper_slab_create(name.as_ptr(), size, align) };
+    if cache.is_null() {
+        return Err(AllocError);
+    }
+    Ok(cache)
+}
+
+/// Allocates an object; null on failure. `kfree` frees it.
+///
+/// # Safety
+///
+/// `cache` came from [`slab_create`] and is not destroyed.
+pub unsafe fn slab_alloc(cache: *mut c_void, flags: Flags) -> *mut u8 {
+    // SAFETY: by this function's contract.
+    unsafe { c::rust_helper_slab_alloc(cache, bits(flags)) }.cast()
+}
+
+/// Destroys a cache whose objects are all freed.
+///
+/// # Safety
+///
+/// `cache` came from [`slab_create`] and is not used again.
+pub unsafe fn slab_destroy(cache: *mut c_void) {
+    // SAFETY: by this function's contract.
+    unsafe { c::kmem_cache_destroy(cache) }
 }
 
 /// One more than the highest CPU number.

@@ -50,11 +50,7 @@ fn table(log2: u32) -> Table {
 
 fn put<'g>(t: &'g Table, g: &'g OvsGuard, n: u32, drops: &Arc<AtomicU32>) -> Entry<'g, Tracked, 2> {
     let entry = TableBox::new(Tracked::new(n, drops), GFP_KERNEL).unwrap();
-    t.insert(
-        g,
-        entry,
-        [Some(n), (n % 2 == 0).then_some(n ^ 0xffff)],
-    )
+    t.insert(g, entry, [Some(n), (n % 2 == 0).then_some(n ^ 0xffff)])
 }
 
 fn get<'g>(t: &'g Table, token: &'g impl ReadToken, n: u32) -> Option<Entry<'g, Tracked, 2>> {
@@ -393,6 +389,33 @@ fn once_slot_keeps_the_first() {
     assert_eq!(slot.get().unwrap().n, 0);
     assert_eq!(d.load(Ordering::Relaxed), 2);
     drop(slot);
+    assert_eq!(testing::live(), before);
+}
+
+#[test]
+fn ovs_cell_opens_to_the_mutex_holder() {
+    static CELL: OvsCell<std::vec::Vec<u32>> = OvsCell::new(std::vec::Vec::new());
+    let mut g = OvsGuard::lock();
+    CELL.get_mut(&mut g).push(3);
+    assert_eq!(CELL.get(&g), &[3]);
+}
+
+/// T13: caches exist from creation to drop; objects from them are ordinary boxes.
+#[test]
+fn slab_caches_hand_out_boxes() {
+    static ENTRIES: EntryCache<u32, 1> = EntryCache::new(c"sw_flow");
+    static STATS: SlabCache<u64> = SlabCache::new(c"sw_flow_stats");
+    let before = testing::live();
+    let registrations = (ENTRIES.create().unwrap(), STATS.create().unwrap());
+    let t: RcuTable<u32, 1> = RcuTable::new([1], GFP_KERNEL).unwrap();
+    let g = OvsGuard::lock();
+    let entry = TableBox::new_in(&ENTRIES, 5, GFP_KERNEL).unwrap();
+    assert_eq!(*t.insert(&g, entry, [Some(1)]), 5);
+    assert_eq!(*STATS.alloc(9, GFP_KERNEL).unwrap(), 9);
+    t.flush(&g);
+    drop(g);
+    drop(registrations);
+    drop(t);
     assert_eq!(testing::live(), before);
 }
 

@@ -7,9 +7,12 @@
 
 use core::{
     cell::{Cell, UnsafeCell},
-    ffi::c_ulong,
+    ffi::{c_ulong, c_void, CStr},
 };
-use kernel::{alloc::Flags, testing::rcu};
+use kernel::{
+    alloc::{AllocError, Flags},
+    testing::rcu,
+};
 use std::{
     alloc::Layout,
     sync::{Condvar, Mutex, PoisonError},
@@ -119,6 +122,27 @@ unsafe fn free_words(base: *mut u64, words: usize) {
         unsafe { Kmalloc::free(base.cast(), layout) }
     }
 }
+
+/// No slab caches here: null stands for `kmalloc`.
+pub fn slab_create(_name: &CStr, _size: usize, _align: usize) -> Result<*mut c_void, AllocError> {
+    Ok(core::ptr::null_mut())
+}
+
+/// Allocates an object; null on failure.
+///
+/// # Safety
+///
+/// `cache` came from [`slab_create`] and is not destroyed.
+pub unsafe fn slab_alloc(_cache: *mut c_void, _flags: Flags) -> *mut u8 {
+    core::ptr::null_mut()
+}
+
+/// Destroys a cache whose objects are all freed.
+///
+/// # Safety
+///
+/// `cache` came from [`slab_create`] and is not used again.
+pub unsafe fn slab_destroy(_cache: *mut c_void) {}
 
 /// CPUs of the pretended machine.
 const CPUS: u32 = 4;
