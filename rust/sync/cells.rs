@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Cells: a counter with one writer, a value behind a spinlock, a value behind the OVS mutex.
+//! Cells for the packet path: a counter with one writer, and a value behind a spinlock.
 //!
-//! C counterpart: `u64_stats_t`, `spin_lock(&stats->lock)`, "protected by ovs_mutex".
+//! C counterpart: `u64_stats_t` and `spin_lock(&stats->lock)`.
 
-use super::{BhGuard, OvsGuard};
+use super::BhGuard;
 use core::{
     cell::UnsafeCell,
     hint::spin_loop,
@@ -113,34 +113,5 @@ impl<T> Drop for SpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.cell.locked.store(false, Ordering::Release);
-    }
-}
-
-/// A value that only the holder of the OVS mutex gets at.
-#[derive(Default)]
-pub struct OvsCell<T>(UnsafeCell<T>);
-
-// SAFETY: owns a `T`.
-unsafe impl<T: Send> Send for OvsCell<T> {}
-// SAFETY: there is one `OvsGuard` at a time, and it stays on its thread.
-unsafe impl<T: Send> Sync for OvsCell<T> {}
-
-impl<T> OvsCell<T> {
-    /// A cell with `value` in it.
-    pub const fn new(value: T) -> Self {
-        Self(UnsafeCell::new(value))
-    }
-
-    /// The value, as long as the guard is not needed to change one.
-    pub fn get<'g>(&'g self, _guard: &'g OvsGuard) -> &'g T {
-        // SAFETY: there is one guard at a time; `get_mut` needs it exclusively.
-        unsafe { &*self.0.get() }
-    }
-
-    /// The value, to change. The guard is lent exclusively, so no other cell is open meanwhile.
-    #[allow(clippy::mut_from_ref, reason = "the guard is borrowed exclusively")]
-    pub fn get_mut<'g>(&'g self, _guard: &'g mut OvsGuard) -> &'g mut T {
-        // SAFETY: there is one guard at a time, borrowed exclusively for as long as the result.
-        unsafe { &mut *self.0.get() }
     }
 }

@@ -11,7 +11,6 @@
 //! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
 //! | `alloc_percpu` | [`PerCpu`] |
 //! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`] |
-//! | "protected by ovs_mutex" | [`OvsCell`] |
 //! | `kmem_cache_create` | [`SlabCache`] |
 //!
 //! May touch: the `kernel` crate, `crate::sys` leaves. Nothing here knows Open vSwitch.
@@ -27,7 +26,7 @@ mod slab;
 mod tests;
 mod tokens;
 
-pub use cells::{LocalU64, OvsCell, SpinCell, SpinGuard};
+pub use cells::{LocalU64, SpinCell, SpinGuard};
 pub use once::OnceSlot;
 pub use percpu::PerCpu;
 pub use rcu_slot::RcuSlot;

@@ -392,14 +392,6 @@ fn once_slot_keeps_the_first() {
     assert_eq!(testing::live(), before);
 }
 
-#[test]
-fn ovs_cell_opens_to_the_mutex_holder() {
-    static CELL: OvsCell<std::vec::Vec<u32>> = OvsCell::new(std::vec::Vec::new());
-    let mut g = OvsGuard::lock();
-    CELL.get_mut(&mut g).push(3);
-    assert_eq!(CELL.get(&g), &[3]);
-}
-
 /// T13: caches exist from creation to drop; objects from them are ordinary boxes.
 #[test]
 fn slab_caches_hand_out_boxes() {
