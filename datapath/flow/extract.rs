@@ -533,3 +533,7 @@ fn icmp6(pkt: &mut Packet, key: &mut FlowKey, th: usize) -> Result<(), ExtractEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "extract_tests.rs"]
+mod tests;

@@ -76,3 +76,7 @@ pub fn eq_masked(masked_flow_key: &FlowKey, key: &FlowKey, mask: &Mask) -> bool 
     }
     diff == 0
 }
+
+#[cfg(test)]
+#[path = "mask_tests.rs"]
+mod tests;

@@ -33,8 +33,9 @@ pub fn take_drops() -> Vec<Dropped> {
 }
 
 /// Makes the `n`-th operation of this thread from now on that may allocate packet memory fail, once; 0 for never.
-pub fn fail_nth(n: u64) {
-    FAIL_IN.with(|f| f.set(n));
+/// Says whether the failure ordered before has happened, or none was.
+pub fn fail_nth(n: u64) -> bool {
+    FAIL_IN.with(|f| f.replace(n)) == 0
 }
 
 /// Packets made on this thread minus packets freed on it.

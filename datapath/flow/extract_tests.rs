@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tests of extraction: the vectors in `tests/vectors/keys.txt`, and properties on arbitrary bytes.
+
+use super::*;
+use crate::datapath::env::VlanTag;
+use crate::packet;
+use proptest::prelude::*;
+
+/// A frame, how it arrives, and the key it must give.
+struct Vector {
+    name: String,
+    frame: Vec<u8>,
+    l3: Option<u16>,
+    tag: Option<VlanTag>,
+    key: FlowKey,
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+        .collect()
+}
+
+fn number(hex: &str) -> u16 {
+    u16::from_str_radix(hex, 16).unwrap()
+}
+
+fn array<const N: usize>(hex: &str) -> [u8; N] {
+    bytes(hex).try_into().unwrap()
+}
+
+fn set(key: &mut FlowKey, field: &str, v: &str) {
+    let be = |v| Be16::new(number(v));
+    let byte = |v| number(v).try_into().unwrap();
+    match field {
+        "mac_proto" => key.mac_proto = byte(v),
+        "eth_src" => key.eth_src = array(v),
+        "eth_dst" => key.eth_dst = array(v),
+        "eth_type" => key.eth_type = be(v),
+        "vlan_tpid" => key.vlan_tpid = be(v),
+        "vlan_tci" => key.vlan_tci = be(v),
+        "cvlan_tpid" => key.cvlan_tpid = be(v),
+        "cvlan_tci" => key.cvlan_tci = be(v),
+        "ip_proto" => key.ip_proto = byte(v),
+        "ip_tos" => key.ip_tos = byte(v),
+        "ip_ttl" => key.ip_ttl = byte(v),
+        "ip_frag" => key.ip_frag = byte(v),
+        "tp_src" => key.tp_src = be(v),
+        "tp_dst" => key.tp_dst = be(v),
+        "tcp_flags" => key.tcp_flags = be(v),
+        "ipv4_src" => key.ipv4_src = array(v),
+        "ipv4_dst" => key.ipv4_dst = array(v),
+        "ipv6_src" => key.ipv6_src = array(v),
+        "ipv6_dst" => key.ipv6_dst = array(v),
+        "ipv6_label" => {
+            key.ipv6_label =
+                crate::datapath::wire::be::Be32::new(u32::from_str_radix(v, 16).unwrap());
+        }
+        "ipv6_exthdrs" => key.ipv6_exthdrs = number(v),
+        "hw_src" => key.hw_src = array(v),
+        "hw_dst" => key.hw_dst = array(v),
+        "nd_target" => key.nd_target = array(v),
+        _ => panic!("no field {field}"),
+    }
+}
+
+fn vectors() -> Vec<Vector> {
+    let text = include_str!("../../tests/vectors/keys.txt");
+    text.split("\n\n")
+        .filter(|p| p.contains("name "))
+        .map(|paragraph| {
+            let mut v = Vector {
+                name: String::new(),
+                frame: vec![],
+                l3: None,
+                tag: None,
+                key: FlowKey {
+                    in_port: 7,
+                    ..FlowKey::ZERO
+                },
+            };
+            for line in paragraph.lines() {
+                let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+                match what {
+                    "name" => v.name = rest.into(),
+                    "frame" => v.frame = bytes(rest),
+                    "l3" => v.l3 = Some(number(rest)),
+                    "tag" => {
+                        let (tpid, tci) = rest.split_once(' ').unwrap();
+                        v.tag = Some(VlanTag {
+                            tpid: number(tpid),
+                            tci: number(tci),
+                        });
+                    }
+                    "key" => {
+                        for (f, x) in rest.split(' ').filter_map(|f| f.split_once('=')) {
+                            set(&mut v.key, f, x);
+                        }
+                    }
+                    _ => panic!("line {line}"),
+                }
+            }
+            v
+        })
+        .collect()
+}
+
+impl Vector {
+    fn packet(&self, len: usize, linear: usize) -> Packet {
+        let mut p = Packet::split(&self.frame[..len], linear);
+        p = p.with_protocol(self.l3.unwrap_or(0));
+        match self.tag {
+            Some(t) => p.with_vlan(t.tpid, t.tci),
+            None => p,
+        }
+    }
+
+    fn extract(&self, p: &mut Packet) -> Result<FlowKey, DropReason> {
+        from_device(p, 7, self.l3.is_none())
+    }
+}
+
+/// Everything that extraction leaves behind in a packet.
+fn marks(p: &Packet) -> impl PartialEq + core::fmt::Debug {
+    let marks = (
+        p.mac_header(),
+        p.network_offset(),
+        p.transport_offset(),
+        p.mac_len(),
+    );
+    (marks, p.protocol(), p.vlan_tag(), p.bytes().to_vec())
+}
+
+#[test]
+fn vectors_give_their_keys() {
+    let all = vectors();
+    assert!(all.len() > 100, "{} vectors", all.len());
+    for v in all {
+        let got = v.extract(&mut v.packet(v.frame.len(), v.frame.len()));
+        assert_eq!(got, Ok(v.key), "{}", v.name);
+    }
+}
+
+#[test]
+fn key_and_marks_do_not_depend_on_what_is_linear_at_any_length() {
+    for v in vectors() {
+        for len in 0..=v.frame.len() {
+            let mut whole = v.packet(len, len);
+            let expected = v.extract(&mut whole);
+            let short = v.l3.is_none() && len < 14;
+            assert_eq!(expected.is_err(), short, "{} at {len}", v.name);
+            for linear in 0..len {
+                let mut p = v.packet(len, linear);
+                assert_eq!(
+                    v.extract(&mut p),
+                    expected,
+                    "{} at {len}, linear {linear}",
+                    v.name
+                );
+                assert_eq!(
+                    marks(&p),
+                    marks(&whole),
+                    "{} at {len}, linear {linear}",
+                    v.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_look_keeps_metadata_and_gives_the_same() {
+    for v in vectors() {
+        let mut p = v.packet(v.frame.len(), 0);
+        p.set_priority(5);
+        p.set_mark(6);
+        let mut key = v.extract(&mut p).unwrap();
+        assert_eq!((key.priority, key.mark), (5, 6));
+        (key.recirc_id, key.dp_hash) = (8, 9);
+        let mut again = FlowKey {
+            ip_proto: 99,
+            nd_target: [1; 16],
+            tp_src: Be16::new(1),
+            ..key
+        };
+        assert_eq!(refresh(&mut p, &mut again), Ok(()), "{}", v.name);
+        assert_eq!(again, key, "{}", v.name);
+    }
+}
+
+#[test]
+fn marks_follow_the_headers() {
+    let at = |name: &str| {
+        let v = vectors().into_iter().find(|v| v.name == name).unwrap();
+        let mut p = v.packet(v.frame.len(), v.frame.len());
+        p.set_transport_header(999);
+        v.extract(&mut p).unwrap();
+        (
+            p.network_offset(),
+            p.transport_offset(),
+            p.mac_len(),
+            p.protocol(),
+        )
+    };
+    assert_eq!(at("tcp4 syn"), (14, 34, 14, 0x800));
+    assert_eq!(at("udp4 with options"), (14, 38, 14, 0x800));
+    assert_eq!(at("ip4 later fragment"), (14, 34, 14, 0x800));
+    assert_eq!(at("ip4 header length 4"), (14, 14, 14, 0x800));
+    assert_eq!(at("ip4 header longer than packet"), (14, 14, 14, 0x800));
+    assert_eq!(at("ip4 cut short"), (14, 14, 14, 0x800));
+    assert_eq!(at("arp request"), (14, 999, 14, 0x806));
+    assert_eq!(at("ip6 cut short"), (14, 14, 14, 0x86dd));
+    assert_eq!(at("ip6 extensions 0"), (14, 70, 14, 0x86dd));
+    assert_eq!(at("ip6 later fragment"), (14, 999, 14, 0x86dd));
+    assert_eq!(at("ip6 extension cut short"), (14, 14, 14, 0x86dd));
+    // The outer tag leaves the frame; the inner one stays and lends its TPID to the packet.
+    assert_eq!(at("one tag"), (14, 34, 14, 0x800));
+    assert_eq!(at("two tags"), (18, 38, 18, 0x8100));
+    assert_eq!(
+        at("tag beside the data and one inside"),
+        (18, 38, 18, 0x8100)
+    );
+    // Untouched, but four bytes in front of it are gone.
+    assert_eq!(at("three tags"), (18, 995, 18, 0x8100));
+    assert_eq!(at("tag without a type after it"), (14, 999, 14, 0x8100));
+    assert_eq!(at("SNAP with OUI 0"), (22, 42, 22, 0x800));
+    assert_eq!(at("L3 IPv4"), (0, 20, 0, 0x800));
+}
+
+#[test]
+fn the_outer_tag_moves_beside_the_data() {
+    for (tags, rest) in [(1, 0), (2, 1), (3, 2)] {
+        let tag = bytes("88a8e005");
+        let frame = [&[2; 12][..], &tag.repeat(tags), &[0x12, 0x34], &[0; 20]].concat();
+        let mut p = Packet::new(&frame);
+        from_device(&mut p, 1, true).unwrap();
+        assert_eq!(
+            p.vlan_tag(),
+            Some(VlanTag {
+                tpid: 0x88a8,
+                tci: 0xe005
+            })
+        );
+        assert_eq!(p.bytes()[12..][..4 * rest], tag.repeat(rest));
+        assert_eq!(p.on_wire(), frame);
+    }
+}
+
+/// All combinations of a tag beside the data and up to four in the frame, against a model that works on a list.
+#[test]
+fn vlan_matrix() {
+    let tpids = [0x8100u16, 0x88a8];
+    for beside in [None, Some(0x8100u16), Some(0x88a8)] {
+        for n in 0..=4u32 {
+            for pattern in 0..1u32 << n {
+                for cut in [None, Some(0), Some(2), Some(4), Some(6)] {
+                    let list: Vec<u16> =
+                        (0..n).map(|i| tpids[(pattern >> i & 1) as usize]).collect();
+                    let mut frame = vec![2; 12];
+                    for (i, t) in list.iter().enumerate() {
+                        frame.extend(t.to_be_bytes());
+                        frame.extend((i as u16 + 100).to_be_bytes());
+                    }
+                    frame.extend([0x12, 0x34]);
+                    frame.extend([0; 8]);
+                    // Cut in the last tag: so many bytes of the type after it and the payload remain.
+                    if let Some(left) = cut {
+                        frame.truncate(12 + 4 * n as usize + left);
+                    }
+                    if frame.len() < 14 {
+                        continue;
+                    }
+                    let complete = |i: usize| i < list.len() && frame.len() >= 12 + 4 * (i + 1) + 2;
+                    let mut tags: Vec<(u16, u16)> =
+                        beside.map(|t| (t, 0x5000)).into_iter().collect();
+                    let mut read = 0;
+                    while tags.len() < 2 && complete(read) {
+                        tags.push((list[read], (read as u16 + 100) | VLAN_CFI));
+                        read += 1;
+                    }
+                    let ty = if read < list.len() {
+                        list[read]
+                    } else {
+                        0x1234
+                    };
+
+                    let mut p = Packet::split(&frame, 3);
+                    if let Some(tpid) = beside {
+                        p = p.with_vlan(tpid, 0x5000 & !VLAN_CFI);
+                    }
+                    let key = from_device(&mut p, 1, true).unwrap();
+                    let get = |i: usize| tags.get(i).copied().unwrap_or((0, 0));
+                    let outer = (key.vlan_tpid.get(), key.vlan_tci.get());
+                    let inner = (key.cvlan_tpid.get(), key.cvlan_tci.get());
+                    assert_eq!(
+                        (outer, inner),
+                        (get(0), get(1)),
+                        "{beside:?} {list:?} {cut:?}"
+                    );
+                    assert_eq!(key.eth_type.get(), ty, "{beside:?} {list:?} {cut:?}");
+                    let proto = if tags.len() == 2 { tags[1].0 } else { ty };
+                    assert_eq!(p.protocol(), proto, "{beside:?} {list:?} {cut:?}");
+                    let l2 = 14 + if tags.len() == 2 { 4 } else { 0 };
+                    assert_eq!((p.network_offset(), p.mac_len()), (l2, l2));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn udp_aggregates_count_as_first_fragments() {
+    for name in ["udp4 tos", "udp6 class and label", "tcp6"] {
+        let v = vectors().into_iter().find(|v| v.name == name).unwrap();
+        let gso = packet::Gso {
+            size: 8,
+            headers: 42,
+            udp_fragments: true,
+        };
+        let mut p = v.packet(v.frame.len(), v.frame.len()).with_gso(gso);
+        assert_eq!(
+            v.extract(&mut p),
+            Ok(FlowKey {
+                ip_frag: FRAG_FIRST,
+                ..v.key
+            })
+        );
+        let gso = packet::Gso {
+            udp_fragments: false,
+            ..gso
+        };
+        let mut p = v.packet(v.frame.len(), v.frame.len()).with_gso(gso);
+        assert_eq!(v.extract(&mut p), Ok(v.key));
+    }
+}
+
+#[test]
+fn l3_packets_must_not_be_vlan_tags() {
+    for proto in [0x8100, 0x88a8] {
+        let mut p = Packet::new(&[0; 40]).with_protocol(proto);
+        assert_eq!(from_device(&mut p, 1, false), Err(DropReason::NotSpecified));
+    }
+    assert!(from_device(&mut Packet::new(&[]).with_protocol(0x800), 1, false).is_ok());
+}
+
+#[test]
+fn memory_failure_aborts_the_packet_or_leaves_fields_zero() {
+    for v in vectors() {
+        let mut failures = 0;
+        for n in 1.. {
+            let mut p = v.packet(v.frame.len(), 0);
+            packet::fail_nth(n);
+            let mut key = FlowKey {
+                in_port: 7,
+                ..FlowKey::ZERO
+            };
+            key.mac_proto = if v.l3.is_none() { 1 } else { 0 };
+            let got = refresh(&mut p, &mut key);
+            let reached = packet::fail_nth(0);
+            match got {
+                Err(e) => {
+                    assert_eq!(e, ExtractError::NoMem, "{}", v.name);
+                    failures += 1;
+                }
+                Ok(()) if key == v.key && !reached => break,
+                // A transport header or ARP that could not be pulled is like one that is missing.
+                Ok(()) => assert!(reached, "{}", v.name),
+            }
+        }
+        assert!(failures > 0 || v.l3.is_some(), "{}", v.name);
+    }
+}
+
+#[test]
+fn execute_takes_metadata_and_looks_at_the_packet_for_the_rest() {
+    let v = vectors()
+        .into_iter()
+        .find(|v| v.name == "tcp4 syn")
+        .unwrap();
+    let meta = PacketMetadata {
+        priority: 1,
+        mark: 2,
+        dp_hash: 3,
+        recirc_id: 4,
+        in_port: 7,
+        mac_proto: MAC_PROTO_ETHERNET,
+        eth_type: Be16::new(0),
+    };
+    let with_meta = FlowKey {
+        priority: 1,
+        mark: 2,
+        dp_hash: 3,
+        recirc_id: 4,
+        ..v.key
+    };
+    let mut p = Packet::new(&v.frame);
+    assert_eq!(from_execute(&mut p, &meta).unwrap(), with_meta);
+    assert_eq!((p.priority(), p.mark(), p.protocol()), (1, 2, 0x800));
+
+    let l3 = PacketMetadata {
+        mac_proto: MAC_PROTO_NONE,
+        eth_type: Be16::new(0x800),
+        ..meta
+    };
+    let mut p = Packet::new(&v.frame[14..]);
+    let key = from_execute(&mut p, &l3).unwrap();
+    let expected = FlowKey {
+        mac_proto: MAC_PROTO_NONE,
+        eth_src: [0; 6],
+        eth_dst: [0; 6],
+        ..with_meta
+    };
+    assert_eq!(key, expected);
+    assert_eq!(p.protocol(), 0x800);
+
+    let vlan = PacketMetadata {
+        eth_type: Be16::new(0x8100),
+        ..l3
+    };
+    assert_eq!(
+        from_execute(&mut Packet::new(&v.frame), &vlan)
+            .unwrap_err()
+            .errno,
+        EINVAL
+    );
+    assert_eq!(
+        from_execute(&mut Packet::new(&[0; 13]), &meta)
+            .unwrap_err()
+            .errno,
+        EINVAL
+    );
+    packet::fail_nth(1);
+    assert_eq!(
+        from_execute(&mut Packet::split(&v.frame, 0), &meta)
+            .unwrap_err()
+            .errno,
+        ENOMEM
+    );
+}
+
+/// Bytes that look like a packet more often than not: a vector with some bytes changed, or noise.
+fn any_frame() -> impl Strategy<Value = (Vec<u8>, Option<u16>)> {
+    let frames: Vec<_> = vectors().into_iter().map(|v| (v.frame, v.l3)).collect();
+    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    let damaged = (
+        prop::sample::select(frames),
+        changes,
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|((mut f, l3), changes, end)| {
+            for (i, b) in changes {
+                let at = i.index(f.len());
+                f[at] = b;
+            }
+            f.truncate(end.index(f.len() + 1).max(f.len() / 2));
+            (f, l3)
+        });
+    let noise = proptest::collection::vec(any::<u8>(), 0..200).prop_map(|f| (f, Some(0x86dd)));
+    prop_oneof![4 => damaged, 1 => noise]
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_packets((frame, l3) in any_frame(), linear in any::<prop::sample::Index>(), fail in 0u64..6) {
+        let linear = linear.index(frame.len() + 1);
+        let new = |linear| Packet::split(&frame, linear).with_protocol(l3.unwrap_or(0));
+        let mut whole = new(frame.len());
+        let expected = from_device(&mut whole, 1, l3.is_none());
+        let mut p = new(linear);
+        prop_assert_eq!(from_device(&mut p, 1, l3.is_none()), expected);
+        prop_assert_eq!(marks(&p), marks(&whole));
+        if let Ok(mut key) = expected {
+            prop_assert_eq!(key.reserved6, 0);
+            prop_assert_eq!(key.reserved13, 0);
+            let before = key;
+            prop_assert_eq!(refresh(&mut p, &mut key), Ok(()));
+            // The tag that moved out of the frame is found beside it.
+            prop_assert_eq!(key, before);
+        }
+        packet::fail_nth(fail);
+        let _ = from_device(&mut new(linear), 1, l3.is_none());
+        packet::fail_nth(0);
+    }
+}
