@@ -10,13 +10,17 @@
 //! | `struct foo __rcu *` | [`RcuSlot`] |
 //! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
 //! | `alloc_percpu` | [`PerCpu`] |
+//! | `DEFINE_PER_CPU` | [`GlobalPerCpu`] |
+//! | "protected by ovs_mutex" | [`OvsCell`] |
 //! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`] |
 //! | `kmem_cache_create` | [`SlabCache`] |
 //!
 //! May touch: the `kernel` crate, `crate::sys` leaves. Nothing here knows Open vSwitch.
 
 mod cells;
+mod global;
 mod once;
+mod ovs_cell;
 mod percpu;
 mod rcu_slot;
 mod rcu_table;
@@ -27,11 +31,13 @@ mod tests;
 mod tokens;
 
 pub use cells::{LocalU64, SpinCell, SpinGuard};
+pub use global::GlobalPerCpu;
 pub use once::OnceSlot;
+pub use ovs_cell::OvsCell;
 pub use percpu::PerCpu;
 pub use rcu_slot::RcuSlot;
 pub use rcu_table::{Cursor, Entry, EntryCache, EntryCacheRegistration, Iter, RcuTable, TableBox};
-pub use retire::{RcuBox, Retired};
+pub use retire::{RcuBox, RcuPin, RcuRef, Retired};
 pub use slab::{SlabCache, SlabRegistration};
 pub use tokens::{BhGuard, BhSection, OvsGuard, RcuGuard, ReadToken, Rtnl};
 

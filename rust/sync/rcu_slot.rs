@@ -6,7 +6,7 @@
 use super::{
     atomic::{AtomicPtr, Ordering},
     retire::{mark, Object},
-    OvsGuard, RcuBox, ReadToken, Retired,
+    OvsGuard, RcuBox, RcuPin, RcuRef, ReadToken, Retired,
 };
 use core::{
     marker::PhantomData,
@@ -39,15 +39,20 @@ impl<T> RcuSlot<T> {
 
     /// What the slot holds now. Valid as long as both the slot and the token are borrowed.
     #[inline]
-    pub fn read<'g>(&'g self, _token: &'g impl ReadToken) -> Option<&'g T> {
+    pub fn read<'g>(&'g self, _token: &'g impl ReadToken) -> Option<RcuRef<'g, T>> {
         // SAFETY: null or published by `replace`; the token keeps it from being freed.
-        unsafe { self.ptr.load(Ordering::Acquire).as_ref() }.map(|o| &o.value)
+        unsafe { self.ptr.load(Ordering::Acquire).as_ref() }.map(RcuRef::new)
     }
 
-    /// What the slot holds, for its only user.
+    /// What the slot holds, for its only user; `None` too if it is pinned.
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        // SAFETY: null or an object of ours; `&mut self` excludes readers.
-        unsafe { self.ptr.load(Ordering::Relaxed).as_mut() }.map(|o| &mut o.value)
+        let p = self.ptr.load(Ordering::Relaxed);
+        // SAFETY: null or an object of ours.
+        if !unsafe { p.as_ref() }?.is_unique() {
+            return None;
+        }
+        // SAFETY: not null and ours alone: nothing pins it, and `&mut self` excludes readers, who might.
+        Some(unsafe { &mut (*p).value })
     }
 }
 
@@ -71,8 +76,8 @@ fn into_raw<T>(value: Option<RcuBox<T>>) -> *mut Object<T> {
 impl<T> Drop for RcuSlot<T> {
     fn drop(&mut self) {
         if let Some(p) = NonNull::new(self.ptr.load(Ordering::Relaxed)) {
-            // SAFETY: ours by the invariant; `&mut self` excludes readers.
-            drop(unsafe { RcuBox::from_raw(p) });
+            // SAFETY: the slot's reference by the invariant; `&mut self` excludes readers.
+            drop(unsafe { RcuPin::from_raw(p) });
         }
     }
 }

@@ -10,7 +10,7 @@
 //! C counterpart: `call_rcu(&flow->rcu, rcu_free_flow_callback)` and its kin.
 
 use super::{
-    atomic::{AtomicU32, Ordering},
+    atomic::{fence, AtomicU32, Ordering},
     tokens::{section_lasts, OvsGuard},
 };
 use crate::sys::{call_rcu, RcuCallback, RcuHead};
@@ -92,16 +92,43 @@ unsafe extern "C" fn on_grace<O: Retire>(head: *mut RcuHead) {
 }
 
 /// Heap layout of [`RcuBox`].
+///
+/// # Invariants
+///
+/// `refs` counts the owners: the box, slot or [`Retired`], and every [`RcuPin`]. The last one frees.
 #[repr(C)]
 pub(super) struct Object<T> {
     header: Header,
+    refs: AtomicU32,
     pub(super) value: T,
+}
+
+impl<T> Object<T> {
+    /// Whether the caller, an owner, is the only one.
+    pub(super) fn is_unique(&self) -> bool {
+        self.refs.load(Ordering::Acquire) == 1
+    }
 }
 
 // SAFETY: header first; made by `KBox`, whose memory may be freed in any context, and `T: Send`.
 unsafe impl<T: Send> Retire for Object<T> {
     unsafe fn free(this: NonNull<Self>) {
-        // SAFETY: came from a `KBox` and is no longer used, by this function's contract.
+        // SAFETY: the retired object's own reference, by this function's contract.
+        unsafe { put(this) };
+    }
+}
+
+/// Gives up one reference, and the object with the last.
+///
+/// # Safety
+///
+/// The caller owns a reference and does not use it again.
+unsafe fn put<T>(this: NonNull<Object<T>>) {
+    // SAFETY: alive, because the caller owns a reference.
+    let refs = unsafe { &this.as_ref().refs };
+    if refs.fetch_sub(1, Ordering::Release) == 1 {
+        fence(Ordering::Acquire);
+        // SAFETY: that was the last reference; the object came from a `KBox`.
         drop(unsafe { KBox::from_raw(this.as_ptr()) });
     }
 }
@@ -110,25 +137,29 @@ unsafe impl<T: Send> Retire for Object<T> {
 ///
 /// Dropping it frees at once. If it is published, `T` is later dropped in softirq context: it may
 /// not sleep then.
+///
+/// # Invariants
+///
+/// It is the object's only owner.
 pub struct RcuBox<T>(KBox<Object<T>>);
 
 impl<T> RcuBox<T> {
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
         let header = Header::new(0);
-        Ok(Self(KBox::new(Object { header, value }, flags)?))
+        let refs = AtomicU32::new(1);
+        Ok(Self(KBox::new(Object { header, refs, value }, flags)?))
+    }
+
+    /// Shares the value instead of publishing it.
+    pub fn into_pin(this: Self) -> RcuPin<T> {
+        // INVARIANT: the box's reference becomes the pin's.
+        // SAFETY: `into_raw` never returns null.
+        RcuPin(unsafe { NonNull::new_unchecked(Self::into_raw(this)) })
     }
 
     pub(super) fn into_raw(this: Self) -> *mut Object<T> {
         KBox::into_raw(this.0)
-    }
-
-    /// # Safety
-    ///
-    /// `raw` came from `into_raw` and nobody else uses it.
-    pub(super) unsafe fn from_raw(raw: NonNull<Object<T>>) -> Self {
-        // SAFETY: by this function's contract.
-        Self(unsafe { KBox::from_raw(raw.as_ptr()) })
     }
 }
 
@@ -144,6 +175,90 @@ impl<T> DerefMut for RcuBox<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0.value
+    }
+}
+
+/// A `T` that was read from a slot and is valid for `'g`, and that can be [pinned](Self::pin) to outlive it.
+pub struct RcuRef<'g, T>(&'g Object<T>);
+
+impl<T> Clone for RcuRef<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RcuRef<'_, T> {}
+
+impl<'g, T> RcuRef<'g, T> {
+    #[inline(always)]
+    pub(super) fn new(object: &'g Object<T>) -> Self {
+        Self(object)
+    }
+
+    /// The value, for as long as the section that it was read in.
+    #[inline(always)]
+    pub fn get(self) -> &'g T {
+        &self.0.value
+    }
+
+    /// Keeps the value alive after the section.
+    pub fn pin(self) -> RcuPin<T> {
+        // Alive, so somebody owns a reference: the slot does until a grace period after `'g`. 2^32 pins do not fit
+        // into memory.
+        self.0.refs.fetch_add(1, Ordering::Relaxed);
+        // INVARIANT: the reference added just above.
+        RcuPin(NonNull::from(self.0))
+    }
+}
+
+impl<T> Deref for RcuRef<'_, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+/// Shares a `T` with the slot that it was read from. Dropping the last owner frees it at once.
+///
+/// # Invariants
+///
+/// Owns one reference to the object, which came from a `KBox`.
+pub struct RcuPin<T>(NonNull<Object<T>>);
+
+// SAFETY: shares `&T` and drops the `T` on whichever thread lets go last.
+unsafe impl<T: Send + Sync> Send for RcuPin<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for RcuPin<T> {}
+
+impl<T> RcuPin<T> {
+    /// # Safety
+    ///
+    /// `raw` came from [`RcuBox::into_raw`], and the caller gives its reference away.
+    pub(super) unsafe fn from_raw(raw: NonNull<Object<T>>) -> Self {
+        Self(raw)
+    }
+
+    /// As if read from a slot.
+    #[inline]
+    pub fn as_ref(&self) -> RcuRef<'_, T> {
+        // SAFETY: alive by the invariant.
+        RcuRef(unsafe { self.0.as_ref() })
+    }
+}
+
+impl<T> Deref for RcuPin<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.as_ref().get()
+    }
+}
+
+impl<T> Drop for RcuPin<T> {
+    fn drop(&mut self) {
+        // SAFETY: owns a reference by the invariant.
+        unsafe { put(self.0) };
     }
 }
 

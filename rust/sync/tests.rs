@@ -519,3 +519,64 @@ fn readers_survive_writers() {
     assert_eq!(d.load(Ordering::Relaxed), made.load(Ordering::Relaxed));
     assert_eq!(testing::live(), before);
 }
+
+#[test]
+fn a_pin_outlives_slot_and_grace_period() {
+    let d = drops();
+    let slot = RcuSlot::new(Some(RcuBox::new(Tracked::new(5, &d), GFP_KERNEL).unwrap()));
+    let pin = slot.read(&RcuGuard::new()).unwrap().pin();
+    let again = pin.as_ref().pin();
+    drop(slot.replace(&OvsGuard::lock(), None));
+    sys::rcu_barrier();
+    assert_eq!(d.load(Ordering::Relaxed), 0);
+    drop(pin);
+    assert_eq!(again.check(), 5);
+    drop(again);
+    assert_eq!(d.load(Ordering::Relaxed), 1);
+
+    // Pinned, the slot's owner cannot change the value under the pin.
+    let mut slot = RcuSlot::new(Some(RcuBox::new(Tracked::new(6, &d), GFP_KERNEL).unwrap()));
+    assert!(slot.get_mut().is_some());
+    let pin = slot.read(&RcuGuard::new()).unwrap().pin();
+    assert!(slot.get_mut().is_none());
+    drop(slot);
+    assert_eq!(pin.check(), 6);
+    drop(pin);
+    assert_eq!(d.load(Ordering::Relaxed), 2);
+
+    let pin = RcuBox::into_pin(RcuBox::new(Tracked::new(7, &d), GFP_KERNEL).unwrap());
+    assert_eq!(pin.as_ref().get().check(), 7);
+    drop(pin);
+    assert_eq!(d.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn global_per_cpu_data_are_made_once_and_freed_after_failure() {
+    use kernel::alloc::{AllocError, KBox};
+    use std::cell::Cell;
+    static GLOBAL: GlobalPerCpu<(Cell<u32>, KBox<u32>)> = GlobalPerCpu::new();
+    let make = |cpu| Ok((Cell::new(cpu), KBox::new(cpu, GFP_KERNEL)?));
+    assert!(GLOBAL.get(&BhGuard::enter()).is_none());
+    assert!(GLOBAL.init(|cpu| if cpu < 2 { make(cpu) } else { Err(AllocError) }).is_err());
+    assert!(GLOBAL.get(&BhGuard::enter()).is_none());
+    GLOBAL.init(make).unwrap();
+    GLOBAL.init(|_| unreachable!()).unwrap();
+    let bh = BhGuard::enter();
+    let here = GLOBAL.get(&bh).unwrap();
+    assert_eq!((here.0.get(), *here.1), (bh.cpu(), bh.cpu()));
+    here.0.set(77);
+    assert_eq!(GLOBAL.get(&bh).unwrap().0.get(), 77);
+    drop(bh);
+    // SAFETY: no reference is left.
+    unsafe { GLOBAL.fini() };
+    assert!(GLOBAL.get(&BhGuard::enter()).is_none());
+}
+
+#[test]
+fn ovs_cell_follows_the_mutex() {
+    static CELL: OvsCell<std::vec::Vec<u32>> = OvsCell::new(std::vec::Vec::new());
+    let mut g = OvsGuard::lock();
+    CELL.borrow_mut(&mut g).push(2);
+    assert_eq!(CELL.borrow(&g)[..], [2]);
+    assert_eq!(*OvsCell::new(3).get_mut(), 3);
+}
