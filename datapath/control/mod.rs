@@ -1,10 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What requests do: prepare (validate, allocate), commit (under `ovs_mutex`), notify. One file a family.
+//!
+//! C counterpart: `net/openvswitch/datapath.c`, `dp_notify.c`.
 
+pub mod dp;
+pub mod vport;
+
+use crate::datapath::abi::cmd;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Group, Reply};
-use crate::rust::sync::OvsCell;
+use crate::datapath::env::{DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
+use crate::datapath::error::{NlError, NlResult};
+use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
+use crate::datapath::netlink::{Request, TopAttrs};
+use crate::datapath::ports::port::VportType;
+use crate::rust::sync::{OvsCell, OvsGuard, RcuGuard};
 use kernel::alloc::KVec;
+use kernel::error::code::{EMSGSIZE, ENODEV, EOPNOTSUPP};
 use kernel::error::Error;
 use kernel::sync::Arc;
 
@@ -12,6 +23,20 @@ use kernel::sync::Arc;
 pub struct PerNet {
     /// Its datapaths in creation order (spec D7).
     pub dps: OvsCell<KVec<Arc<Datapath>>>,
+}
+
+impl PerNet {
+    pub const fn new() -> Self {
+        Self {
+            dps: OvsCell::new(KVec::new()),
+        }
+    }
+}
+
+impl Default for PerNet {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What a committed request has to tell; sent by the caller after all locks are gone (spec N9).
@@ -24,4 +49,156 @@ pub enum Outcome {
     Notify(Group, Reply),
     /// The change was made but its message could not be built: a socket error for the group (spec F9).
     Lost(Group, Error),
+}
+
+/// Carries out a request. Its permission was checked, its attributes have passed the family's policy.
+pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
+    match (family, req.cmd) {
+        (Group::Datapath, cmd::NEW) => dp::new(req),
+        (Group::Datapath, cmd::DEL) => dp::del(req),
+        (Group::Datapath, cmd::GET) => dp::get(req),
+        (Group::Datapath, cmd::SET) => dp::set(req),
+        (Group::Vport, cmd::NEW) => vport::new(req),
+        (Group::Vport, cmd::DEL) => vport::del(req),
+        (Group::Vport, cmd::GET) => vport::get(req),
+        (Group::Vport, cmd::SET) => vport::set(req),
+        _ => Err(NlError::new(EOPNOTSUPP, c"Unknown command")),
+    }
+}
+
+/// Fills `w` with as many of a family's objects as fit, from `cursor` on, which starts as zeroes. An empty `w`
+/// afterwards is the end. `header` is that of every message but for its `dp_ifindex`.
+pub fn dump(
+    family: Group,
+    net: &Net,
+    dp_ifindex: i32,
+    attrs: &TopAttrs<'_>,
+    cursor: &mut [u64; 2],
+    header: MsgHeader,
+    w: &mut Writer<'_>,
+) -> NlResult {
+    let _ = attrs;
+    match family {
+        Group::Datapath => dp::dump(net, cursor, header, w),
+        Group::Vport => vport::dump(net, dp_ifindex, cursor, header, w),
+        Group::Flow | Group::Packet => {
+            Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped"))
+        }
+    }
+}
+
+/// The datapath that `dp_ifindex` names in `net`: that of any OVS internal device with this ifindex (spec N7).
+///
+/// The device may be in another namespace than the datapath. Unlike C, the datapath is then not found: a
+/// container that was given an internal port must not command the host's switch (spec W18).
+pub fn find_dp(net: &Net, dp_ifindex: i32, _ovs: &OvsGuard) -> NlResult<Arc<Datapath>> {
+    // The mutex keeps the answer true after the read section.
+    find_dp_rcu(net, dp_ifindex, &RcuGuard::new()).cloned()
+}
+
+/// The same for readers.
+pub fn find_dp_rcu<'g>(
+    net: &Net,
+    dp_ifindex: i32,
+    rcu: &'g RcuGuard,
+) -> NlResult<&'g Arc<Datapath>> {
+    match net.internal_vport(dp_ifindex, rcu) {
+        Some(port) if port.dp.net == *net => Ok(&port.dp),
+        _ => Err(no_dp()),
+    }
+}
+
+#[cold]
+fn no_dp() -> NlError {
+    NlError::new(ENODEV, c"No such datapath in this network namespace")
+}
+
+/// A namespace ends: its datapaths go, and so do the internal ports in it that belong to datapaths elsewhere
+/// (spec W17). The caller has stopped its works, or stops them next.
+///
+/// [`PerNet`] must stay valid until the namespace is off the list that [`NetOps::find_map_all`] walks.
+pub fn exit_net(net: &Net) {
+    let mut ovs = OvsGuard::lock();
+    while let Some(dp) = net.state().dps.borrow(&ovs).last().cloned() {
+        dp::destroy(&mut ovs, &dp);
+    }
+    // One at a time: the list of namespaces is locked while it is searched, and detaching sleeps.
+    while let Some((dp, no)) = find_stray_port(net, &ovs) {
+        vport::detach(&ovs, &dp, no);
+    }
+}
+
+/// An internal port in `net` of some datapath.
+fn find_stray_port(net: &Net, ovs: &OvsGuard) -> Option<(Arc<Datapath>, u16)> {
+    Net::find_map_all(&mut |other: &Net| {
+        other.state().dps.borrow(ovs).iter().find_map(|dp| {
+            let stray = dp
+                .ports
+                .iter(ovs)
+                .find(|p| p.kind == VportType::Internal && p.dev.net() == *net)?;
+            Some((dp.clone(), stray.no))
+        })
+    })
+}
+
+/// The work that follows the netdev notifier: removes every netdev port whose device has left, and says so to the
+/// group (spec W6, V12).
+pub fn detach_unregistered(net: &Net) {
+    let ovs = OvsGuard::lock();
+    for dp in net.state().dps.borrow(&ovs).iter() {
+        for port in dp
+            .ports
+            .iter(&ovs)
+            .filter(|p| p.kind != VportType::Internal && !p.dev.is_attached())
+        {
+            let message = vport::event(port, cmd::DEL, &ovs);
+            vport::detach(&ovs, dp, port.no);
+            vport::shrink_headroom(&ovs, dp);
+            match message {
+                Ok(message) => net.multicast(Group::Vport, message),
+                Err(e) => net.multicast_error(Group::Vport, e.errno),
+            }
+        }
+    }
+}
+
+/// The periodic work: sorts the masks of all datapaths by use (spec T8).
+pub fn rebalance(net: &Net) {
+    let ovs = OvsGuard::lock();
+    for dp in net.state().dps.borrow(&ovs).iter() {
+        dp.table.rebalance(&ovs);
+    }
+}
+
+/// The header of a reply to `req`.
+fn reply_header(req: &Request<'_>, family: Group, version: u8, cmd: u8) -> MsgHeader {
+    MsgHeader {
+        family: Reply::family_id(family),
+        flags: 0,
+        seq: req.seq,
+        portid: req.portid,
+        cmd,
+        version,
+        dp_ifindex: 0,
+    }
+}
+
+/// Writes one message; EMSGSIZE if the reply was made too small for it.
+fn fill(reply: &mut Reply, write: impl FnOnce(&mut Writer<'_>) -> Put) -> NlResult {
+    let mut w = Writer::new(reply.room());
+    write(&mut w).map_err(|_| NlError::new(EMSGSIZE, c"Reply does not fit into its buffer"))?;
+    let len = w.len();
+    reply.set_len(len);
+    Ok(())
+}
+
+/// Ends a batch of a dump at the first message that did not fit. EMSGSIZE if not even one fits.
+fn end_batch(w: &Writer<'_>) -> NlResult {
+    if w.is_empty() {
+        return Err(NlError::new(
+            EMSGSIZE,
+            c"Message does not fit into the dump's buffer",
+        ));
+    }
+    Ok(())
 }

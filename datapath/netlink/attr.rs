@@ -85,6 +85,10 @@ impl<'a> Attr<'a> {
         self.bytes().map(u32::from_ne_bytes)
     }
 
+    pub fn i32(&self) -> Option<i32> {
+        self.bytes().map(i32::from_ne_bytes)
+    }
+
     pub fn u64(&self) -> Option<u64> {
         self.bytes().map(u64::from_ne_bytes)
     }

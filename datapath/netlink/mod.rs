@@ -2,10 +2,13 @@
 //! Bytes to typed requests, typed replies to bytes. Pure: no state, no lock, no allocation but for what is parsed.
 
 pub mod attr;
+pub mod dp;
 pub mod key;
+pub mod policy;
+pub mod vport;
 pub mod writer;
 
-use crate::datapath::env::Net;
+use crate::datapath::env::{DeviceName, Net};
 use attr::Attr;
 
 /// Slots for top-level attributes, enough for every family (`OVS_PACKET_ATTR_UPCALL_PID` = 12 is the largest).
@@ -37,6 +40,16 @@ pub struct Request<'a> {
     pub seq: u32,
     /// `nlmsg_flags`
     pub flags: u16,
+}
+
+/// A name from a string attribute, cut at its NUL and at 15 bytes.
+fn device_name(attr: &Attr<'_>) -> DeviceName {
+    let mut name = [0; 16];
+    let text = attr.payload().iter().take(15).take_while(|&&b| b != 0);
+    for (dst, src) in name.iter_mut().zip(text) {
+        *dst = *src;
+    }
+    name
 }
 
 /// `NLM_F_*` bits of [`Request::flags`] and of replies.

@@ -76,6 +76,20 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Appends a message whole, or nothing.
+    pub fn message(&mut self, h: &MsgHeader, body: impl FnOnce(&mut Self) -> Put) -> Put {
+        let start = self.len;
+        let done = self.begin_message(h).and_then(|mark| {
+            body(self)?;
+            self.end_message(mark);
+            Ok(())
+        });
+        if done.is_err() {
+            self.len = start;
+        }
+        done
+    }
+
     /// Starts a message; end it with [`Self::end_message`].
     pub fn begin_message(&mut self, h: &MsgHeader) -> Put<Mark> {
         let mark = Mark(self.len);
@@ -144,6 +158,15 @@ impl<'a> Writer<'a> {
 
     pub fn put_u64(&mut self, ty: u16, v: u64) -> Put {
         self.put(ty, &v.to_ne_bytes())
+    }
+
+    /// An array of host-order integers.
+    pub fn put_u32s(&mut self, ty: u16, values: &[u32]) -> Put {
+        let dst = self.reserve(ty, values.len().saturating_mul(4))?;
+        for (dst, v) in dst.chunks_exact_mut(4).zip(values) {
+            dst.copy_from_slice(&v.to_ne_bytes());
+        }
+        Ok(())
     }
 
     /// A NUL-terminated string from a NUL-padded array.

@@ -2,3 +2,4 @@
 //! Vports and their table.
 
 pub mod port;
+pub mod table;

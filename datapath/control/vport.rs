@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Requests of ovs_vport (spec 1.2).
+//!
+//! C counterpart: `ovs_vport_cmd_*()` in `net/openvswitch/datapath.c`, `ovs_vport_add()` in `vport.c`.
+
+use super::{end_batch, fill, find_dp, find_dp_rcu, reply_header, Outcome};
+use crate::datapath::abi::{cmd, dp_feature, version};
+use crate::datapath::datapath::Datapath;
+use crate::datapath::env::{
+    Device, DeviceName, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps,
+};
+use crate::datapath::error::{NlError, NlResult};
+use crate::datapath::netlink::attr::Attr;
+use crate::datapath::netlink::vport::{self as message, VportInfo, VportRequest};
+use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
+use crate::datapath::netlink::Request;
+use crate::datapath::ports::port::{Portids, UpcallStats, Vport, VportType, LOCAL, MAX_PORTS};
+use crate::datapath::ports::table::NewPort;
+use crate::rust::sync::{OvsGuard, PerCpu, RcuBox, RcuGuard, RcuSlot, ReadToken};
+use crate::World;
+use core::sync::atomic::Ordering::Relaxed;
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::KVec;
+use kernel::error::code::{EAFNOSUPPORT, EBUSY, EEXIST, EFBIG, EINVAL, ENODEV, EOPNOTSUPP};
+use kernel::error::Error;
+use kernel::sync::Arc;
+
+/// What a new vport needs, checked and allocated before the mutex is taken.
+pub(super) struct PortSpec {
+    kind: VportType,
+    name: DeviceName,
+    /// 0: the kernel chooses.
+    ifindex: i32,
+    portids: RcuBox<Portids>,
+    upcalls: PerCpu<UpcallStats>,
+}
+
+impl PortSpec {
+    pub(super) fn prepare(
+        kind: VportType,
+        name: &DeviceName,
+        ifindex: i32,
+        pids: &Attr<'_>,
+    ) -> NlResult<Self> {
+        Ok(Self {
+            kind,
+            name: *name,
+            ifindex,
+            portids: prepare_portids(pids)?,
+            upcalls: PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?,
+        })
+    }
+}
+
+/// Adds a port to a datapath (spec V1 to V3).
+pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
+    let attrs = VportRequest::parse(&req.attrs);
+    let (Some(name), Some(kind), Some(pids)) = (attrs.name, attrs.kind, attrs.upcall_pids) else {
+        let what =
+            c"OVS_VPORT_ATTR_NAME, OVS_VPORT_ATTR_TYPE and OVS_VPORT_ATTR_UPCALL_PID are required";
+        return Err(NlError::new(EINVAL, what));
+    };
+    let number = kind.u32().unwrap_or(0);
+    if let (Some(ifindex), true) = (attrs.ifindex, number != VportType::Internal as u32) {
+        return Err(NlError::at(
+            EOPNOTSUPP,
+            c"Only internal ports take an ifindex",
+            ifindex.whole(),
+        ));
+    }
+    let wanted = attrs.port_no.map_or(Ok(LOCAL), |no| port_no(&no))?;
+    let ifindex = attrs.ifindex.and_then(|a| a.i32()).unwrap_or(0);
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    // A missing datapath and a number in use are told before a bad type or bad netlink ports.
+    let spec = port_type(&kind).and_then(|kind| PortSpec::prepare(kind, &name, ifindex, &pids));
+    let ovs = OvsGuard::lock();
+    let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
+    let no = choose_number(&ovs, &dp, wanted)?;
+    let port = create(&ovs, &dp, no, spec?)?;
+    let outcome = notify(req, reply, cmd::NEW, port, &ovs);
+    grow_headroom(&ovs, &dp, port);
+    Ok(outcome)
+}
+
+/// Changes a port's netlink ports (spec V6).
+pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
+    let attrs = VportRequest::parse(&req.attrs);
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    // A missing port, another type and options are told before bad netlink ports.
+    let portids = attrs.upcall_pids.map(|pids| prepare_portids(&pids));
+    let ovs = OvsGuard::lock();
+    let (dp, no) = find(req, &attrs, &ovs)?;
+    let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
+    if let Some(kind) = attrs.kind {
+        if kind.u32() != Some(port.kind as u32) {
+            return Err(NlError::at(
+                EINVAL,
+                c"The type of a port cannot be changed",
+                kind.whole(),
+            ));
+        }
+    }
+    if let Some(options) = attrs.options {
+        return Err(NlError::at(
+            EOPNOTSUPP,
+            c"Ports of this type have no options",
+            options.whole(),
+        ));
+    }
+    if let Some(portids) = portids {
+        drop(port.portids.replace(&ovs, Some(portids?)));
+    }
+    Ok(notify(req, reply, cmd::SET, port, &ovs))
+}
+
+/// Removes a port (spec V7).
+pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
+    let attrs = VportRequest::parse(&req.attrs);
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let ovs = OvsGuard::lock();
+    let (dp, no) = find(req, &attrs, &ovs)?;
+    if no == LOCAL {
+        return Err(NlError::new(
+            EINVAL,
+            c"The local port is deleted with its datapath only",
+        ));
+    }
+    let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
+    let outcome = notify(req, reply, cmd::DEL, port, &ovs);
+    port.dev.reset_rx_headroom();
+    detach(&ovs, &dp, no);
+    shrink_headroom(&ovs, &dp);
+    Ok(outcome)
+}
+
+/// Describes a port (spec V8). By number this takes no mutex; names are looked up in every datapath of the
+/// namespace, whose list the mutex guards.
+pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
+    let attrs = VportRequest::parse(&req.attrs);
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let header = reply_header(req, Group::Vport, version::VPORT, cmd::GET);
+    if attrs.name.is_some() {
+        let ovs = OvsGuard::lock();
+        let (dp, no) = find(req, &attrs, &ovs)?;
+        let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
+        fill(&mut reply, |w| write(w, header, port, req.net, &ovs))?;
+    } else {
+        let no = number_or_refuse(&attrs)?;
+        let rcu = RcuGuard::new();
+        let port = find_dp_rcu(req.net, req.dp_ifindex, &rcu)?
+            .ports
+            .get(no, &rcu)
+            .ok_or_else(no_port)?;
+        fill(&mut reply, |w| write(w, header, port, req.net, &rcu))?;
+    }
+    Ok(Outcome::Reply(reply))
+}
+
+/// Describes the ports of a datapath (spec V8).
+pub fn dump(
+    net: &Net,
+    dp_ifindex: i32,
+    cursor: &mut [u64; 2],
+    header: MsgHeader,
+    w: &mut Writer<'_>,
+) -> NlResult {
+    let rcu = RcuGuard::new();
+    let dp = find_dp_rcu(net, dp_ifindex, &rcu)?;
+    let mut at = *cursor;
+    while let Some(port) = dp.ports.next(&mut at, &rcu) {
+        if write(w, header, port, net, &rcu).is_err() {
+            return end_batch(w);
+        }
+        *cursor = at;
+    }
+    Ok(())
+}
+
+/// The message for an event nobody requested, as seen from the datapath's namespace (spec V12).
+pub(super) fn event(port: &Vport, cmd: u8, ovs: &OvsGuard) -> NlResult<Reply> {
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let family = Reply::family_id(Group::Vport);
+    let header = MsgHeader {
+        family,
+        cmd,
+        version: version::VPORT,
+        ..MsgHeader::default()
+    };
+    fill(&mut reply, |w| write(w, header, port, &port.dp.net, ovs))?;
+    Ok(reply)
+}
+
+/// Makes a port and its device, and publishes it. Nothing remains if it fails.
+pub(super) fn create<'o>(
+    ovs: &'o OvsGuard,
+    dp: &'o Arc<Datapath>,
+    no: u16,
+    spec: PortSpec,
+) -> NlResult<&'o Vport> {
+    let PortSpec {
+        kind,
+        name,
+        ifindex,
+        portids,
+        upcalls,
+    } = spec;
+    let dev = match kind {
+        VportType::Netdev => Device::open_netdev(ovs, &dp.net, &name),
+        VportType::Internal => Device::new_internal(ovs, &dp.net, &name, ifindex),
+    };
+    let dev = dev.map_err(device_error)?;
+    let portids = RcuSlot::new(Some(portids));
+    let port = NewPort::new(
+        Vport {
+            no,
+            kind,
+            name,
+            dp: dp.clone(),
+            dev,
+            portids,
+            upcalls,
+        },
+        GFP_KERNEL,
+    )?;
+    let master = dp.ports.local(ovs).map(|local| &local.dev);
+    Device::link(ovs, &port, no == LOCAL, master).map_err(device_error)?;
+    Ok(dp.ports.insert(ovs, port))
+}
+
+/// Takes a port out and lets go of its device (`ovs_dp_detach_port`).
+pub(super) fn detach(ovs: &OvsGuard, dp: &Datapath, no: u16) {
+    if let Some(port) = dp.ports.remove(ovs, no) {
+        Device::unlink(ovs, &port);
+    }
+}
+
+/// The port that was created with this name in a datapath of `net`.
+pub(super) fn find_by_name<'o>(
+    net: &'o Net,
+    name: &DeviceName,
+    ovs: &'o OvsGuard,
+) -> Option<&'o Vport> {
+    net.state()
+        .dps
+        .borrow(ovs)
+        .iter()
+        .find_map(|dp| dp.ports.by_name(name, ovs))
+}
+
+/// The port a request means, as datapath and number (spec V4).
+fn find(
+    req: &Request<'_>,
+    attrs: &VportRequest<'_>,
+    ovs: &OvsGuard,
+) -> NlResult<(Arc<Datapath>, u16)> {
+    let Some(name) = attrs.name.filter(|_| attrs.ifindex.is_none()) else {
+        let no = number_or_refuse(attrs)?;
+        let dp = find_dp(req.net, req.dp_ifindex, ovs)?;
+        dp.ports.get(no, ovs).ok_or_else(no_port)?;
+        return Ok((dp, no));
+    };
+    let port = find_by_name(req.net, &name, ovs).ok_or_else(no_port)?;
+    if req.dp_ifindex != 0 && req.dp_ifindex != port.dp.ports.local_ifindex(ovs) {
+        return Err(NlError::new(
+            ENODEV,
+            c"The port belongs to another datapath",
+        ));
+    }
+    Ok((port.dp.clone(), port.no))
+}
+
+/// The number in a request that names no port.
+fn number_or_refuse(attrs: &VportRequest<'_>) -> NlResult<u16> {
+    if let Some(ifindex) = attrs.ifindex {
+        return Err(NlError::at(
+            EOPNOTSUPP,
+            c"Ports are not found by ifindex",
+            ifindex.whole(),
+        ));
+    }
+    match attrs.port_no {
+        Some(no) => port_no(&no),
+        None => Err(NlError::new(
+            EINVAL,
+            c"Neither OVS_VPORT_ATTR_NAME nor OVS_VPORT_ATTR_PORT_NO",
+        )),
+    }
+}
+
+fn port_no(attr: &Attr<'_>) -> NlResult<u16> {
+    match attr.u32() {
+        Some(no @ 0..MAX_PORTS) => Ok(no as u16), // CAST: MAX_PORTS fits
+        _ => Err(NlError::at(
+            EFBIG,
+            c"Port number is not below 65535",
+            attr.whole(),
+        )),
+    }
+}
+
+/// Tunnel types are refused as Linux does that has dropped them: tunnels are devices of their own, added as
+/// netdev ports (spec W20).
+fn port_type(attr: &Attr<'_>) -> NlResult<VportType> {
+    match attr.u32() {
+        Some(n) if n == VportType::Netdev as u32 => Ok(VportType::Netdev),
+        Some(n) if n == VportType::Internal as u32 => Ok(VportType::Internal),
+        _ => Err(NlError::at(
+            EAFNOSUPPORT,
+            c"No ports of this type",
+            attr.whole(),
+        )),
+    }
+}
+
+/// The number of a new port: `wanted`, or the lowest free if that is 0.
+fn choose_number(ovs: &OvsGuard, dp: &Datapath, wanted: u16) -> NlResult<u16> {
+    if wanted == LOCAL {
+        return dp
+            .ports
+            .lowest_free(ovs)
+            .ok_or_else(|| NlError::new(EFBIG, c"All port numbers are in use"));
+    }
+    match dp.ports.get(wanted, ovs) {
+        Some(_) => Err(NlError::new(EBUSY, c"Port number is in use")),
+        None => Ok(wanted),
+    }
+}
+
+/// An array of netlink ports, at least one and at most `max`.
+pub(super) fn parse_pids(attr: &Attr<'_>, max: usize) -> NlResult<KVec<u32>> {
+    let bytes = attr.payload();
+    let refuse = |why| Err(NlError::at(EINVAL, why, attr.whole()));
+    if bytes.is_empty() || bytes.len() % 4 != 0 {
+        return refuse(c"Netlink ports are not an array of 32-bit integers");
+    }
+    let n = bytes.len() / 4;
+    if n > max {
+        return refuse(c"More netlink ports than CPUs");
+    }
+    let mut pids = KVec::with_capacity(n, GFP_KERNEL)?;
+    for id in bytes
+        .chunks_exact(4)
+        .filter_map(|c| c.first_chunk().copied())
+    {
+        pids.push(u32::from_ne_bytes(id), GFP_KERNEL)?;
+    }
+    Ok(pids)
+}
+
+fn prepare_portids(attr: &Attr<'_>) -> NlResult<RcuBox<Portids>> {
+    let pids = parse_pids(attr, World::nr_cpu_ids() as usize)?; // CAST: usize has at least 32 bits
+    Ok(RcuBox::new(Portids(pids), GFP_KERNEL)?)
+}
+
+/// Announces a new port's headroom to the others, or theirs to it (spec W9).
+fn grow_headroom(ovs: &OvsGuard, dp: &Datapath, port: &Vport) {
+    let new = port.dev.needed_headroom();
+    if new > dp.max_headroom.load(Relaxed) {
+        set_headroom(ovs, dp, new);
+    } else {
+        port.dev.set_rx_headroom(dp.max_headroom.load(Relaxed));
+    }
+}
+
+/// After a port has left: announces the new maximum if it is smaller (spec W9).
+pub(super) fn shrink_headroom(ovs: &OvsGuard, dp: &Datapath) {
+    let max = dp
+        .ports
+        .iter(ovs)
+        .map(|port| port.dev.needed_headroom())
+        .max()
+        .unwrap_or(0);
+    if max < dp.max_headroom.load(Relaxed) {
+        set_headroom(ovs, dp, max);
+    }
+}
+
+fn set_headroom(ovs: &OvsGuard, dp: &Datapath, headroom: u16) {
+    dp.max_headroom.store(headroom, Relaxed);
+    for port in dp.ports.iter(ovs) {
+        port.dev.set_rx_headroom(headroom);
+    }
+}
+
+/// Appends a message about `port` for a reader in `net` (spec V9, V10, V13).
+fn write(
+    w: &mut Writer<'_>,
+    header: MsgHeader,
+    port: &Vport,
+    net: &Net,
+    token: &impl ReadToken,
+) -> Put {
+    let sum = |counter: fn(&UpcallStats) -> u64| {
+        port.upcalls.iter().map(counter).fold(0, u64::wrapping_add)
+    };
+    let device_net = port.dev.net();
+    let pids = port.portids.read(token).map_or(&[][..], |ids| &ids.get().0);
+    let all = port.dp.user_features.load(Relaxed) & dp_feature::VPORT_PIDS != 0;
+    let info = VportInfo {
+        port_no: u32::from(port.no),
+        kind: port.kind as u32,
+        name: port.dev.name(),
+        ifindex: port.dev.ifindex(),
+        netnsid: (device_net != *net).then(|| net.peer_id(&device_net)),
+        stats: port.dev.stats(),
+        upcalls_ok: sum(|s| s.success.get()),
+        upcalls_failed: sum(|s| s.fail.get()),
+        upcall_pids: if all {
+            pids
+        } else {
+            pids.get(..1).unwrap_or(pids)
+        },
+    };
+    let header = MsgHeader {
+        dp_ifindex: port.dp.ports.local_ifindex(token),
+        ..header
+    };
+    message::write(w, &header, &info)
+}
+
+/// The outcome of a change; it stands even if its message could not be written.
+fn notify(req: &Request<'_>, mut reply: Reply, cmd: u8, port: &Vport, ovs: &OvsGuard) -> Outcome {
+    let header = reply_header(req, Group::Vport, version::VPORT, cmd);
+    match fill(&mut reply, |w| write(w, header, port, req.net, ovs)) {
+        Ok(()) => Outcome::Notify(Group::Vport, reply),
+        Err(e) => Outcome::Lost(Group::Vport, e.errno),
+    }
+}
+
+#[cold]
+fn no_port() -> NlError {
+    NlError::new(ENODEV, c"No such port")
+}
+
+/// Words for what a device said.
+#[cold]
+fn device_error(errno: Error) -> NlError {
+    let msg = match errno {
+        ENODEV => c"No such network device",
+        EBUSY => c"Device is in use by another master, or its ifindex is taken",
+        EEXIST => c"Device name or ifindex is taken",
+        EINVAL => c"Device cannot be a port, or its name is invalid",
+        _ => return errno.into(),
+    };
+    NlError::new(errno, msg)
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Stories: what the switch does, told from outside, one behaviour a file. Names cite the items of the specification.
+
+mod kit;
+
+mod dp_create;
+mod dp_delete;
+mod dp_describe;
+mod dp_features;
+mod dp_find;

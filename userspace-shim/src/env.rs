@@ -1,0 +1,693 @@
+// SPDX-License-Identifier: GPL-2.0
+//! [`FakeEnv`]: the world of the tests.
+//!
+//! * A [`FakeNet`] is a network namespace. Make as many as you like with [`FakeNet::new`]; tests do not see each
+//!   other's. It records upcalls, multicasts and socket errors, and says whether anyone listens.
+//! * A [`FakeDevice`] is a network device: add one with [`FakeNet::add`], change it with its `set_*` methods, move it,
+//!   unregister it, feed it with [`FakeDevice::receive`], read what was sent through it with [`FakeDevice::take_sent`].
+//! * Clock, CPU and random numbers belong to the thread: `sys::testing::{set_now, advance, set_cpu, seed}`,
+//!   [`FakeEnv::set_random`].
+//! * Allocations fail on demand through `sys::testing::{fail_nth, each_failure}`; devices, messages and upcalls
+//!   allocate from the same memory.
+//!
+//! Kernel counterpart: `kmod/env.rs`.
+
+use crate::datapath::control::PerNet;
+use crate::datapath::datapath::Datapath;
+use crate::datapath::env::{
+    DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
+};
+use crate::datapath::ports::port::Vport;
+use crate::packet::Packet;
+use crate::rust::sync::{BhGuard, OvsGuard, RcuGuard};
+use crate::upcall::FakeUpcall;
+use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
+use kernel::error::{code::*, Error, Result};
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// The world of the userspace build.
+pub struct FakeEnv;
+
+thread_local! {
+    static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+impl FakeEnv {
+    /// Fixes this thread's random numbers, or with `None` lets them be a repeatable series again.
+    pub fn set_random(v: Option<u32>) {
+        RANDOM.set(v);
+    }
+}
+
+impl Env for FakeEnv {
+    type Packet = Packet;
+    type Device = FakeDevice;
+    type Net = FakeNet;
+    type Reply = FakeReply;
+    type Upcall = FakeUpcall;
+
+    fn random_u32() -> u32 {
+        RANDOM.get().unwrap_or_else(crate::sys::get_random_u32)
+    }
+
+    fn now_ms() -> u64 {
+        crate::sys::monotonic_ms()
+    }
+
+    fn log_allowed() -> bool {
+        true
+    }
+
+    fn nr_cpu_ids() -> u32 {
+        crate::sys::nr_cpu_ids()
+    }
+}
+
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A NUL-padded device name.
+pub fn device_name(name: &str) -> DeviceName {
+    let mut b = [0; 16];
+    b[..name.len()].copy_from_slice(name.as_bytes());
+    b
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// A network namespace. Clones are the same namespace.
+#[derive(Clone)]
+pub struct FakeNet(Arc<NetInner>);
+
+struct NetInner {
+    state: PerNet,
+    devices: Mutex<Vec<FakeDevice>>,
+    peers: Mutex<Vec<Weak<NetInner>>>,
+    listening: Mutex<Vec<Group>>,
+    multicasts: Mutex<Vec<(Group, Vec<u8>)>>,
+    errors: Mutex<Vec<(Group, Error)>>,
+    upcalls: Mutex<Vec<SentUpcall>>,
+    upcall_error: Mutex<Option<Error>>,
+}
+
+/// An upcall as userspace got it: the whole netlink message.
+#[derive(Clone, Debug)]
+pub struct SentUpcall {
+    pub portid: u32,
+    pub message: Vec<u8>,
+}
+
+/// All namespaces, as `for_each_net()` walks them.
+static NETS: Mutex<Vec<Weak<NetInner>>> = Mutex::new(Vec::new());
+/// Interface indices are unique over all namespaces here, so that mixing up namespaces shows.
+static NEXT_IFINDEX: AtomicI32 = AtomicI32::new(1);
+
+impl FakeNet {
+    /// A new namespace without devices. Nobody listens to its groups.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let net = Self(Arc::new(NetInner {
+            state: PerNet::new(),
+            devices: Mutex::default(),
+            peers: Mutex::default(),
+            listening: Mutex::default(),
+            multicasts: Mutex::default(),
+            errors: Mutex::default(),
+            upcalls: Mutex::default(),
+            upcall_error: Mutex::default(),
+        }));
+        lock(&NETS).push(Arc::downgrade(&net.0));
+        net
+    }
+
+    /// Ends the namespace as the kernel does: leaves the list, runs the switch's exit, then forgets its devices.
+    /// (In the kernel physical devices move to the first namespace; here all go.)
+    pub fn exit(&self) {
+        lock(&NETS).retain(|n| !n.ptr_eq(&Arc::downgrade(&self.0)));
+        crate::datapath::control::exit_net(self);
+        for dev in std::mem::take(&mut *lock(&self.0.devices)) {
+            dev.0.registered.store(false, SeqCst);
+        }
+    }
+
+    /// Adds an Ethernet device that is up and has carrier, MTU 1500.
+    pub fn add(&self, name: &str) -> FakeDevice {
+        let dev = FakeDevice::new(self, device_name(name), DeviceKind::Ethernet, 0)
+            .expect("memory for a device");
+        dev.0.registered.store(true, SeqCst);
+        lock(&self.0.devices).push(dev.clone());
+        dev
+    }
+
+    /// The device that has this name now.
+    pub fn device(&self, name: &str) -> Option<FakeDevice> {
+        let name = device_name(name);
+        lock(&self.0.devices)
+            .iter()
+            .find(|d| *lock(&d.0.name) == name)
+            .cloned()
+    }
+
+    /// Names of all devices, sorted.
+    pub fn device_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = lock(&self.0.devices)
+            .iter()
+            .map(FakeDevice::name_string)
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Makes someone listen to a family's group, or nobody.
+    pub fn listen(&self, group: Group, on: bool) {
+        let mut listening = lock(&self.0.listening);
+        listening.retain(|&g| g != group);
+        if on {
+            listening.push(group);
+        }
+    }
+
+    /// Takes what was multicast since the last call: whole messages, whether anyone listens or not.
+    pub fn take_multicasts(&self) -> Vec<(Group, Vec<u8>)> {
+        std::mem::take(&mut *lock(&self.0.multicasts))
+    }
+
+    /// Takes the socket errors set on groups.
+    pub fn take_multicast_errors(&self) -> Vec<(Group, Error)> {
+        std::mem::take(&mut *lock(&self.0.errors))
+    }
+
+    /// Takes the upcalls sent since the last call.
+    pub fn take_upcalls(&self) -> Vec<SentUpcall> {
+        std::mem::take(&mut *lock(&self.0.upcalls))
+    }
+
+    /// Makes every further upcall fail with `e` when it is sent (as a full or closed socket does), or none.
+    pub fn set_upcall_error(&self, e: Option<Error>) {
+        *lock(&self.0.upcall_error) = e;
+    }
+
+    pub(crate) fn deliver_upcall(&self, portid: u32, message: Vec<u8>) -> Result {
+        if let Some(e) = *lock(&self.0.upcall_error) {
+            return Err(e);
+        }
+        lock(&self.0.upcalls).push(SentUpcall { portid, message });
+        Ok(())
+    }
+
+    fn remove(&self, dev: &FakeDevice) {
+        lock(&self.0.devices).retain(|d| !Arc::ptr_eq(&d.0, &dev.0));
+    }
+}
+
+impl PartialEq for FakeNet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl NetOps for FakeNet {
+    fn state(&self) -> &PerNet {
+        &self.0.state
+    }
+
+    fn internal_vport<'g>(&self, ifindex: i32, _rcu: &'g RcuGuard) -> Option<&'g Vport> {
+        let devices = lock(&self.0.devices);
+        let dev = devices
+            .iter()
+            .find(|d| d.is_internal() && d.ifindex() == ifindex)?;
+        let vport = dev.0.vport.load(SeqCst);
+        // SAFETY: `vport` is null or was set by `link`; `unlink` clears it before the vport goes to `call_rcu`, so one
+        // that is seen inside a read section lives until the section ends.
+        unsafe { vport.as_ref() }
+    }
+
+    fn find_map_all<R>(f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
+        let nets: Vec<_> = lock(&NETS)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(FakeNet)
+            .collect();
+        nets.iter().find_map(f)
+    }
+
+    fn peer_id(&self, other: &Self) -> i32 {
+        let mut peers = lock(&self.0.peers);
+        let weak = Arc::downgrade(&other.0);
+        let at = peers
+            .iter()
+            .position(|p| p.ptr_eq(&weak))
+            .unwrap_or_else(|| {
+                peers.push(weak);
+                peers.len() - 1
+            });
+        at as i32
+    }
+
+    fn has_listeners(&self, group: Group) -> bool {
+        lock(&self.0.listening).contains(&group)
+    }
+
+    fn multicast(&self, group: Group, msg: FakeReply) {
+        lock(&self.0.multicasts).push((group, msg.to_vec()));
+    }
+
+    fn multicast_error(&self, group: Group, err: Error) {
+        lock(&self.0.errors).push((group, err));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    Ethernet,
+    /// ARPHRD_NONE
+    L3,
+    Loopback,
+    /// Some other ARPHRD type.
+    Other,
+    /// Ours.
+    Internal,
+}
+
+/// A packet that left through a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// All bytes; a tag carried beside the data is not in them.
+    pub bytes: Vec<u8>,
+    pub vlan: Option<VlanTag>,
+    pub protocol: u16,
+    pub priority: u32,
+    pub mark: u32,
+}
+
+/// A network device. Clones are the same device.
+#[derive(Clone)]
+pub struct FakeDevice(Arc<DeviceInner>);
+
+struct DeviceInner {
+    /// Takes part in counting and failing allocations.
+    _memory: KBox<u64>,
+    name: Mutex<DeviceName>,
+    ifindex: i32,
+    net: Mutex<FakeNet>,
+    kind: Mutex<DeviceKind>,
+    registered: AtomicBool,
+    up: AtomicBool,
+    carrier: AtomicBool,
+    /// Another user holds the rx handler.
+    busy: AtomicBool,
+    mtu: AtomicU64,
+    headroom: AtomicU64,
+    rx_headroom: Mutex<Option<u16>>,
+    promiscuity: AtomicI32,
+    local: AtomicBool,
+    attached: AtomicBool,
+    /// The vport on top; valid inside read sections, see `internal_vport`.
+    vport: AtomicPtr<Vport>,
+    master: Mutex<Option<FakeDevice>>,
+    peer: Mutex<Option<FakeDevice>>,
+    stats: Mutex<DeviceStats>,
+    sent: Mutex<Vec<Sent>>,
+    link_error: Mutex<Option<Error>>,
+}
+
+impl FakeDevice {
+    fn new(net: &FakeNet, name: DeviceName, kind: DeviceKind, ifindex: i32) -> Result<Self> {
+        let memory = KBox::new(0, GFP_KERNEL)?;
+        let ifindex = if ifindex == 0 {
+            NEXT_IFINDEX.fetch_add(1, SeqCst)
+        } else {
+            ifindex
+        };
+        Ok(Self(Arc::new(DeviceInner {
+            _memory: memory,
+            name: Mutex::new(name),
+            ifindex,
+            net: Mutex::new(net.clone()),
+            kind: Mutex::new(kind),
+            registered: AtomicBool::new(false),
+            up: AtomicBool::new(true),
+            carrier: AtomicBool::new(true),
+            busy: AtomicBool::new(false),
+            mtu: AtomicU64::new(1500),
+            headroom: AtomicU64::new(0),
+            rx_headroom: Mutex::new(None),
+            promiscuity: AtomicI32::new(0),
+            local: AtomicBool::new(false),
+            attached: AtomicBool::new(false),
+            vport: AtomicPtr::new(null_mut()),
+            master: Mutex::new(None),
+            peer: Mutex::new(None),
+            stats: Mutex::default(),
+            sent: Mutex::default(),
+            link_error: Mutex::new(None),
+        })))
+    }
+
+    pub fn name_string(&self) -> String {
+        let name = self.name();
+        let n = name.iter().position(|&b| b == 0).unwrap_or(15);
+        String::from_utf8_lossy(&name[..n]).into_owned()
+    }
+
+    pub fn rename(&self, name: &str) {
+        *lock(&self.0.name) = device_name(name);
+    }
+
+    pub fn set_kind(&self, kind: DeviceKind) {
+        *lock(&self.0.kind) = kind;
+    }
+
+    pub fn set_up(&self, on: bool) {
+        self.0.up.store(on, SeqCst);
+    }
+
+    pub fn set_carrier(&self, on: bool) {
+        self.0.carrier.store(on, SeqCst);
+    }
+
+    /// Gives the rx handler to somebody else (a bridge), so that attaching it errs with EBUSY.
+    pub fn set_busy(&self, on: bool) {
+        self.0.busy.store(on, SeqCst);
+    }
+
+    pub fn set_mtu(&self, mtu: u32) {
+        self.0.mtu.store(mtu.into(), SeqCst);
+    }
+
+    pub fn set_needed_headroom(&self, bytes: u16) {
+        self.0.headroom.store(bytes.into(), SeqCst);
+    }
+
+    pub fn set_stats(&self, stats: DeviceStats) {
+        *lock(&self.0.stats) = stats;
+    }
+
+    /// Makes the next `link` err.
+    pub fn fail_link(&self, e: Error) {
+        *lock(&self.0.link_error) = Some(e);
+    }
+
+    /// Connects two devices like a veth pair: what one sends the other receives at once, on the same CPU.
+    pub fn connect(&self, other: &FakeDevice) {
+        *lock(&self.0.peer) = Some(other.clone());
+        *lock(&other.0.peer) = Some(self.clone());
+    }
+
+    /// What the switch announced with `set_rx_headroom`.
+    pub fn rx_headroom(&self) -> Option<u16> {
+        *lock(&self.0.rx_headroom)
+    }
+
+    pub fn promiscuity(&self) -> i32 {
+        self.0.promiscuity.load(SeqCst)
+    }
+
+    pub fn master(&self) -> Option<FakeDevice> {
+        lock(&self.0.master).clone()
+    }
+
+    pub fn is_registered(&self) -> bool {
+        self.0.registered.load(SeqCst)
+    }
+
+    /// Who holds a reference to this device beyond the namespace's list and this value.
+    pub fn holders(&self) -> usize {
+        let listed = usize::from(self.is_registered());
+        Arc::strong_count(&self.0) - 1 - listed
+    }
+
+    /// Takes the packets sent through the device since the last call.
+    pub fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut *lock(&self.0.sent))
+    }
+
+    /// Removes a netdev as its driver would: the notifier detaches it, then the namespace's work runs.
+    pub fn unregister(&self) {
+        let net = self.net();
+        self.detach();
+        net.remove(self);
+        self.0.registered.store(false, SeqCst);
+        crate::datapath::control::detach_unregistered(&net);
+    }
+
+    /// The same without the work that follows, to look at what lies between.
+    pub fn unregister_without_work(&self) {
+        self.detach();
+        self.net().remove(self);
+        self.0.registered.store(false, SeqCst);
+    }
+
+    /// Moves the device to another namespace. A netdev leaves the switch on the way; an internal device stays a port.
+    /// False for the local port, which may not move.
+    pub fn move_to(&self, net: &FakeNet) -> bool {
+        if self.0.local.load(SeqCst) {
+            return false;
+        }
+        let old = self.net();
+        self.detach();
+        old.remove(self);
+        *lock(&self.0.net) = net.clone();
+        lock(&net.0.devices).push(self.clone());
+        crate::datapath::control::detach_unregistered(&old);
+        true
+    }
+
+    /// What the netdev notifier does at once (spec W6).
+    fn detach(&self) {
+        if self.is_internal() || !self.0.attached.swap(false, SeqCst) {
+            return;
+        }
+        self.0.vport.store(null_mut(), SeqCst);
+        self.0.promiscuity.fetch_sub(1, SeqCst);
+        *lock(&self.0.master) = None;
+    }
+
+    /// A packet comes in: from the wire of a netdev, or from the stack out of an internal device. False if no
+    /// switch has the device.
+    pub fn receive(&self, bytes: &[u8]) -> bool {
+        let pkt = Packet::new(bytes);
+        self.receive_packet(pkt, &BhGuard::enter())
+    }
+
+    /// The same with a packet made by the caller; its data pointer stands where the switch wants it.
+    pub fn receive_packet(&self, mut pkt: Packet, bh: &BhGuard) -> bool {
+        let vport = self.0.vport.load(SeqCst);
+        // SAFETY: as in `internal_vport`; `bh` is a read section.
+        let Some(vport) = (unsafe { vport.as_ref() }) else {
+            return false;
+        };
+        pkt.set_device(self);
+        // The error only says that the packet was malformed.
+        let _ = Datapath::receive(vport, pkt, bh);
+        true
+    }
+}
+
+impl DeviceOps for FakeDevice {
+    fn open_netdev(_ovs: &OvsGuard, net: &FakeNet, name: &DeviceName) -> Result<Self> {
+        let dev = lock(&net.0.devices)
+            .iter()
+            .find(|d| *lock(&d.0.name) == *name)
+            .cloned()
+            .ok_or(ENODEV)?;
+        let kind = *lock(&dev.0.kind);
+        match kind {
+            DeviceKind::Ethernet | DeviceKind::L3 => Ok(dev),
+            DeviceKind::Loopback | DeviceKind::Other | DeviceKind::Internal => Err(EINVAL),
+        }
+    }
+
+    fn new_internal(
+        _ovs: &OvsGuard,
+        net: &FakeNet,
+        name: &DeviceName,
+        ifindex: i32,
+    ) -> Result<Self> {
+        Self::new(net, *name, DeviceKind::Internal, ifindex)
+    }
+
+    fn link(_ovs: &OvsGuard, vport: &Vport, local: bool, master: Option<&Self>) -> Result<()> {
+        let dev = &vport.dev;
+        if let Some(e) = lock(&dev.0.link_error).take() {
+            return Err(e);
+        }
+        if dev.is_internal() {
+            dev.register(local)?;
+        } else if dev.0.busy.load(SeqCst) || dev.0.attached.swap(true, SeqCst) {
+            return Err(EBUSY);
+        } else {
+            *lock(&dev.0.master) = master.cloned();
+        }
+        dev.0.promiscuity.fetch_add(1, SeqCst);
+        dev.0
+            .vport
+            .store(std::ptr::from_ref(vport).cast_mut(), SeqCst);
+        Ok(())
+    }
+
+    fn unlink(_ovs: &OvsGuard, vport: &Vport) {
+        let dev = &vport.dev;
+        if dev.is_internal() {
+            dev.0.vport.store(null_mut(), SeqCst);
+            dev.0.promiscuity.fetch_sub(1, SeqCst);
+            dev.net().remove(dev);
+            dev.0.registered.store(false, SeqCst);
+        } else {
+            dev.detach();
+        }
+    }
+
+    fn name(&self) -> DeviceName {
+        *lock(&self.0.name)
+    }
+
+    fn ifindex(&self) -> i32 {
+        self.0.ifindex
+    }
+
+    fn net(&self) -> FakeNet {
+        lock(&self.0.net).clone()
+    }
+
+    fn stats(&self) -> DeviceStats {
+        *lock(&self.0.stats)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.up.load(SeqCst) && self.0.carrier.load(SeqCst)
+    }
+
+    fn mtu(&self) -> u32 {
+        self.0.mtu.load(SeqCst) as u32
+    }
+
+    fn hard_header_len(&self) -> u32 {
+        if self.is_ethernet() {
+            14
+        } else {
+            0
+        }
+    }
+
+    fn is_ethernet(&self) -> bool {
+        *lock(&self.0.kind) != DeviceKind::L3
+    }
+
+    fn is_internal(&self) -> bool {
+        *lock(&self.0.kind) == DeviceKind::Internal
+    }
+
+    fn is_attached(&self) -> bool {
+        self.0.attached.load(SeqCst)
+    }
+
+    fn needed_headroom(&self) -> u16 {
+        self.0.headroom.load(SeqCst) as u16
+    }
+
+    fn set_rx_headroom(&self, headroom: u16) {
+        *lock(&self.0.rx_headroom) = Some(headroom);
+    }
+
+    fn reset_rx_headroom(&self) {
+        *lock(&self.0.rx_headroom) = None;
+    }
+
+    fn count_tx_error(&self) {
+        lock(&self.0.stats).tx_errors += 1;
+    }
+
+    fn send(&self, mut pkt: Packet, bh: &BhGuard) {
+        let len = pkt.len();
+        pkt.pull(len).expect("memory for a packet");
+        lock(&self.0.sent).push(Sent {
+            bytes: pkt.linear().to_vec(),
+            vlan: pkt.vlan_tag(),
+            protocol: pkt.protocol(),
+            priority: pkt.priority(),
+            mark: pkt.mark(),
+        });
+        {
+            let mut stats = lock(&self.0.stats);
+            stats.tx_packets += 1;
+            stats.tx_bytes += len as u64;
+        }
+        let peer = lock(&self.0.peer).clone();
+        if let Some(peer) = peer {
+            peer.receive_packet(pkt, bh);
+        }
+    }
+}
+
+impl FakeDevice {
+    /// `register_netdevice`
+    fn register(&self, local: bool) -> Result {
+        let name = self.name();
+        let text = name.split(|&b| b == 0).next().unwrap_or(&[]);
+        let bad = |b: &u8| *b == b'/' || *b == b':' || b.is_ascii_whitespace();
+        if text.is_empty() || text == b"." || text == b".." || text.iter().any(bad) {
+            return Err(EINVAL);
+        }
+        let net = self.net();
+        let mut devices = lock(&net.0.devices);
+        if devices.iter().any(|d| *lock(&d.0.name) == name) {
+            return Err(EEXIST);
+        }
+        if devices.iter().any(|d| d.0.ifindex == self.0.ifindex) {
+            return Err(EBUSY);
+        }
+        self.0.local.store(local, SeqCst);
+        self.0.registered.store(true, SeqCst);
+        devices.push(self.clone());
+        Ok(())
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// A netlink message.
+pub struct FakeReply {
+    bytes: KVec<u8>,
+    len: usize,
+}
+
+impl FakeReply {
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.bytes[..self.len].to_vec()
+    }
+}
+
+impl ReplyOps for FakeReply {
+    fn new(size: usize) -> Result<Self> {
+        // Not zeroed, as an skb is not: what the writer forgets shows.
+        let mut bytes = KVec::with_capacity(size, GFP_KERNEL)?;
+        bytes.resize(size, 0xa5, GFP_KERNEL)?;
+        Ok(Self { bytes, len: 0 })
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    fn set_len(&mut self, len: usize) {
+        assert!(len <= self.bytes.len());
+        self.len = len;
+    }
+
+    fn family_id(family: Group) -> u16 {
+        match family {
+            Group::Datapath => 0x20,
+            Group::Vport => 0x21,
+            Group::Flow => 0x22,
+            Group::Packet => 0x23,
+        }
+    }
+}
