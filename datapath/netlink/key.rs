@@ -238,9 +238,10 @@ impl<'a> Parser<'a> {
         value
     }
 
+    /// A refusal that points at attribute `ty` or, where it is missing, at the encapsulation that lacks it.
     fn error(&self, msg: &'static CStr, ty: u16) -> NlError {
-        self.attr(ty)
-            .map_or_else(|| NlError::new(EINVAL, msg), |attr| at(msg, attr))
+        let attr = self.attr(ty).or_else(|| self.attr(ka::ENCAP));
+        attr.map_or_else(|| NlError::new(EINVAL, msg), |attr| at(msg, attr))
     }
 
     /// Up to two levels of tags, each replaced by what it encapsulates (spec K4, K5).
@@ -675,3 +676,7 @@ fn fill(dst: &mut [u8], parts: &[&[u8]], mut off: usize) {
         off = end;
     }
 }
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;
