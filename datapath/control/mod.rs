@@ -116,12 +116,13 @@ fn no_dp() -> NlError {
 /// A namespace ends: its datapaths go, and so do the internal ports in it that belong to datapaths elsewhere
 /// (spec W17). The caller has stopped its works, or stops them next.
 ///
-/// [`PerNet`] must stay valid until the namespace is off the list that [`NetOps::find_map_all`] walks.
+/// Afterwards [`PerNet`] holds no memory, but it must stay valid until the namespace is off the list that [`NetOps::find_map_all`] walks.
 pub fn exit_net(net: &Net) {
     let mut ovs = OvsGuard::lock();
     while let Some(dp) = net.state().dps.borrow(&ovs).last().cloned() {
         dp::destroy(&mut ovs, &dp);
     }
+    *net.state().dps.borrow_mut(&mut ovs) = KVec::new();
     // One at a time: the list of namespaces is locked while it is searched, and detaching sleeps.
     while let Some((dp, no)) = find_stray_port(net, &ovs) {
         vport::detach(&ovs, &dp, no);

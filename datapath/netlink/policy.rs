@@ -51,7 +51,7 @@ fn rule(family: Group, ty: u16) -> Rule {
             vport_attr::NAME => NAME,
             vport_attr::PORT_NO | vport_attr::TYPE | vport_attr::NETNSID => U32,
             vport_attr::STATS => Rule::Min(64),
-            vport_attr::OPTIONS => Rule::Nested,
+            vport_attr::OPTIONS | vport_attr::UPCALL_STATS => Rule::Nested,
             vport_attr::IFINDEX => Rule::S32NotNegative,
             _ => Rule::Min(0),
         },

@@ -5,9 +5,9 @@ pub use kernel::error::code::*;
 pub use kernel::error::Error;
 pub use openvswitch::client::{Bytes, Client, Message, Refused};
 pub use openvswitch::datapath::abi::{cmd, dp_attr, dp_feature, vport_attr};
-pub use openvswitch::datapath::env::{DeviceOps, Env, Group, NetOps};
+pub use openvswitch::datapath::env::{DeviceOps, DeviceStats, Env, Group, NetOps};
 pub use openvswitch::env::{FakeDevice, FakeNet};
-pub use openvswitch::sys::testing::take_log;
+pub use openvswitch::sys::testing::{fail_nth, live, take_log};
 
 pub const NETDEV: u32 = 1;
 pub const INTERNAL: u32 = 2;

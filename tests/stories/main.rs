@@ -3,8 +3,17 @@
 
 mod kit;
 
+mod bad_input;
 mod dp_create;
 mod dp_delete;
 mod dp_describe;
 mod dp_features;
 mod dp_find;
+mod memory;
+mod namespaces;
+mod vport_create;
+mod vport_describe;
+mod vport_device_gone;
+mod vport_find;
+mod vport_headroom;
+mod vport_set_delete;

@@ -33,12 +33,18 @@ pub struct FakeEnv;
 
 thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
+    static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 impl FakeEnv {
     /// Fixes this thread's random numbers, or with `None` lets them be a repeatable series again.
     pub fn set_random(v: Option<u32>) {
         RANDOM.set(v);
+    }
+
+    /// Sets what bounds arrays of netlink ports on this thread, or with `None` the number of pretended CPUs again.
+    pub fn set_nr_cpu_ids(n: Option<u32>) {
+        NR_CPU_IDS.set(n);
     }
 }
 
@@ -62,7 +68,7 @@ impl Env for FakeEnv {
     }
 
     fn nr_cpu_ids() -> u32 {
-        crate::sys::nr_cpu_ids()
+        NR_CPU_IDS.get().unwrap_or_else(crate::sys::nr_cpu_ids)
     }
 }
 
@@ -521,10 +527,8 @@ impl DeviceOps for FakeDevice {
         }
         if dev.is_internal() {
             dev.register(local)?;
-        } else if dev.0.busy.load(SeqCst) || dev.0.attached.swap(true, SeqCst) {
-            return Err(EBUSY);
         } else {
-            *lock(&dev.0.master) = master.cloned();
+            dev.enslave(master)?;
         }
         dev.0.promiscuity.fetch_add(1, SeqCst);
         dev.0
@@ -628,6 +632,24 @@ impl DeviceOps for FakeDevice {
 }
 
 impl FakeDevice {
+    /// `netdev_master_upper_dev_link` and `netdev_rx_handler_register`.
+    fn enslave(&self, master: Option<&Self>) -> Result {
+        let mut current = lock(&self.0.master);
+        if let (Some(a), Some(b)) = (current.as_ref(), master) {
+            return Err(if Arc::ptr_eq(&a.0, &b.0) {
+                EEXIST
+            } else {
+                EBUSY
+            });
+        }
+        if self.0.busy.load(SeqCst) {
+            return Err(EBUSY);
+        }
+        self.0.attached.store(true, SeqCst);
+        *current = master.cloned();
+        Ok(())
+    }
+
     /// `register_netdevice`
     fn register(&self, local: bool) -> Result {
         let name = self.name();

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Namespaces end (W17, B42).
+
+use crate::kit::*;
+
+#[test]
+fn w17_its_datapaths_go() {
+    let net = FakeNet::new();
+    let mut client = Client::new(&net);
+    let dp = new_dp(&mut client, "br0").unwrap().dp_ifindex();
+    new_dp(&mut client, "br1").unwrap();
+    let eth0 = net.add("eth0");
+    client
+        .call(Group::Vport, cmd::NEW, dp, &port("eth0", NETDEV))
+        .unwrap();
+    client
+        .call(Group::Vport, cmd::NEW, dp, &port("int0", INTERNAL))
+        .unwrap();
+    net.exit();
+    assert!(!eth0.is_attached());
+    assert_eq!(eth0.promiscuity(), 0);
+    assert!(client
+        .dump(Group::Datapath, 0, &Bytes::new())
+        .unwrap()
+        .is_empty());
+    kernel::testing::rcu::barrier();
+    assert_eq!(live(), 1, "only eth0 itself is left");
+}
+
+#[test]
+fn w17_internal_ports_of_datapaths_elsewhere_go() {
+    let mut host = Switch::new();
+    let container = FakeNet::new();
+    for name in ["a", "b", "c"] {
+        host.new_port(&port(name, INTERNAL)).unwrap();
+    }
+    let (eth0, _) = host.add_port("eth0");
+    assert!(host.net.device("a").unwrap().move_to(&container));
+    assert!(host.net.device("c").unwrap().move_to(&container));
+    let mut inside = Switch::in_net(&container);
+    inside.new_port(&port("d", INTERNAL)).unwrap();
+    container.exit();
+    assert!(container.device_names().is_empty());
+    assert_eq!(refused(host.vport(cmd::GET, &by_name("a"))), ENODEV);
+    assert_eq!(refused(host.vport(cmd::GET, &by_name("c"))), ENODEV);
+    assert!(host.vport(cmd::GET, &by_name("b")).is_ok());
+    assert!(eth0.is_attached());
+}
+
+#[test]
+fn same_names_in_two_namespaces() {
+    let mut one = Switch::new();
+    let mut two = Switch::new();
+    one.add_port("eth0");
+    assert_eq!(refused(two.vport(cmd::GET, &by_name("eth0"))), ENODEV);
+    two.add_port("eth0");
+    two.datapath(cmd::DEL, &Bytes::new()).unwrap();
+    assert!(one.vport(cmd::GET, &by_name("eth0")).is_ok());
+}
