@@ -8,7 +8,7 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules demo check test lint walls vm-test bench clean
+.PHONY: help modules demo check test loom lint walls vm-test bench clean
 help:
 	@cat tools/help.txt
 
@@ -23,6 +23,9 @@ check:
 
 test:
 	@tools/cargo.sh test
+
+loom:
+	@tools/cargo.sh loom
 
 lint:
 	@tools/cargo.sh lint

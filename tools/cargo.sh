@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# cargo.sh test|lint
+# cargo.sh test|loom|lint
 #
 # The sources as an ordinary crate (userspace-shim/): its tests, and what rustfmt and clippy say. A machine without
 # rustfmt or clippy skips these and says so.
@@ -17,6 +17,10 @@ case $1 in
 test)
 	say "unit tests in userspace"
 	cargo test --quiet --locked --workspace --manifest-path $manifest ;;
+loom)
+	say "RCU containers in all interleavings"
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-userspace-shim/target}/loom \
+		cargo test --quiet --locked --release --lib --manifest-path $manifest sync::models ;;
 lint)
 	rc=0
 	if rustfmt --version >/dev/null 2>&1; then
@@ -35,5 +39,5 @@ lint)
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
 	fi
 	exit $rc ;;
-*) die "usage: cargo.sh test|lint" ;;
+*) die "usage: cargo.sh test|loom|lint" ;;
 esac

@@ -43,7 +43,9 @@ impl<T> GlobalPerCpu<T> {
         }
         let new = PerCpu::try_new(init, GFP_KERNEL)?.into_raw();
         // INVARIANT: from `into_raw` just above.
-        let won = self.base.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
+        let won =
+            self.base
+                .compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
             // SAFETY: somebody else was first, so `new` was never published and is not null.
             drop(unsafe { PerCpu::<T>::from_raw(NonNull::new_unchecked(new)) });

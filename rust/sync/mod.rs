@@ -19,6 +19,8 @@
 
 mod cells;
 mod global;
+#[cfg(all(test, loom))]
+mod models;
 mod once;
 mod ovs_cell;
 mod percpu;

@@ -27,7 +27,10 @@ impl<T> OvsCell<T> {
 
     /// The value for writing. The guard cannot be used for anything else meanwhile.
     #[inline]
-    #[allow(clippy::mut_from_ref, reason = "the guard is what is borrowed exclusively")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the guard is what is borrowed exclusively"
+    )]
     pub fn borrow_mut<'a>(&'a self, _ovs: &'a mut OvsGuard) -> &'a mut T {
         // SAFETY: there is one guard at a time, and it is borrowed exclusively.
         unsafe { &mut *self.0.get() }

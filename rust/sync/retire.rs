@@ -148,7 +148,14 @@ impl<T> RcuBox<T> {
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
         let header = Header::new(0);
         let refs = AtomicU32::new(1);
-        Ok(Self(KBox::new(Object { header, refs, value }, flags)?))
+        Ok(Self(KBox::new(
+            Object {
+                header,
+                refs,
+                value,
+            },
+            flags,
+        )?))
     }
 
     /// Shares the value instead of publishing it.

@@ -557,7 +557,9 @@ fn global_per_cpu_data_are_made_once_and_freed_after_failure() {
     static GLOBAL: GlobalPerCpu<(Cell<u32>, KBox<u32>)> = GlobalPerCpu::new();
     let make = |cpu| Ok((Cell::new(cpu), KBox::new(cpu, GFP_KERNEL)?));
     assert!(GLOBAL.get(&BhGuard::enter()).is_none());
-    assert!(GLOBAL.init(|cpu| if cpu < 2 { make(cpu) } else { Err(AllocError) }).is_err());
+    assert!(GLOBAL
+        .init(|cpu| if cpu < 2 { make(cpu) } else { Err(AllocError) })
+        .is_err());
     assert!(GLOBAL.get(&BhGuard::enter()).is_none());
     GLOBAL.init(make).unwrap();
     GLOBAL.init(|_| unreachable!()).unwrap();

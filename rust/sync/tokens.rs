@@ -8,13 +8,9 @@
 //! C counterpart: `ovs_lock()`, `rcu_read_lock()`, `local_bh_disable()` and the comments about
 //! them at the head of `net/openvswitch/datapath.c`.
 
+use super::atomic::{AtomicU32, Ordering};
 use crate::sys;
-use core::{
-    marker::PhantomData,
-    ops::Deref,
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
 use kernel::types::NotThreadSafe;
 
 pub use kernel::sync::rcu::Guard as RcuGuard;
@@ -123,7 +119,12 @@ impl Drop for EnableBh {
 }
 
 /// Number of the mutex section: odd while the mutex is held.
+#[cfg(not(loom))]
 static SECTION: AtomicU32 = AtomicU32::new(0);
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref SECTION: AtomicU32 = AtomicU32::new(0);
+}
 
 /// Whether the mutex section with this number may still be going on.
 pub(super) fn section_lasts(section: u32) -> bool {

@@ -204,7 +204,7 @@ pub unsafe fn free_percpu(base: *mut u8) {
     }
 }
 
-/// Who is inside BH sections: the pretended CPUs, each with its owner's depth on that thread.
+/// Which of the pretended CPUs are inside a BH section.
 static BH: (Mutex<[bool; CPUS as usize]>, Condvar) =
     (Mutex::new([false; CPUS as usize]), Condvar::new());
 
@@ -215,11 +215,12 @@ thread_local! {
 /// Keeps softirqs and other threads off this CPU.
 ///
 /// Threads on the same pretended CPU exclude each other, which gives per-CPU data its single user.
+/// So a thread that another one waits for in a BH section must be on another CPU.
 pub fn local_bh_disable() {
     let depth = BH_DEPTH.get();
     BH_DEPTH.set(depth + 1);
     let cpu = testing::CPU.get() as usize;
-    if depth != 0 || !testing::EXCLUSIVE.get() {
+    if depth != 0 {
         return;
     }
     let mut busy = BH.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,15 +238,17 @@ pub fn local_bh_disable() {
 pub unsafe fn local_bh_enable() {
     let depth = BH_DEPTH.get() - 1;
     BH_DEPTH.set(depth);
-    if depth == 0 && testing::EXCLUSIVE.get() {
+    if depth == 0 {
         BH.0.lock().unwrap_or_else(PoisonError::into_inner)[testing::CPU.get() as usize] = false;
         BH.1.notify_all();
     }
 }
 
 /// A lock that is not tied to a guard's scope.
+#[cfg(not(loom))]
 struct RawMutex(Mutex<bool>, Condvar);
 
+#[cfg(not(loom))]
 impl RawMutex {
     const fn new() -> Self {
         Self(Mutex::new(false), Condvar::new())
@@ -265,8 +268,38 @@ impl RawMutex {
     }
 }
 
+#[cfg(not(loom))]
 static OVS_MUTEX: RawMutex = RawMutex::new();
+#[cfg(not(loom))]
 static RTNL: RawMutex = RawMutex::new();
+
+/// The same for loom, whose threads must not block the machine's.
+#[cfg(loom)]
+struct RawMutex(loom::sync::atomic::AtomicBool);
+
+#[cfg(loom)]
+impl RawMutex {
+    fn lock(&self) {
+        use loom::sync::atomic::Ordering;
+        while self
+            .0
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            loom::thread::yield_now();
+        }
+    }
+
+    fn unlock(&self) {
+        self.0.store(false, loom::sync::atomic::Ordering::Release);
+    }
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref OVS_MUTEX: RawMutex = RawMutex(loom::sync::atomic::AtomicBool::new(false));
+    static ref RTNL: RawMutex = RawMutex(loom::sync::atomic::AtomicBool::new(false));
+}
 
 /// Takes the mutex that serialises all changes. May sleep.
 pub fn ovs_mutex_lock() {
@@ -339,7 +372,6 @@ pub mod testing {
 
     thread_local! {
         pub(super) static CPU: Cell<u32> = const { Cell::new(0) };
-        pub(super) static EXCLUSIVE: Cell<bool> = const { Cell::new(false) };
         pub(super) static NOW: Cell<u64> = const { Cell::new(100_000) };
         pub(super) static RANDOM: Cell<u64> = const { Cell::new(1) };
     }
@@ -349,14 +381,6 @@ pub mod testing {
         assert!(cpu < CPUS);
         assert_eq!(super::BH_DEPTH.get(), 0, "moved with BH disabled");
         CPU.set(cpu);
-    }
-
-    /// Makes this thread share its CPU honestly: a BH section then excludes those of other threads
-    /// on the same CPU that also called this. Off by default, so that tests side by side, each with
-    /// data of its own, do not wait for each other.
-    pub fn share_cpus() {
-        assert_eq!(super::BH_DEPTH.get(), 0, "changed with BH disabled");
-        EXCLUSIVE.set(true);
     }
 
     /// Sets this thread's clock, in milliseconds since boot.

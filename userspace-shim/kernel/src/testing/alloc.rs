@@ -53,6 +53,7 @@ impl Account {
         self.0.live.load(Ordering::SeqCst)
     }
 
+    #[cfg_attr(loom, allow(dead_code))]
     pub(super) fn callbacks(self) -> &'static Callbacks {
         &self.0.callbacks
     }

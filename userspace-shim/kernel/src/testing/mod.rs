@@ -3,4 +3,5 @@
 
 pub mod alloc;
 pub mod log;
+#[cfg_attr(loom, path = "rcu_loom.rs")]
 pub mod rcu;
