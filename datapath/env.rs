@@ -84,6 +84,7 @@ pub struct PacketMeta {
 
 /// What the switch does with a packet. Offsets are bytes from the current data pointer, which stands at
 /// the L2 header (L3 header for packets of mac_proto NONE) whenever the switch holds the packet.
+#[allow(clippy::len_without_is_empty)] // nobody asks whether a packet is empty
 pub trait PacketOps: Sized {
     /// Total length in bytes, linear and paged.
     fn len(&self) -> usize;
@@ -235,7 +236,8 @@ pub trait DeviceOps: Sized + Send + Sync {
     /// Current name; differs from the vport's after a rename (V5).
     fn name(&self) -> DeviceName;
     fn ifindex(&self) -> i32;
-    /// The namespace the device is in now; may differ from the datapath's for internal ports (W12).
+    /// The namespace the device is in now; may differ from the datapath's for internal ports (W12). Callers that use it
+    /// for more than comparing are in a read section (B39).
     fn net(&self) -> Net;
     /// `dev_get_stats`.
     fn stats(&self) -> DeviceStats;

@@ -393,7 +393,6 @@ fn write(
     let sum = |counter: fn(&UpcallStats) -> u64| {
         port.upcalls.iter().map(counter).fold(0, u64::wrapping_add)
     };
-    let device_net = port.dev.net();
     let pids = port.portids.read(token).map_or(&[][..], |ids| &ids.get().0);
     let all = port.dp.user_features.load(Relaxed) & dp_feature::VPORT_PIDS != 0;
     let info = VportInfo {
@@ -401,7 +400,7 @@ fn write(
         kind: port.kind as u32,
         name: port.dev.name(),
         ifindex: port.dev.ifindex(),
-        netnsid: (device_net != *net).then(|| net.peer_id(&device_net)),
+        netnsid: netnsid(port, net),
         stats: port.dev.stats(),
         upcalls_ok: sum(|s| s.success.get()),
         upcalls_failed: sum(|s| s.fail.get()),
@@ -416,6 +415,14 @@ fn write(
         ..header
     };
     message::write(w, &header, &info)
+}
+
+/// How `net` calls the namespace of the port's device, if that is another one (spec V9). The device may move
+/// meanwhile; the read section keeps the namespace it was seen in.
+fn netnsid(port: &Vport, net: &Net) -> Option<i32> {
+    let _rcu = RcuGuard::new();
+    let device_net = port.dev.net();
+    (device_net != *net).then(|| net.peer_id(&device_net))
 }
 
 /// The outcome of a change; it stands even if its message could not be written.

@@ -5,7 +5,7 @@
 
 use crate::datapath::env::{DeviceName, DeviceOps};
 use crate::datapath::ports::port::{Vport, LOCAL, MAX_PORTS};
-use crate::rust::sync::{Cursor, OvsGuard, RcuTable, ReadToken, Retired, TableBox};
+use crate::rust::sync::{Cursor, Entry, OvsGuard, RcuTable, ReadToken, Retired, TableBox};
 use kernel::alloc::{AllocError, Flags};
 
 /// A vport on its way into a table, or back out of one that refused it.
@@ -29,11 +29,13 @@ impl PortTable {
     /// The port with this number.
     #[inline(always)]
     pub fn get<'g>(&'g self, no: u16, token: &'g impl ReadToken) -> Option<&'g Vport> {
-        Some(
-            self.0
-                .find::<BY_NUMBER>(u32::from(no), token, |port| port.no == no)?
-                .get(),
-        )
+        Some(self.entry(no, token)?.get())
+    }
+
+    /// The hash is the number itself, so an entry with the same hash is the right one.
+    #[inline(always)]
+    fn entry<'g>(&'g self, no: u16, token: &'g impl ReadToken) -> Option<Entry<'g, Vport, 2>> {
+        self.0.find::<BY_NUMBER>(u32::from(no), token, |_| true)
     }
 
     /// The port that was created with this name and whose device still has it. One whose device was renamed is
@@ -88,9 +90,7 @@ impl PortTable {
 
     /// Takes a port out. It is freed a grace period after the result is dropped.
     pub fn remove(&self, ovs: &OvsGuard, no: u16) -> Option<Retired<Vport>> {
-        let entry = self
-            .0
-            .find::<BY_NUMBER>(u32::from(no), ovs, |port| port.no == no)?;
+        let entry = self.entry(no, ovs)?;
         self.0.remove(ovs, entry)
     }
 

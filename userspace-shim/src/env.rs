@@ -18,14 +18,14 @@ use crate::datapath::env::{
     DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
+use crate::link::Link;
 use crate::packet::Packet;
 use crate::rust::sync::{BhGuard, OvsGuard, RcuGuard};
 use crate::upcall::FakeUpcall;
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
 use kernel::error::{code::*, Error, Result};
 use std::cell::Cell;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// The world of the userspace build.
@@ -221,15 +221,12 @@ impl NetOps for FakeNet {
         &self.0.state
     }
 
-    fn internal_vport<'g>(&self, ifindex: i32, _rcu: &'g RcuGuard) -> Option<&'g Vport> {
+    fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport> {
         let devices = lock(&self.0.devices);
         let dev = devices
             .iter()
             .find(|d| d.is_internal() && d.ifindex() == ifindex)?;
-        let vport = dev.0.vport.load(SeqCst);
-        // SAFETY: `vport` is null or was set by `link`; `unlink` clears it before the vport goes to `call_rcu`, so one
-        // that is seen inside a read section lives until the section ends.
-        unsafe { vport.as_ref() }
+        dev.0.vport.get(rcu)
     }
 
     fn find_map_all<R>(f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
@@ -315,8 +312,8 @@ struct DeviceInner {
     promiscuity: AtomicI32,
     local: AtomicBool,
     attached: AtomicBool,
-    /// The vport on top; valid inside read sections, see `internal_vport`.
-    vport: AtomicPtr<Vport>,
+    /// The vport on top.
+    vport: Link,
     master: Mutex<Option<FakeDevice>>,
     peer: Mutex<Option<FakeDevice>>,
     stats: Mutex<DeviceStats>,
@@ -348,7 +345,7 @@ impl FakeDevice {
             promiscuity: AtomicI32::new(0),
             local: AtomicBool::new(false),
             attached: AtomicBool::new(false),
-            vport: AtomicPtr::new(null_mut()),
+            vport: Link::default(),
             master: Mutex::new(None),
             peer: Mutex::new(None),
             stats: Mutex::default(),
@@ -471,7 +468,7 @@ impl FakeDevice {
         if self.is_internal() || !self.0.attached.swap(false, SeqCst) {
             return;
         }
-        self.0.vport.store(null_mut(), SeqCst);
+        self.0.vport.clear();
         self.0.promiscuity.fetch_sub(1, SeqCst);
         *lock(&self.0.master) = None;
     }
@@ -485,14 +482,23 @@ impl FakeDevice {
 
     /// The same with a packet made by the caller; its data pointer stands where the switch wants it.
     pub fn receive_packet(&self, mut pkt: Packet, bh: &BhGuard) -> bool {
-        let vport = self.0.vport.load(SeqCst);
-        // SAFETY: as in `internal_vport`; `bh` is a read section.
-        let Some(vport) = (unsafe { vport.as_ref() }) else {
+        let Some(vport) = self.0.vport.get(bh.rcu()) else {
             return false;
         };
         pkt.set_device(self);
-        // The error only says that the packet was malformed.
-        let _ = Datapath::receive(vport, pkt, bh);
+        let len = pkt.len() as u64;
+        let done = Datapath::receive(vport, pkt, bh);
+        if self.is_internal() {
+            // Spec W14.
+            let mut stats = lock(&self.0.stats);
+            match done {
+                Ok(()) => {
+                    stats.tx_packets += 1;
+                    stats.tx_bytes += len;
+                }
+                Err(_) => stats.tx_errors += 1,
+            }
+        }
         true
     }
 }
@@ -531,16 +537,14 @@ impl DeviceOps for FakeDevice {
             dev.enslave(master)?;
         }
         dev.0.promiscuity.fetch_add(1, SeqCst);
-        dev.0
-            .vport
-            .store(std::ptr::from_ref(vport).cast_mut(), SeqCst);
+        dev.0.vport.set(vport);
         Ok(())
     }
 
     fn unlink(_ovs: &OvsGuard, vport: &Vport) {
         let dev = &vport.dev;
         if dev.is_internal() {
-            dev.0.vport.store(null_mut(), SeqCst);
+            dev.0.vport.clear();
             dev.0.promiscuity.fetch_sub(1, SeqCst);
             dev.net().remove(dev);
             dev.0.registered.store(false, SeqCst);
@@ -611,6 +615,9 @@ impl DeviceOps for FakeDevice {
 
     fn send(&self, mut pkt: Packet, bh: &BhGuard) {
         let len = pkt.len();
+        if !self.count_send(len as u64) {
+            return;
+        }
         pkt.pull(len).expect("memory for a packet");
         lock(&self.0.sent).push(Sent {
             bytes: pkt.linear().to_vec(),
@@ -619,11 +626,6 @@ impl DeviceOps for FakeDevice {
             priority: pkt.priority(),
             mark: pkt.mark(),
         });
-        {
-            let mut stats = lock(&self.0.stats);
-            stats.tx_packets += 1;
-            stats.tx_bytes += len as u64;
-        }
         let peer = lock(&self.0.peer).clone();
         if let Some(peer) = peer {
             peer.receive_packet(pkt, bh);
@@ -648,6 +650,23 @@ impl FakeDevice {
         self.0.attached.store(true, SeqCst);
         *current = master.cloned();
         Ok(())
+    }
+
+    /// Counts a packet of `len` bytes on its way out; false if it is dropped. What the switch sends to an internal
+    /// device, that device receives (spec W15).
+    fn count_send(&self, len: u64) -> bool {
+        let mut stats = lock(&self.0.stats);
+        if !self.is_internal() {
+            stats.tx_packets += 1;
+            stats.tx_bytes += len;
+        } else if self.0.up.load(SeqCst) {
+            stats.rx_packets += 1;
+            stats.rx_bytes += len.saturating_sub(14);
+        } else {
+            stats.rx_dropped += 1;
+            return false;
+        }
+        true
     }
 
     /// `register_netdevice`

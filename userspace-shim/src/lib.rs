@@ -19,6 +19,8 @@ pub mod env;
 #[path = "../../kmod/layouts.rs"]
 mod layouts;
 #[cfg(not(loom))]
+mod link;
+#[cfg(not(loom))]
 pub mod packet;
 #[path = "../../rust/mod.rs"]
 pub mod rust;
