@@ -1,2 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Compiled action lists and their execution.
+//!
+//! ```text
+//! netlink::actions::parse ─► validate::Checker ─► list::Actions (in the flow) ─► execute::execute, per packet
+//! ```
+//!
+//! * [`list`]: what a compiled list is.
+//! * [`validate`]: the only way to make one.
+//! * [`execute`]: runs one on a packet; [`output`], [`set_field`] and [`defer`] are its longer parts.
+
+pub mod defer;
+pub mod execute;
+mod jhash;
+pub mod list;
+mod output;
+mod set_field;
+pub mod validate;
+
+pub use list::{Action, Actions};

@@ -4,9 +4,10 @@
 //! C counterpart: `net/openvswitch/datapath.c`, `dp_notify.c`.
 
 pub mod dp;
+pub mod packet;
 pub mod vport;
 
-use crate::datapath::abi::cmd;
+use crate::datapath::abi::{cmd, packet_cmd};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
@@ -62,6 +63,7 @@ pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
         (Group::Vport, cmd::DEL) => vport::del(req),
         (Group::Vport, cmd::GET) => vport::get(req),
         (Group::Vport, cmd::SET) => vport::set(req),
+        (Group::Packet, packet_cmd::EXECUTE) => packet::execute(req),
         _ => Err(NlError::new(EOPNOTSUPP, c"Unknown command")),
     }
 }

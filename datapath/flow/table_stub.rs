@@ -47,4 +47,14 @@ impl crate::datapath::datapath::Datapath {
     ) -> Result {
         Ok(())
     }
+
+    /// There are no flows.
+    pub fn process(
+        &self,
+        pkt: crate::datapath::env::Packet,
+        key: &mut crate::datapath::flow::key::FlowKey,
+        bh: &crate::rust::sync::BhGuard,
+    ) {
+        crate::datapath::upcall::miss(self, pkt, key, bh);
+    }
 }

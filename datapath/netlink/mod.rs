@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Bytes to typed requests, typed replies to bytes. Pure: no state, no lock, no allocation but for what is parsed.
 
+pub mod actions;
 pub mod attr;
 pub mod dp;
 pub mod key;
+pub mod packet;
 pub mod policy;
 pub mod vport;
 pub mod writer;

@@ -58,6 +58,11 @@ impl<'a> Writer<'a> {
         self.buf.get(..self.len).unwrap_or(&[])
     }
 
+    /// The place that [`Self::cancel`] goes back to.
+    pub fn mark(&self) -> Mark {
+        Mark(self.len)
+    }
+
     /// Forgets everything after `mark` (for a message or nest that did not fit).
     pub fn cancel(&mut self, mark: Mark) {
         self.len = mark.0;

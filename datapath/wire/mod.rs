@@ -6,6 +6,7 @@
 
 pub mod arp;
 pub mod be;
+pub mod csum;
 pub mod ether;
 pub mod icmp;
 pub mod ipv4;

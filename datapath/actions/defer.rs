@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What one CPU keeps while it runs action lists: how deep it is, copies of keys, and lists put off until later.
+//!
+//! A device can hand a packet right back to the switch, so none of this can live in one call's stack frame, and none
+//! of it belongs to a datapath (spec A10).
+//!
+//! C counterpart: `exec_actions_level`, `flow_keys` and `action_fifos` in `net/openvswitch/actions.c`.
+
+use super::list::Actions;
+use crate::datapath::env::Packet;
+use crate::datapath::flow::key::FlowKey;
+use crate::rust::sync::RcuPin;
+use core::cell::Cell;
+use core::ops::Range;
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::{AllocError, KBox};
+
+/// Levels at which a list that needs its own key still runs at once; each has one key copy.
+const KEY_COPIES: usize = 3;
+/// Lists that can be put off until the outermost ends.
+const FIFO_SLOTS: usize = 9;
+
+/// A list, or a recirculation, that runs when the outermost list has ended.
+pub struct Deferred {
+    pub pkt: Packet,
+    pub key: FlowKey,
+    /// The key describes the packet as it is (spec A9).
+    pub key_valid: bool,
+    pub then: Then,
+}
+
+/// What a deferred packet waits for.
+pub enum Then {
+    /// Part of a list, which it keeps alive (spec Q16).
+    Run(RcuPin<Actions>, Range<usize>),
+    /// Another look-up.
+    Recirculate,
+}
+
+/// One CPU's state.
+pub struct Storage {
+    level: Cell<u32>,
+    keys: [Cell<Option<KBox<FlowKey>>>; KEY_COPIES],
+    fifo: [Cell<Option<Deferred>>; FIFO_SLOTS],
+    head: Cell<usize>,
+    tail: Cell<usize>,
+}
+
+impl Storage {
+    pub fn new() -> Result<Self, AllocError> {
+        let key = || Ok(Cell::new(Some(KBox::new(FlowKey::default(), GFP_KERNEL)?)));
+        Ok(Self {
+            level: Cell::new(0),
+            keys: [key()?, key()?, key()?],
+            fifo: [const { Cell::new(None) }; FIFO_SLOTS],
+            head: Cell::new(0),
+            tail: Cell::new(0),
+        })
+    }
+
+    /// One level deeper until the result is dropped.
+    #[inline(always)]
+    pub fn enter(&self) -> Level<'_> {
+        self.level.set(self.level.get().wrapping_add(1));
+        Level(&self.level)
+    }
+
+    /// The key copy of the current level, if it has one; give it back with [`Self::put_key`].
+    pub fn take_key(&self) -> Option<KBox<FlowKey>> {
+        self.key_slot()?.take()
+    }
+
+    /// Takes back what [`Self::take_key`] gave at this level.
+    pub fn put_key(&self, key: KBox<FlowKey>) {
+        if let Some(slot) = self.key_slot() {
+            slot.set(Some(key));
+        }
+    }
+
+    fn key_slot(&self) -> Option<&Cell<Option<KBox<FlowKey>>>> {
+        let index = self.level.get().checked_sub(1)?;
+        self.keys.get(index as usize)
+    }
+
+    /// Puts off; gives back what there is no room for.
+    pub fn push(&self, work: Deferred) -> Option<Deferred> {
+        let head = self.head.get();
+        let Some(slot) = self.fifo.get(head) else {
+            return Some(work);
+        };
+        self.head.set(head.wrapping_add(1));
+        slot.set(Some(work));
+        None
+    }
+
+    /// Anything put off?
+    #[inline(always)]
+    pub fn has_deferred(&self) -> bool {
+        self.head.get() != self.tail.get()
+    }
+
+    /// The oldest. Room comes back only when nothing is left, so that what runs late cannot go on for ever.
+    pub fn pop(&self) -> Option<Deferred> {
+        let tail = self.tail.get();
+        if tail == self.head.get() {
+            self.head.set(0);
+            self.tail.set(0);
+            return None;
+        }
+        self.tail.set(tail.wrapping_add(1));
+        self.fifo.get(tail)?.take()
+    }
+}
+
+/// A level that this CPU is in.
+pub struct Level<'a>(&'a Cell<u32>);
+
+impl Level<'_> {
+    /// 1 is the outermost.
+    #[inline(always)]
+    pub fn depth(&self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Drop for Level<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.set(self.0.get().wrapping_sub(1));
+    }
+}

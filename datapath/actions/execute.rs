@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Runs an action list on a packet (spec A8 to A13).
+//!
+//! A list ends by consuming its packet: the last action takes it, or it is dropped. A nested list that comes last goes
+//! on in the same loop, so nesting costs no stack; other nested lists get a clone of the packet, and where they change
+//! the key a copy of that too, as long as this CPU has copies. After that they wait for the outermost list to end.
+//!
+//! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
+
+use super::defer::{Deferred, Storage, Then};
+use super::list::{Action, Actions, Body, HashAlg, Userspace};
+use super::output::{output, output_copy};
+use super::{jhash, set_field};
+use crate::datapath::datapath::Datapath;
+use crate::datapath::env::{Env, Packet, PacketOps, VlanTag};
+use crate::datapath::error::DropReason;
+use crate::datapath::flow::extract;
+use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::upcall;
+use crate::datapath::wire::be::Be16;
+use crate::rust::sync::{BhGuard, GlobalPerCpu, RcuRef};
+use core::ops::Range;
+use kernel::error::code::{ENETDOWN, ENOMEM};
+use kernel::error::Result;
+use kernel::{pr_crit, pr_warn};
+
+/// How often lists may be inside each other on one CPU (spec A10).
+const RECURSION_LIMIT: u32 = 5;
+
+/// Every CPU's level, key copies and deferred lists.
+static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
+
+/// Allocates what execution needs; before the first packet.
+pub fn init() -> Result {
+    Ok(STORAGE.init(|_cpu| Storage::new())?)
+}
+
+/// What stays the same while a list runs.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub dp: &'a Datapath,
+    pub bh: &'a BhGuard,
+    storage: &'a Storage,
+}
+
+/// The list being executed: part of a flow's actions.
+#[derive(Clone)]
+struct List<'a> {
+    acts: RcuRef<'a, Actions>,
+    range: Range<usize>,
+}
+
+/// A packet's key, and whether it still describes the packet (spec A9).
+struct Key<'k> {
+    key: &'k mut FlowKey,
+    valid: bool,
+}
+
+/// Runs `acts` on `pkt`, whose key is `key`. The packet is consumed whatever the result.
+#[inline]
+pub fn execute(
+    dp: &Datapath,
+    mut pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'_, Actions>,
+    bh: &BhGuard,
+) -> Result {
+    let Some(storage) = STORAGE.get(bh) else {
+        pkt.discard(DropReason::NoMem);
+        return Err(ENOMEM);
+    };
+    let level = storage.enter();
+    if level.depth() > RECURSION_LIMIT {
+        return too_deep(dp, pkt, bh);
+    }
+    pkt.meta_mut().acts_origlen = acts.get().orig_len();
+    let cx = Context { dp, bh, storage };
+    let range = 0..acts.get().as_slice().len();
+    let result = run(
+        &cx,
+        List { acts, range },
+        pkt,
+        &mut Key { key, valid: true },
+    );
+    if storage.has_deferred() && level.depth() == 1 {
+        run_deferred(&cx);
+    }
+    result
+}
+
+#[cold]
+#[inline(never)]
+fn too_deep(dp: &Datapath, pkt: Packet, bh: &BhGuard) -> Result {
+    if crate::World::log_allowed() {
+        pr_crit!(
+            "ovs: recursion limit reached on datapath {}, probable configuration error\n",
+            Name(dp, bh)
+        );
+    }
+    pkt.discard(DropReason::RecursionLimit);
+    Err(ENETDOWN)
+}
+
+/// A datapath's name, for the log.
+struct Name<'a>(&'a Datapath, &'a BhGuard);
+
+impl core::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = self
+            .0
+            .ports
+            .local(self.1)
+            .map(|port| port.name)
+            .unwrap_or_default();
+        let name = name.split(|&b| b == 0).next().unwrap_or(&[]);
+        f.write_str(core::str::from_utf8(name).unwrap_or("?"))
+    }
+}
+
+/// The loop over a list. Frames stay small: everything that is seldom or needs room is a function of its own.
+fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>) -> Result {
+    let mut at = list.range.start;
+    loop {
+        let acts = list.acts.get();
+        let Some(action) = acts.as_slice().get(at).filter(|_| at < list.range.end) else {
+            pkt.discard(DropReason::LastAction);
+            return Ok(());
+        };
+        let next = at.wrapping_add(action.extent());
+        let last = next >= list.range.end;
+        let result = match *action {
+            Action::Output(port) if last => {
+                output(cx, pkt, port, key.key);
+                return Ok(());
+            }
+            Action::Output(port) => {
+                output_copy(cx, &pkt, port, key.key);
+                pkt.meta_mut().cutlen = u32::MAX;
+                Ok(())
+            }
+            Action::Set { field, at, .. } => {
+                let (value, mask) = acts.set_bytes(field, at);
+                set_field::set(&mut pkt, key.key, field, value, mask)
+            }
+            Action::PushVlan(tag) => push_vlan(&mut pkt, key, tag),
+            Action::PopVlan => pop_vlan(&mut pkt, key),
+            Action::Trunc(max_len) => {
+                pkt.meta_mut().cutlen = max_len;
+                Ok(())
+            }
+            Action::Hash { alg, basis } => {
+                hash(&mut pkt, key.key, alg, basis);
+                Ok(())
+            }
+            Action::Userspace(ref u) => {
+                userspace(cx, &list, u, &mut pkt, key.key);
+                if last {
+                    return Ok(()); // consumed, not dropped
+                }
+                Ok(())
+            }
+            Action::Recirc(id) => match refresh(&mut pkt, key) {
+                Ok(()) if last => return recirculate(cx, pkt, key, id),
+                Ok(()) => recirculate_copy(cx, &pkt, key, id),
+                Err(e) => Err(e),
+            },
+            Action::Sample { probability, body } => {
+                if !chosen(probability) {
+                    at = next;
+                    continue;
+                }
+                let inner = at.wrapping_add(1)..next;
+                if last {
+                    pkt.meta_mut().probability = probability;
+                    at = inner.start;
+                    list.range = inner;
+                    continue;
+                }
+                nested(
+                    cx,
+                    List {
+                        range: inner,
+                        ..list
+                    },
+                    body,
+                    &pkt,
+                    key,
+                    Some(probability),
+                )
+            }
+            Action::Clone(body) => {
+                let inner = at.wrapping_add(1)..next;
+                if last {
+                    at = inner.start;
+                    list.range = inner;
+                    continue;
+                }
+                nested(
+                    cx,
+                    List {
+                        range: inner,
+                        ..list
+                    },
+                    body,
+                    &pkt,
+                    key,
+                    None,
+                )
+            }
+            Action::PushEth { src, dst } => push_eth(&mut pkt, key, &src, &dst),
+            Action::PopEth => pop_eth(&mut pkt, key),
+            Action::Drop(code) => {
+                pkt.discard(match code {
+                    0 => DropReason::Explicit,
+                    _ => DropReason::ExplicitWithError,
+                });
+                return Ok(());
+            }
+        };
+        if let Err(e) = result {
+            pkt.discard(DropReason::ActionError);
+            return Err(e);
+        }
+        at = next;
+    }
+}
+
+/// SAMPLE: `probability` of `u32::MAX` means always (spec 4.1).
+#[inline(never)]
+fn chosen(probability: u32) -> bool {
+    match probability {
+        u32::MAX => true,
+        0 => false,
+        p => crate::World::random_u32() <= p,
+    }
+}
+
+/// A nested list that is not the last action, on a clone. No memory for one: skipped.
+#[inline(never)]
+fn nested(
+    cx: &Context<'_>,
+    list: List<'_>,
+    body: Body,
+    pkt: &Packet,
+    key: &mut Key<'_>,
+    probability: Option<u32>,
+) -> Result {
+    let Ok(mut copy) = pkt.try_clone() else {
+        return Ok(());
+    };
+    if let Some(p) = probability {
+        copy.meta_mut().probability = p;
+    }
+    if body.in_place {
+        return run(cx, list, copy, key);
+    }
+    let Some(mut own) = cx.storage.take_key() else {
+        let then = Then::Run(list.acts.pin(), list.range);
+        defer(cx, copy, key, then);
+        return Ok(());
+    };
+    *own = *key.key;
+    let level = cx.storage.enter();
+    let result = run(
+        cx,
+        list,
+        copy,
+        &mut Key {
+            key: &mut own,
+            valid: key.valid,
+        },
+    );
+    drop(level);
+    cx.storage.put_key(own);
+    result
+}
+
+#[inline(never)]
+fn recirculate_copy(cx: &Context<'_>, pkt: &Packet, key: &Key<'_>, id: u32) -> Result {
+    match pkt.try_clone() {
+        Ok(copy) => recirculate(cx, copy, key, id),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Looks the packet up again under another recirculation id. The list's own key stays as it is.
+#[inline(never)]
+fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result {
+    let Some(mut own) = cx.storage.take_key() else {
+        let mut later = *key.key;
+        later.recirc_id = id;
+        defer(
+            cx,
+            pkt,
+            &Key {
+                key: &mut later,
+                valid: true,
+            },
+            Then::Recirculate,
+        );
+        return Ok(());
+    };
+    *own = *key.key;
+    own.recirc_id = id;
+    cx.dp.process(pkt, &mut own, cx.bh);
+    cx.storage.put_key(own);
+    Ok(())
+}
+
+/// Puts a packet off until the outermost list has ended, or drops it.
+#[cold]
+#[inline(never)]
+fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
+    let work = Deferred {
+        pkt,
+        key: *key.key,
+        key_valid: key.valid,
+        then,
+    };
+    let Some(work) = cx.storage.push(work) else {
+        return;
+    };
+    if crate::World::log_allowed() {
+        match work.then {
+            Then::Run(..) => pr_warn!(
+                "{}: deferred action limit reached, drop sample action\n",
+                Name(cx.dp, cx.bh)
+            ),
+            Then::Recirculate => pr_warn!(
+                "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
+                Name(cx.dp, cx.bh),
+                work.key.recirc_id
+            ),
+        }
+    }
+    work.pkt.discard(DropReason::DeferredLimit);
+}
+
+/// Runs what was put off, and what that puts off in turn.
+#[cold]
+#[inline(never)]
+fn run_deferred(cx: &Context<'_>) {
+    while let Some(mut work) = cx.storage.pop() {
+        match work.then {
+            Then::Run(ref acts, range) => {
+                let list = List {
+                    acts: acts.as_ref(),
+                    range,
+                };
+                let mut key = Key {
+                    key: &mut work.key,
+                    valid: work.key_valid,
+                };
+                let _ = run(cx, list, work.pkt, &mut key); // its drops say why
+            }
+            Then::Recirculate => cx.dp.process(work.pkt, &mut work.key, cx.bh),
+        }
+    }
+}
+
+/// Makes the key describe the packet again.
+#[inline(always)]
+fn refresh(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    if !key.valid {
+        extract::refresh(pkt, key.key)?;
+        key.valid = true;
+    }
+    Ok(())
+}
+
+/// Failure to tell userspace is counted there and is no error of the list.
+#[inline(never)]
+fn userspace(
+    cx: &Context<'_>,
+    list: &List<'_>,
+    action: &Userspace,
+    pkt: &mut Packet,
+    key: &FlowKey,
+) {
+    let acts = list.acts.get();
+    let what = upcall::Action {
+        pid: action.pid,
+        userdata: acts.userdata(action),
+        actions: action.with_actions.then(|| (acts, list.range.clone())),
+    };
+    let _ = upcall::action(cx.dp, pkt, key, what, cx.bh);
+    pkt.meta_mut().cutlen = u32::MAX;
+}
+
+#[inline(never)]
+fn hash(pkt: &mut Packet, key: &mut FlowKey, alg: HashAlg, basis: u32) {
+    let flow = match alg {
+        HashAlg::L4 => pkt.flow_hash(),
+        HashAlg::SymL4 => pkt.symmetric_hash(),
+    };
+    key.dp_hash = match jhash::one_word(flow, basis) {
+        0 => 1, // 0 means no hash
+        h => h,
+    };
+}
+
+#[inline(never)]
+fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
+    if pkt.vlan_tag().is_some() {
+        key.valid = false;
+    } else {
+        key.key.vlan_tci = Be16::new(tag.tci);
+        key.key.vlan_tpid = Be16::new(tag.tpid);
+    }
+    let result = pkt.push_vlan(VlanTag {
+        tci: tag.tci & !VLAN_CFI,
+        ..tag
+    });
+    pkt.reset_mac_len();
+    result
+}
+
+#[inline(never)]
+fn pop_vlan(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    let result = pkt.pop_vlan();
+    if pkt.vlan_tag().is_some() {
+        key.valid = false;
+    } else {
+        key.key.vlan_tci = Be16::new(0);
+        key.key.vlan_tpid = Be16::new(0);
+    }
+    result
+}
+
+#[inline(never)]
+fn push_eth(pkt: &mut Packet, key: &mut Key<'_>, src: &[u8; 6], dst: &[u8; 6]) -> Result {
+    pkt.push_eth(dst, src)?;
+    key.key.mac_proto = MAC_PROTO_ETHERNET;
+    key.valid = false;
+    Ok(())
+}
+
+#[inline(never)]
+fn pop_eth(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    pkt.pop_eth()?;
+    key.key.mac_proto = MAC_PROTO_NONE;
+    key.valid = false;
+    Ok(())
+}

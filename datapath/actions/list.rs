@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A compiled action list: one flat array of small actions, and the bytes that are too long for it.
+//!
+//! A nested list stands right after the action that holds it, so a list of any depth is a range of indices and its
+//! length says where the outer list goes on:
+//!
+//! ```text
+//! sample(50%, clone(output 1), pop_vlan), output 2
+//!   0 Sample{len 3}   1 Clone{len 1}   2 Output 1   3 PopVlan   4 Output 2
+//! ```
+//!
+//! C counterpart: `struct sw_flow_actions`, which keeps netlink attributes and parses them for every packet.
+
+use crate::datapath::abi::key_attr;
+use crate::datapath::env::VlanTag;
+use kernel::alloc::KVVec;
+
+/// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
+#[derive(Debug)]
+pub struct Actions {
+    pub(super) list: KVVec<Action>,
+    pub(super) bytes: KVVec<u8>,
+    pub(super) orig_len: u32,
+    pub(super) dump_len: u32,
+}
+
+/// One action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// To this port.
+    Output(u16),
+    Userspace(Userspace),
+    /// `at`: where the value and then the mask stand in the list's bytes. Not `masked`: dumped as SET (spec A6, A19).
+    Set {
+        field: Field,
+        masked: bool,
+        at: u32,
+    },
+    PushVlan(VlanTag),
+    PopVlan,
+    Sample {
+        probability: u32,
+        body: Body,
+    },
+    Clone(Body),
+    Recirc(u32),
+    Hash {
+        alg: HashAlg,
+        basis: u32,
+    },
+    /// Bytes to keep in the next output or upcall.
+    Trunc(u32),
+    PushEth {
+        src: [u8; 6],
+        dst: [u8; 6],
+    },
+    PopEth,
+    /// With the error code that userspace gave.
+    Drop(u32),
+}
+
+const _: () = assert!(core::mem::size_of::<Action>() == 16);
+
+/// A nested list: the actions right after the one that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// How many, those nested in them included.
+    pub len: u32,
+    /// May run on the outer list's own key: nothing after it needs that, or it is not changed (spec A11).
+    pub in_place: bool,
+}
+
+/// The USERSPACE action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Userspace {
+    /// Netlink port.
+    pub pid: u32,
+    /// The whole argument as userspace gave it, in the list's bytes.
+    pub(super) at: u32,
+    pub(super) len: u16,
+    /// USERDATA within it; offset 0 (where a header stands) means none.
+    pub(super) data_at: u16,
+    pub(super) data_len: u16,
+    /// Attach the list being executed to the upcall (spec A34).
+    pub with_actions: bool,
+}
+
+/// `OVS_HASH_ALG_*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashAlg {
+    L4,
+    SymL4,
+}
+
+/// A key attribute that can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Priority,
+    Mark,
+    Ethernet,
+    Ipv4,
+    Ipv6,
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl Field {
+    /// By attribute type.
+    pub fn from_attr(ty: u16) -> Option<Self> {
+        Some(match ty {
+            key_attr::PRIORITY => Self::Priority,
+            key_attr::SKB_MARK => Self::Mark,
+            key_attr::ETHERNET => Self::Ethernet,
+            key_attr::IPV4 => Self::Ipv4,
+            key_attr::IPV6 => Self::Ipv6,
+            key_attr::TCP => Self::Tcp,
+            key_attr::UDP => Self::Udp,
+            key_attr::SCTP => Self::Sctp,
+            _ => return None,
+        })
+    }
+
+    /// Its attribute type.
+    pub fn attr(self) -> u16 {
+        match self {
+            Self::Priority => key_attr::PRIORITY,
+            Self::Mark => key_attr::SKB_MARK,
+            Self::Ethernet => key_attr::ETHERNET,
+            Self::Ipv4 => key_attr::IPV4,
+            Self::Ipv6 => key_attr::IPV6,
+            Self::Tcp => key_attr::TCP,
+            Self::Udp => key_attr::UDP,
+            Self::Sctp => key_attr::SCTP,
+        }
+    }
+
+    /// Bytes of the attribute, without a mask (spec 2.1).
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Priority | Self::Mark | Self::Tcp | Self::Udp | Self::Sctp => 4,
+            Self::Ethernet | Self::Ipv4 => 12,
+            Self::Ipv6 => 40,
+        }
+    }
+}
+
+impl Action {
+    /// How many array elements it takes, its nested list included.
+    #[inline(always)]
+    pub fn extent(&self) -> usize {
+        match self {
+            Self::Sample { body, .. } | Self::Clone(body) => 1usize.wrapping_add(body.len as usize),
+            _ => 1,
+        }
+    }
+}
+
+impl Actions {
+    /// All actions, nested ones in place.
+    #[inline(always)]
+    pub fn as_slice(&self) -> &[Action] {
+        &self.list
+    }
+
+    /// Length of the request's list in bytes (spec A7).
+    #[inline(always)]
+    pub fn orig_len(&self) -> u32 {
+        self.orig_len
+    }
+
+    /// Bytes of the dumped attribute, header included. At most 65535.
+    pub fn dump_len(&self) -> usize {
+        self.dump_len as usize
+    }
+
+    fn bytes(&self, at: u32, len: usize) -> &[u8] {
+        self.bytes
+            .get(at as usize..)
+            .and_then(|b| b.get(..len))
+            .unwrap_or(&[])
+    }
+
+    /// Value and mask of a SET.
+    #[inline]
+    pub fn set_bytes(&self, field: Field, at: u32) -> (&[u8], &[u8]) {
+        let n = field.size();
+        self.bytes(at, n.wrapping_mul(2))
+            .split_at_checked(n)
+            .unwrap_or((&[], &[]))
+    }
+
+    /// The argument of a USERSPACE action as it was given.
+    pub fn userspace_bytes(&self, u: &Userspace) -> &[u8] {
+        self.bytes(u.at, usize::from(u.len))
+    }
+
+    /// USERDATA of a USERSPACE action.
+    pub fn userdata(&self, u: &Userspace) -> Option<&[u8]> {
+        if u.data_at == 0 {
+            return None;
+        }
+        let at = u.at.wrapping_add(u32::from(u.data_at));
+        Some(self.bytes(at, usize::from(u.data_len)))
+    }
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+//! SET and SET_MASKED: rewriting header fields, with every checksum that covers them (spec 4.2).
+//!
+//! A packet carries up to three sums: the header's own field, the transport field (which covers the addresses too), and
+//! for `Complete` the device's sum over all bytes. A header is copied out, changed, and written back; each step names
+//! what it adds to which sum, as a ones' complement difference.
+//!
+//! Nothing is believed about the packet but what its own bytes and length say: a flow's actions may meet a packet whose
+//! headers an earlier action has changed or that is a fragment (spec A15, B48).
+//!
+//! C counterpart: the `set_*()` functions of `net/openvswitch/actions.c`.
+
+use super::list::Field;
+use crate::datapath::env::{IpSummed, Packet, PacketOps};
+use crate::datapath::flow::key::{FlowKey, FRAG_LATER};
+use crate::datapath::wire::be::{Be16, Be32};
+use crate::datapath::wire::csum;
+use kernel::error::code::EINVAL;
+use kernel::error::Result;
+
+const PROTO_TCP: u8 = 6;
+const PROTO_UDP: u8 = 17;
+const PROTO_ICMPV6: u8 = 58;
+
+const IPV4_LEN: usize = 20;
+const IPV6_LEN: usize = 40;
+
+/// Sets `field` of packet and key to `value` where `mask` has ones. Both have the field's length.
+#[inline(never)]
+pub fn set(pkt: &mut Packet, key: &mut FlowKey, field: Field, value: &[u8], mask: &[u8]) -> Result {
+    match field {
+        Field::Priority => {
+            let v = masked_u32(pkt.priority(), value, mask)?;
+            pkt.set_priority(v);
+            key.priority = v;
+        }
+        Field::Mark => {
+            let v = masked_u32(pkt.mark(), value, mask)?;
+            pkt.set_mark(v);
+            key.mark = v;
+        }
+        Field::Ethernet => ethernet(pkt, key, array(value)?, array(mask)?)?,
+        Field::Ipv4 => ipv4(pkt, key, array(value)?, array(mask)?)?,
+        Field::Ipv6 => ipv6(pkt, key, array(value)?, array(mask)?)?,
+        Field::Tcp => tcp(pkt, key, array(value)?, array(mask)?)?,
+        Field::Udp => udp(pkt, key, array(value)?, array(mask)?)?,
+        Field::Sctp => sctp(pkt, key, array(value)?, array(mask)?)?,
+    }
+    Ok(())
+}
+
+/// The first `N` bytes; validation has made sure that there are so many.
+#[inline(always)]
+fn array<const N: usize>(b: &[u8]) -> Result<&[u8; N]> {
+    b.first_chunk().ok_or(EINVAL)
+}
+
+/// `N` bytes of a header at a constant offset.
+#[inline(always)]
+fn part<const N: usize, const M: usize>(h: &[u8; M], at: usize) -> [u8; N] {
+    h.get(at..)
+        .and_then(|b| b.first_chunk())
+        .copied()
+        .unwrap_or([0; N])
+}
+
+/// The same, for writing.
+#[inline(always)]
+fn put<const N: usize, const M: usize>(h: &mut [u8; M], at: usize, v: [u8; N]) {
+    if let Some(b) = h.get_mut(at..).and_then(|b| b.first_chunk_mut()) {
+        *b = v;
+    }
+}
+
+/// `value` where `mask` has ones, else `old`.
+#[inline(always)]
+fn masked<const N: usize>(old: [u8; N], value: [u8; N], mask: [u8; N]) -> [u8; N] {
+    let mut out = old;
+    for (o, (v, m)) in out.iter_mut().zip(value.into_iter().zip(mask)) {
+        *o = (v & m) | (*o & !m);
+    }
+    out
+}
+
+fn masked_u32(old: u32, value: &[u8], mask: &[u8]) -> Result<u32> {
+    Ok(u32::from_ne_bytes(masked(
+        old.to_ne_bytes(),
+        *array(value)?,
+        *array(mask)?,
+    )))
+}
+
+/// Tells a complete sum that bytes changed by `delta`.
+#[inline]
+fn fix_complete(pkt: &mut Packet, delta: u32) {
+    if pkt.ip_summed() == IpSummed::Complete {
+        let sum = csum::add(pkt.csum(), delta);
+        pkt.set_csum(sum);
+    }
+}
+
+/// Spec A20. On the wire the destination comes first, in the attribute the source.
+fn ethernet(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
+    let h: &mut [u8; 12] = pkt.writable(0)?;
+    let old = *h;
+    let src = masked(part::<6, 12>(&old, 6), part(value, 0), part(mask, 0));
+    let dst = masked(part::<6, 12>(&old, 0), part(value, 6), part(mask, 6));
+    put(h, 0, dst);
+    put(h, 6, src);
+    let new = *h;
+    fix_complete(pkt, csum::delta(&old, &new));
+    key.eth_src = src;
+    key.eth_dst = dst;
+    Ok(())
+}
+
+/// Which field of which transport header covers the IP addresses.
+struct Cover {
+    /// Offset of the checksum field from the data pointer.
+    at: usize,
+    udp: bool,
+}
+
+/// The transport checksum of a packet whose IP header of `ip_len` bytes stands at `ip`, if it has one.
+fn cover(pkt: &Packet, ip: usize, ip_len: usize, proto: u8) -> Option<Cover> {
+    let (field, header) = match proto {
+        PROTO_TCP => (16usize, 20usize),
+        PROTO_UDP => (6, 8),
+        PROTO_ICMPV6 if ip_len == IPV6_LEN => (2, 8),
+        _ => return None,
+    };
+    let l4 = pkt.transport_offset();
+    // An unparsable IP header leaves the transport mark on itself.
+    if l4 < ip.saturating_add(ip_len) || pkt.len() < l4.saturating_add(header) {
+        return None;
+    }
+    Some(Cover {
+        at: l4.wrapping_add(field),
+        udp: proto == PROTO_UDP,
+    })
+}
+
+/// The addresses changed by `delta`: follows in the transport checksum. Returns whether that field, as bytes of the
+/// packet, has taken `delta` up (its complement).
+fn fix_transport(pkt: &mut Packet, cover: Cover, delta: u32) -> Result<bool> {
+    let partial = pkt.ip_summed() == IpSummed::Partial;
+    let field: &mut [u8; 2] = pkt.writable(cover.at)?;
+    let check = u16::from_ne_bytes(*field);
+    if cover.udp && check == 0 && !partial {
+        return Ok(false); // the sender computed none
+    }
+    let mut new = if partial {
+        csum::replace_pseudo(check, delta)
+    } else {
+        csum::replace(check, delta)
+    };
+    if cover.udp && new == 0 {
+        new = 0xffff;
+    }
+    *field = new.to_ne_bytes();
+    Ok(!partial)
+}
+
+/// Spec A21.
+fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
+    let ip = pkt.network_offset();
+    let mut h: [u8; IPV4_LEN] = *pkt.writable(ip)?;
+    let mut check = u16::from_ne_bytes(part(&h, 10));
+
+    // Attribute: src, dst, proto, tos, ttl, frag. Header: tos 1, frag_off 6, ttl 8, proto 9, check 10, src 12, dst 16.
+    for (attr, at) in [(0usize, 12usize), (4, 16)] {
+        let old: [u8; 4] = part(&h, at);
+        let new = masked(old, part(value, attr), part(mask, attr));
+        if new == old {
+            continue;
+        }
+        let delta = csum::delta(&old, &new);
+        ipv4_address_changes(pkt, ip, &h, delta)?;
+        check = csum::replace(check, delta);
+        put(&mut h, at, new);
+        if at == 12 {
+            key.ipv4_src = new;
+        } else {
+            key.ipv4_dst = new;
+        }
+    }
+    // The first and the ninth byte start words that hold these.
+    for (attr, at) in [(9usize, 1usize), (10, 8)] {
+        let [m] = part(mask, attr);
+        if m == 0 {
+            continue;
+        }
+        let word = at & !1;
+        let old: [u8; 2] = part(&h, word);
+        let [new] = masked(part::<1, IPV4_LEN>(&h, at), part(value, attr), [m]);
+        put(&mut h, at, [new]);
+        check = csum::replace(check, csum::delta(&old, &part::<2, IPV4_LEN>(&h, word)));
+        if at == 1 {
+            key.ip_tos = new;
+        } else {
+            key.ip_ttl = new;
+        }
+    }
+    put(&mut h, 10, check.to_ne_bytes());
+    // The header's own sum takes its changes up, so a complete sum does not see them.
+    *pkt.writable(ip)? = h;
+    Ok(())
+}
+
+/// What hangs on an IPv4 address besides the header's sum.
+fn ipv4_address_changes(pkt: &mut Packet, ip: usize, h: &[u8; IPV4_LEN], delta: u32) -> Result {
+    let frag_off = Be16::from_bytes(part(h, 6)).get() & 0x1fff;
+    let [proto] = part(h, 9);
+    if frag_off == 0 {
+        if let Some(cover) = cover(pkt, ip, IPV4_LEN, proto) {
+            if fix_transport(pkt, cover, delta)? {
+                fix_complete(pkt, !delta);
+            }
+        }
+    }
+    forget_flow(pkt);
+    Ok(())
+}
+
+/// The packet no longer belongs to the flow that hash and connection were found for.
+fn forget_flow(pkt: &mut Packet) {
+    pkt.clear_hash();
+    pkt.reset_conntrack();
+}
+
+/// Spec A22.
+fn ipv6(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 40], mask: &[u8; 40]) -> Result {
+    let ip = pkt.network_offset();
+    let mut h: [u8; IPV6_LEN] = *pkt.writable(ip)?;
+    // Attribute: src 0, dst 16, label 32, proto 36, tclass 37, hlimit 38. Header: 8 bytes, src 8, dst 24.
+    for (attr, at) in [(0usize, 8usize), (16, 24)] {
+        let old: [u8; 16] = part(&h, at);
+        let new = masked(old, part(value, attr), part(mask, attr));
+        if new == old {
+            continue;
+        }
+        let delta = csum::delta(&old, &new);
+        // With a routing header still to be used the checksum is over the last address there, not over this one.
+        let covered = at == 8 || !is_source_routed(pkt, ip, &h);
+        if !(covered && ipv6_transport_follows(pkt, ip, key.ip_proto, delta)?) {
+            fix_complete(pkt, delta);
+        }
+        forget_flow(pkt);
+        put(&mut h, at, new);
+        if at == 8 {
+            key.ipv6_src = new;
+        } else {
+            key.ipv6_dst = new;
+        }
+    }
+    let old: [u8; 8] = part(&h, 0);
+    ipv6_first_words(&mut h, key, value, mask);
+    fix_complete(pkt, csum::delta(&old, &part::<8, IPV6_LEN>(&h, 0)));
+    *pkt.writable(ip)? = h;
+    Ok(())
+}
+
+/// Traffic class, flow label and hop limit, which no checksum in the packet covers.
+fn ipv6_first_words(h: &mut [u8; IPV6_LEN], key: &mut FlowKey, value: &[u8; 40], mask: &[u8; 40]) {
+    let word = |b| u32::from_be_bytes(b);
+    // version 4 bits, class 8, label 20
+    let class = |b: [u8; 1]| u32::from(b[0]) << 20;
+    let label = |b: [u8; 4]| word(b) & 0x000f_ffff;
+    let m = class(part(mask, 37)) | label(part(mask, 32));
+    let v = class(part(value, 37)) | label(part(value, 32));
+    let new = (word(part(h, 0)) & !m) | (v & m);
+    put(h, 0, new.to_be_bytes());
+    let [hlimit] = masked::<1>(part(h, 7), part(value, 38), part(mask, 38));
+    put(h, 7, [hlimit]);
+    if part::<1, 40>(mask, 37) != [0] {
+        key.ip_tos = (new >> 20) as u8; // CAST: the version's bits are cut off
+    }
+    if part::<4, 40>(mask, 32) != [0; 4] {
+        key.ipv6_label = Be32::new(new & 0x000f_ffff);
+    }
+    if part::<1, 40>(mask, 38) != [0] {
+        key.ip_ttl = hlimit;
+    }
+}
+
+/// As [`fix_transport`], by the protocol in the key, which says 44 for later fragments.
+fn ipv6_transport_follows(pkt: &mut Packet, ip: usize, proto: u8, delta: u32) -> Result<bool> {
+    match cover(pkt, ip, IPV6_LEN, proto) {
+        Some(cover) => fix_transport(pkt, cover, delta),
+        None => Ok(false),
+    }
+}
+
+/// True if there is a routing header with segments left (`ipv6_find_hdr` with IP6_FH_F_SKIP_RH).
+#[cold]
+#[inline(never)]
+fn is_source_routed(pkt: &mut Packet, ip: usize, h: &[u8; IPV6_LEN]) -> bool {
+    const HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const FRAGMENT: u8 = 44;
+    const AUTH: u8 = 51;
+    const DEST: u8 = 60;
+
+    let [mut next] = part::<1, IPV6_LEN>(h, 6);
+    let mut at = ip.saturating_add(IPV6_LEN);
+    while matches!(next, HOP | ROUTING | FRAGMENT | AUTH | DEST) {
+        // Every round is 8 bytes further into the packet.
+        let Some(&[follows, len, b2, b3, ..]) = pkt.header::<8>(at) else {
+            return false;
+        };
+        let len = usize::from(len);
+        at = at.saturating_add(match next {
+            ROUTING if b3 > 0 => return true, // segments left
+            FRAGMENT if Be16::from_bytes([b2, b3]).get() & 0xfff8 != 0 => return false, // offset
+            FRAGMENT => 8,
+            AUTH => len.wrapping_add(2).wrapping_mul(4),
+            _ => len.wrapping_add(1).wrapping_mul(8),
+        });
+        next = follows;
+    }
+    false
+}
+
+/// Ports of TCP, UDP and SCTP: source, destination.
+type Ports = [u8; 4];
+
+fn set_key_ports(key: &mut FlowKey, ports: Ports) {
+    let [s0, s1, d0, d1] = ports;
+    key.tp_src = Be16::from_bytes([s0, s1]);
+    key.tp_dst = Be16::from_bytes([d0, d1]);
+}
+
+/// Offset of the transport header, or `None` for a fragment that has payload in its place (spec A18, Q8).
+fn transport(pkt: &Packet, key: &FlowKey) -> Option<usize> {
+    (key.ip_frag != FRAG_LATER).then(|| pkt.transport_offset())
+}
+
+/// Spec A23.
+fn tcp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Result {
+    let Some(at) = transport(pkt, key) else {
+        return Ok(());
+    };
+    let partial = pkt.ip_summed() == IpSummed::Partial;
+    let h: &mut [u8; 20] = pkt.writable(at)?;
+    let old: Ports = part(h, 0);
+    let new = masked(old, *value, *mask);
+    if new != old {
+        put(h, 0, new);
+        if !partial {
+            let check = u16::from_ne_bytes(part(h, 16));
+            put(
+                h,
+                16,
+                csum::replace(check, csum::delta(&old, &new)).to_ne_bytes(),
+            );
+        }
+        pkt.reset_conntrack();
+        set_key_ports(key, new);
+    }
+    pkt.clear_hash();
+    Ok(())
+}
+
+/// Spec A23.
+fn udp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Result {
+    let Some(at) = transport(pkt, key) else {
+        return Ok(());
+    };
+    let partial = pkt.ip_summed() == IpSummed::Partial;
+    let h: &mut [u8; 8] = pkt.writable(at)?;
+    let old: Ports = part(h, 0);
+    let new = masked(old, *value, *mask);
+    let delta = csum::delta(&old, &new);
+    let check = u16::from_ne_bytes(part(h, 6));
+    put(h, 0, new);
+    if check != 0 && !partial {
+        let check = match csum::replace(check, delta) {
+            0 => 0xffff,
+            c => c,
+        };
+        if new != old {
+            put(h, 6, check.to_ne_bytes());
+        }
+    } else if new != old {
+        fix_complete(pkt, delta);
+    }
+    forget_flow(pkt);
+    set_key_ports(key, new);
+    Ok(())
+}
+
+/// Spec A23. A wrong checksum stays as wrong as it was.
+fn sctp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Result {
+    let Some(at) = transport(pkt, key) else {
+        return Ok(());
+    };
+    let old: [u8; 12] = *pkt.writable(at)?;
+    let correct_before = pkt.sctp_checksum(at);
+    let mut h = old;
+    let ports = masked(part(&old, 0), *value, *mask);
+    put(&mut h, 0, ports);
+    *pkt.writable(at)? = h;
+    let correct_after = pkt.sctp_checksum(at);
+    let check = u32::from_ne_bytes(part(&old, 8)) ^ correct_before ^ correct_after;
+    put(&mut h, 8, check.to_ne_bytes());
+    *pkt.writable(at)? = h;
+    fix_complete(pkt, csum::delta(&old, &h));
+    forget_flow(pkt);
+    set_key_ports(key, ports);
+    Ok(())
+}

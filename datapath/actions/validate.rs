@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The rules of spec 4.0 to 4.2, and the only way to make an [`Actions`].
+//!
+//! A [`Checker`] takes one action after the other, keeps what the packet will look like at that point (spec A4), and
+//! opens and closes nested lists without recursion, so that its stack use does not depend on the request (A12, B4).
+//!
+//! C counterpart: `__ovs_nla_copy_actions()` and `validate_set()` in `net/openvswitch/flow_netlink.c`.
+
+use super::list::{Action, Actions, Body, Field, HashAlg, Userspace};
+use crate::datapath::abi::hash_alg;
+use crate::datapath::env::VlanTag;
+use crate::datapath::error::{NlError, NlResult};
+use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::ports::port::MAX_PORTS;
+use crate::datapath::wire::be::{Be16, Be32};
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::KVVec;
+use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
+
+/// Nested lists around an action, at most (spec A2).
+pub const MAX_DEPTH: usize = 16;
+/// What the 16-bit length of an attribute can express.
+const MAX_ATTR: u32 = 65535;
+/// Bytes of an attribute header.
+const HDR: u32 = 4;
+/// A truncated packet keeps at least its Ethernet header.
+const MIN_TRUNC: u32 = 14;
+
+const ETH_IPV4: u16 = 0x0800;
+const ETH_IPV6: u16 = 0x86dd;
+const ETH_8021Q: u16 = 0x8100;
+const ETH_8021AD: u16 = 0x88a8;
+const PROTO_TCP: u8 = 6;
+const PROTO_UDP: u8 = 17;
+const PROTO_SCTP: u8 = 132;
+
+/// What packets look like at a point of the list (spec A4).
+#[derive(Clone, Copy)]
+struct Shape {
+    eth_type: u16,
+    vlan_tci: u16,
+    mac_proto: u8,
+}
+
+/// A list that a nested list interrupts.
+#[derive(Clone, Copy)]
+struct Outer {
+    shape: Shape,
+    /// Where the action that opened the nested list stands.
+    opener: usize,
+    /// Length of the dump when it was opened.
+    dump_len: u32,
+    /// The opener is the last action of its list.
+    last: bool,
+}
+
+/// Builds a list from actions in the order in which they will run.
+pub struct Checker<'k> {
+    /// The flow's masked key.
+    key: &'k FlowKey,
+    shape: Shape,
+    /// Whether the actions of the current list so far change the key (A11).
+    changes_key: bool,
+    outer: [Option<Outer>; MAX_DEPTH],
+    depth: usize,
+    acts: Actions,
+}
+
+impl<'k> Checker<'k> {
+    /// `orig_len`: bytes of the request's list. `expected`: actions to make room for.
+    pub fn new(key: &'k FlowKey, orig_len: usize, expected: usize) -> NlResult<Self> {
+        Ok(Self {
+            key,
+            shape: Shape {
+                eth_type: key.eth_type.get(),
+                vlan_tci: key.vlan_tci.get(),
+                mac_proto: key.mac_proto,
+            },
+            changes_key: false,
+            outer: [None; MAX_DEPTH],
+            depth: 0,
+            acts: Actions {
+                list: KVVec::with_capacity(expected, GFP_KERNEL)?,
+                bytes: KVVec::new(),
+                orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
+                dump_len: HDR,
+            },
+        })
+    }
+
+    /// The finished list. EMSGSIZE if it could not be dumped.
+    pub fn finish(self) -> NlResult<Actions> {
+        check_len(self.acts.dump_len)?;
+        Ok(self.acts)
+    }
+
+    /// Appends an action whose dumped argument has `len` bytes.
+    fn add(&mut self, action: Action, len: usize) -> NlResult {
+        self.acts.list.push(action, GFP_KERNEL)?;
+        self.grow_dump(HDR.wrapping_add(len as u32).wrapping_add(3) & !3) // CAST: len is below 64 KiB
+    }
+
+    /// Counts dumped bytes; stops long before the count could wrap.
+    fn grow_dump(&mut self, n: u32) -> NlResult {
+        self.acts.dump_len = self.acts.dump_len.saturating_add(n);
+        check_len(self.acts.dump_len)
+    }
+
+    /// Keeps bytes beside the list and says where.
+    fn keep(&mut self, bytes: &[u8]) -> NlResult<u32> {
+        let at = self.acts.bytes.len() as u32; // CAST: at most twice the request's 64 KiB
+        self.acts.bytes.extend_from_slice(bytes, GFP_KERNEL)?;
+        Ok(at)
+    }
+
+    pub fn output(&mut self, port: u32) -> NlResult {
+        match u16::try_from(port) {
+            Ok(no) if port < MAX_PORTS => self.add(Action::Output(no), 4),
+            _ => refuse(c"Output to an invalid port number"),
+        }
+    }
+
+    /// `arg`: the whole argument; `data`: offset and length of USERDATA in it.
+    pub fn userspace(
+        &mut self,
+        arg: &[u8],
+        pid: u32,
+        data: Option<(u16, u16)>,
+        with_actions: bool,
+    ) -> NlResult {
+        if pid == 0 {
+            return refuse(c"Userspace action without a netlink port");
+        }
+        let at = self.keep(arg)?;
+        let len = arg.len() as u16; // CAST: an attribute's payload
+        let (data_at, data_len) = data.unwrap_or((0, 0));
+        self.add(
+            Action::Userspace(Userspace {
+                pid,
+                at,
+                len,
+                data_at,
+                data_len,
+                with_actions,
+            }),
+            arg.len(),
+        )
+    }
+
+    pub fn trunc(&mut self, max_len: u32) -> NlResult {
+        if max_len < MIN_TRUNC {
+            return refuse(c"Truncation to less than an Ethernet header");
+        }
+        self.add(Action::Trunc(max_len), 4)
+    }
+
+    pub fn recirc(&mut self, id: u32) -> NlResult {
+        self.add(Action::Recirc(id), 4)
+    }
+
+    pub fn hash(&mut self, alg: u32, basis: u32) -> NlResult {
+        let alg = match alg {
+            hash_alg::L4 => HashAlg::L4,
+            hash_alg::SYM_L4 => HashAlg::SymL4,
+            _ => return refuse(c"Unknown hash algorithm"),
+        };
+        self.changes_key = true;
+        self.add(Action::Hash { alg, basis }, 8)
+    }
+
+    pub fn push_vlan(&mut self, tag: VlanTag) -> NlResult {
+        self.need_ethernet()?;
+        if !matches!(tag.tpid, ETH_8021Q | ETH_8021AD) || tag.tci & VLAN_CFI == 0 {
+            return refuse(c"Invalid VLAN tag to push");
+        }
+        self.changes_key = true;
+        self.shape.vlan_tci = tag.tci;
+        self.add(Action::PushVlan(tag), 4)
+    }
+
+    pub fn pop_vlan(&mut self) -> NlResult {
+        self.need_ethernet()?;
+        self.changes_key = true;
+        self.shape.vlan_tci = 0;
+        self.add(Action::PopVlan, 0)
+    }
+
+    pub fn push_eth(&mut self, src: [u8; 6], dst: [u8; 6]) -> NlResult {
+        if self.shape.mac_proto != MAC_PROTO_NONE {
+            return refuse(c"Packet has an Ethernet header already");
+        }
+        self.changes_key = true;
+        self.shape.mac_proto = MAC_PROTO_ETHERNET;
+        self.add(Action::PushEth { src, dst }, 12)
+    }
+
+    pub fn pop_eth(&mut self) -> NlResult {
+        self.need_ethernet()?;
+        if self.shape.vlan_tci & VLAN_CFI != 0 {
+            return refuse(c"Ethernet header of a tagged packet");
+        }
+        self.changes_key = true;
+        self.shape.mac_proto = MAC_PROTO_NONE;
+        self.add(Action::PopEth, 0)
+    }
+
+    pub fn drop(&mut self, code: u32, last: bool) -> NlResult {
+        if !last {
+            return refuse(c"Drop action must be last");
+        }
+        self.add(Action::Drop(code), 4)
+    }
+
+    /// SET: `value` alone, executed with a full mask (spec A19).
+    pub fn set(&mut self, field: Field, value: &[u8]) -> NlResult {
+        self.check_set(field, value, None)?;
+        let at = self.keep(value)?;
+        self.acts
+            .bytes
+            .extend_with(field.size(), 0xff, GFP_KERNEL)?;
+        if field == Field::Ipv6 {
+            self.limit_label_mask(at.wrapping_add(40));
+        }
+        self.changes_key = true;
+        self.add(
+            Action::Set {
+                field,
+                masked: false,
+                at,
+            },
+            4usize.wrapping_add(field.size()),
+        )
+    }
+
+    /// SET_MASKED: value and mask of the same length (spec A16).
+    pub fn set_masked(&mut self, field: Field, value: &[u8], mask: &[u8]) -> NlResult {
+        if value.iter().zip(mask).any(|(v, m)| v & !m != 0) {
+            return refuse(c"Value has bits outside of its mask");
+        }
+        self.check_set(field, value, Some(mask))?;
+        let at = self.keep(value)?;
+        self.keep(mask)?;
+        self.changes_key = true;
+        let len = field.size().wrapping_mul(2).wrapping_add(4);
+        self.add(
+            Action::Set {
+                field,
+                masked: true,
+                at,
+            },
+            len,
+        )
+    }
+
+    /// The flow label has 20 bits; the rest of its word is not writable.
+    fn limit_label_mask(&mut self, mask_at: u32) {
+        let label = (mask_at as usize).wrapping_add(32);
+        if let Some(m) = self
+            .acts
+            .bytes
+            .get_mut(label..)
+            .and_then(|b| b.first_chunk_mut())
+        {
+            *m = [0, 0x0f, 0xff, 0xff];
+        }
+    }
+
+    /// Spec A17, A18.
+    fn check_set(&self, field: Field, value: &[u8], mask: Option<&[u8]>) -> NlResult {
+        let n = field.size();
+        if value.len() != n || mask.is_some_and(|m| m.len() != n) {
+            return refuse(c"Set action of wrong length");
+        }
+        match field {
+            Field::Priority | Field::Mark => Ok(()),
+            Field::Ethernet => self.need_ethernet(),
+            Field::Ipv4 => {
+                self.need_type(self.shape.eth_type == ETH_IPV4)?;
+                // proto, tos, ttl, frag
+                self.check_fixed(value, mask, 8, 11)
+            }
+            Field::Ipv6 => {
+                self.need_type(self.shape.eth_type == ETH_IPV6)?;
+                // label, proto, tclass, hlimit, frag
+                self.check_fixed(value, mask, 36, 39)?;
+                check_label(value)?;
+                mask.map_or(Ok(()), check_label)
+            }
+            Field::Tcp => self.need_l4(PROTO_TCP),
+            Field::Udp => self.need_l4(PROTO_UDP),
+            Field::Sctp => self.need_l4(PROTO_SCTP),
+        }
+    }
+
+    /// Protocol and fragment type cannot be written: equal to the flow's, or not in the mask.
+    fn check_fixed(
+        &self,
+        value: &[u8],
+        mask: Option<&[u8]>,
+        proto: usize,
+        frag: usize,
+    ) -> NlResult {
+        let at = |b: &[u8], i| b.get(i).copied().unwrap_or(0);
+        let ok = match mask {
+            Some(m) => at(m, proto) == 0 && at(m, frag) == 0,
+            None => at(value, proto) == self.key.ip_proto && at(value, frag) == self.key.ip_frag,
+        };
+        if !ok {
+            return refuse(c"IP protocol and fragment type cannot be set");
+        }
+        Ok(())
+    }
+
+    fn need_ethernet(&self) -> NlResult {
+        if self.shape.mac_proto != MAC_PROTO_ETHERNET {
+            return refuse(c"Action needs an Ethernet header");
+        }
+        Ok(())
+    }
+
+    fn need_type(&self, ok: bool) -> NlResult {
+        if !ok {
+            return refuse(c"Set action does not fit the EtherType");
+        }
+        Ok(())
+    }
+
+    fn need_l4(&self, proto: u8) -> NlResult {
+        self.need_type(matches!(self.shape.eth_type, ETH_IPV4 | ETH_IPV6))?;
+        if self.key.ip_proto != proto {
+            return refuse(c"Set action does not fit the IP protocol");
+        }
+        Ok(())
+    }
+
+    /// Opens the list of a SAMPLE, which is the `last` action of its own list or not.
+    pub fn open_sample(&mut self, probability: u32, last: bool) -> NlResult {
+        let body = Body {
+            len: 0,
+            in_place: false,
+        };
+        // SAMPLE { PROBABILITY, ACTIONS { … } }
+        self.open(Action::Sample { probability, body }, 4 + 8 + 4, last)
+    }
+
+    /// Opens the list of a CLONE.
+    pub fn open_clone(&mut self, last: bool) -> NlResult {
+        self.open(
+            Action::Clone(Body {
+                len: 0,
+                in_place: false,
+            }),
+            4,
+            last,
+        )
+    }
+
+    fn open(&mut self, action: Action, headers: u32, last: bool) -> NlResult {
+        let slot = match self.outer.get_mut(self.depth) {
+            Some(slot) => slot,
+            None => return Err(NlError::new(EOVERFLOW, c"Actions nested too deeply")),
+        };
+        *slot = Some(Outer {
+            shape: self.shape,
+            opener: self.acts.list.len(),
+            dump_len: self.acts.dump_len,
+            last,
+        });
+        self.depth = self.depth.wrapping_add(1);
+        self.changes_key = false;
+        self.acts.list.push(action, GFP_KERNEL)?;
+        self.grow_dump(headers)
+    }
+
+    /// Closes the innermost open list; what it did to packets stays inside (spec A4).
+    pub fn close(&mut self) -> NlResult {
+        let depth = self.depth.wrapping_sub(1);
+        let Some(outer) = self.outer.get_mut(depth).and_then(Option::take) else {
+            return Err(EINVAL.into()); // nothing is open
+        };
+        self.depth = depth;
+        let end = self.acts.list.len();
+        let body_len = end.wrapping_sub(outer.opener).wrapping_sub(1);
+        if let Some(Action::Sample { body, .. } | Action::Clone(body)) =
+            self.acts.list.get_mut(outer.opener)
+        {
+            body.len = body_len as u32; // CAST: fewer than 16 Ki actions fit in a request
+            body.in_place = outer.last || !self.changes_key;
+        }
+        check_len(self.acts.dump_len.wrapping_sub(outer.dump_len))?;
+        self.shape = outer.shape;
+        self.changes_key = true; // so counts every list inside a list
+        Ok(())
+    }
+}
+
+fn check_len(len: u32) -> NlResult {
+    if len > MAX_ATTR {
+        return Err(NlError::new(EMSGSIZE, c"Action list too long"));
+    }
+    Ok(())
+}
+
+fn check_label(value: &[u8]) -> NlResult {
+    match value.get(32..).and_then(|b| b.first_chunk()) {
+        Some(l) if Be32::from_bytes(*l).get() >> 20 == 0 => Ok(()),
+        _ => refuse(c"IPv6 flow label has more than 20 bits"),
+    }
+}
+
+#[cold]
+fn refuse<T>(why: &'static kernel::str::CStr) -> NlResult<T> {
+    Err(NlError::new(EINVAL, why))
+}
+
+/// A VLAN tag from the argument of PUSH_VLAN.
+pub fn vlan_tag(arg: &[u8; 4]) -> VlanTag {
+    let [p0, p1, t0, t1] = *arg;
+    VlanTag {
+        tpid: Be16::from_bytes([p0, p1]).get(),
+        tci: Be16::from_bytes([t0, t1]).get(),
+    }
+}

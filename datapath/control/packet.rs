@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! ovs_packet EXECUTE: runs actions on a packet that userspace hands in (spec P1 to P7).
+//!
+//! C counterpart: `ovs_packet_cmd_execute()` in `net/openvswitch/datapath.c`.
+
+use super::{find_dp_rcu, Outcome};
+use crate::datapath::actions::execute::execute as run;
+use crate::datapath::actions::Actions;
+use crate::datapath::env::{Packet, PacketMeta, PacketOps};
+use crate::datapath::error::{DropReason, NlError, NlResult};
+use crate::datapath::flow::extract;
+use crate::datapath::flow::key::FlowKey;
+use crate::datapath::netlink::packet::Execute;
+use crate::datapath::netlink::{actions, key, Request};
+use crate::datapath::ports::port::LOCAL;
+use crate::rust::sync::{BhGuard, RcuBox, RcuPin};
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::error::code::ENODEV;
+
+/// Executes. The answer is the error of the action list; whatever it is, the packet is gone then.
+pub fn execute(req: &Request<'_>) -> NlResult<Outcome> {
+    let Prepared {
+        mut pkt,
+        mut key,
+        acts,
+    } = prepare(req)?;
+
+    let bh = BhGuard::enter();
+    let dp = match find_dp_rcu(req.net, req.dp_ifindex, bh.rcu()) {
+        Ok(dp) => dp,
+        Err(e) => {
+            pkt.discard(DropReason::NotSpecified);
+            return Err(e);
+        }
+    };
+    // Spec P4. An unknown port is no error: userspace may have deleted it since.
+    let port = dp
+        .ports
+        .get(key.in_port, &*bh)
+        .or_else(|| dp.ports.local(&*bh));
+    let Some(port) = port else {
+        pkt.discard(DropReason::NotSpecified);
+        return Err(NlError::new(ENODEV, c"Datapath has no local port"));
+    };
+    pkt.meta_mut().in_port = port.no;
+    pkt.set_device(&port.dev);
+    run(dp, pkt, &mut key, acts.as_ref(), &bh)?;
+    Ok(Outcome::Done)
+}
+
+/// Everything that can be refused before the datapath is looked for.
+struct Prepared {
+    pkt: Packet,
+    key: FlowKey,
+    /// Deferred actions share it and may outlive the list that they are in.
+    acts: RcuPin<Actions>,
+}
+
+fn prepare(req: &Request<'_>) -> NlResult<Prepared> {
+    let exec = Execute::parse(&req.attrs)?;
+    let mut pkt = packet(&exec)?;
+    let meta = key::parse_metadata(exec.key)?;
+    let key = extract::from_execute(&mut pkt, &meta)?;
+    let acts = actions::parse(exec.actions, &key, exec.probe)?;
+    Ok(Prepared {
+        pkt,
+        key,
+        acts: RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?),
+    })
+}
+
+/// Spec P2.
+fn packet(exec: &Execute<'_>) -> NlResult<Packet> {
+    let mut pkt = Packet::from_bytes(exec.packet)?;
+    *pkt.meta_mut() = PacketMeta {
+        in_port: LOCAL,
+        mru: exec.mru.unwrap_or(0),
+        cutlen: u32::MAX,
+        upcall_pid: exec.upcall_pid,
+        ..PacketMeta::default()
+    };
+    if exec.mru.is_some() {
+        pkt.set_ignore_df();
+    }
+    if let Some(hash) = exec.hash {
+        pkt.set_raw_hash(hash.value, hash.sw, hash.l4);
+    }
+    Ok(pkt)
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Action lists: netlink attributes to [`Actions`] and back (spec section 4).
+//!
+//! Reading decides what an attribute says; whether it may stand where it stands is [`Checker`]'s business. Neither
+//! direction recurses (spec A12, B4).
+//!
+//! C counterpart: `ovs_nla_copy_actions()` and `ovs_nla_put_actions()` in `net/openvswitch/flow_netlink.c`.
+
+use super::attr::{align, Attr, Attrs, HDRLEN};
+use super::writer::{Full, Mark, Put, Writer};
+use crate::datapath::abi::{action_attr, hash_alg, sample_attr, userspace_attr};
+use crate::datapath::actions::list::{Action, HashAlg};
+use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
+use crate::datapath::actions::Actions;
+use crate::datapath::env::Env;
+use crate::datapath::error::{NlError, NlResult};
+use crate::datapath::flow::key::FlowKey;
+use crate::datapath::wire::be::Be16;
+use core::ops::Range;
+use kernel::error::code::{EINVAL, ERANGE};
+use kernel::pr_info;
+use kernel::str::CStr;
+
+/// Compiles the list in `attr` for a flow with this masked key. `probe`: userspace is only trying, log nothing (K38).
+pub fn parse(attr: Attr<'_>, masked_key: &FlowKey, probe: bool) -> NlResult<Actions> {
+    let mut list = attr.nested();
+    let mut check = Checker::new(masked_key, attr.len(), list.count())?;
+    let mut outer = [Attrs::new(&[]); MAX_DEPTH];
+    let mut depth = 0usize;
+    loop {
+        let Some(a) = list.next() else {
+            if !list.rest().is_empty() {
+                return Err(NlError::new(EINVAL, c"Trailing bytes in an action list"));
+            }
+            let Some(i) = depth.checked_sub(1) else {
+                return check.finish();
+            };
+            check.close()?;
+            depth = i;
+            list = outer.get(i).copied().unwrap_or(list);
+            continue;
+        };
+        let last = list.rest().is_empty();
+        let inner = one(&mut check, a, last, probe).map_err(|e| point_at(e, a))?;
+        if let Some(inner) = inner {
+            // The checker has refused what is deeper than `outer` has room for.
+            if let Some(slot) = outer.get_mut(depth) {
+                *slot = list;
+                depth = depth.wrapping_add(1);
+            }
+            list = inner;
+        }
+    }
+}
+
+/// Names the innermost attribute at fault, unless the error already does.
+#[cold]
+fn point_at(e: NlError, a: Attr<'_>) -> NlError {
+    NlError {
+        attr: e.attr.or(Some(a.whole().as_ptr() as usize)),
+        ..e
+    }
+}
+
+/// Reads one action. Returns the list that it opened, if any.
+fn one<'a>(
+    check: &mut Checker<'_>,
+    a: Attr<'a>,
+    last: bool,
+    probe: bool,
+) -> NlResult<Option<Attrs<'a>>> {
+    match a.ty() {
+        action_attr::OUTPUT => check.output(u32::from_ne_bytes(exact(a)?))?,
+        action_attr::USERSPACE => userspace(check, a)?,
+        action_attr::SET => set(check, a, false)?,
+        action_attr::SET_MASKED => set(check, a, true)?,
+        action_attr::PUSH_VLAN => check.push_vlan(vlan_tag(&exact(a)?))?,
+        action_attr::POP_VLAN => {
+            exact::<0>(a)?;
+            check.pop_vlan()?;
+        }
+        action_attr::SAMPLE => return sample(check, a, last).map(Some),
+        action_attr::CLONE => {
+            let list = nested_list(a)?;
+            check.open_clone(last)?;
+            return Ok(Some(list));
+        }
+        action_attr::RECIRC => check.recirc(u32::from_ne_bytes(exact(a)?))?,
+        action_attr::HASH => {
+            let [a0, a1, a2, a3, b0, b1, b2, b3] = exact(a)?;
+            check.hash(
+                u32::from_ne_bytes([a0, a1, a2, a3]),
+                u32::from_ne_bytes([b0, b1, b2, b3]),
+            )?;
+        }
+        action_attr::TRUNC => check.trunc(u32::from_ne_bytes(exact(a)?))?,
+        action_attr::PUSH_ETH => {
+            let [s0, s1, s2, s3, s4, s5, dst @ ..] = exact::<12>(a)?;
+            check.push_eth([s0, s1, s2, s3, s4, s5], dst)?;
+        }
+        action_attr::POP_ETH => {
+            exact::<0>(a)?;
+            check.pop_eth()?;
+        }
+        action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
+        ty => return Err(unsupported(ty, probe)),
+    }
+    Ok(None)
+}
+
+/// Actions that the ABI has and this module does not (yet), and numbers that nobody has (spec A1).
+#[cold]
+fn unsupported(ty: u16, probe: bool) -> NlError {
+    let why: &'static CStr = match ty {
+        action_attr::PUSH_MPLS => c"Action push_mpls is not supported",
+        action_attr::POP_MPLS => c"Action pop_mpls is not supported",
+        action_attr::CT => c"Action ct is not supported",
+        action_attr::CT_CLEAR => c"Action ct_clear is not supported",
+        action_attr::PUSH_NSH => c"Action push_nsh is not supported",
+        action_attr::POP_NSH => c"Action pop_nsh is not supported",
+        action_attr::METER => c"Action meter is not supported",
+        action_attr::CHECK_PKT_LEN => c"Action check_pkt_len is not supported",
+        action_attr::ADD_MPLS => c"Action add_mpls is not supported",
+        action_attr::DEC_TTL => c"Action dec_ttl is not supported",
+        action_attr::PSAMPLE => c"Action psample is not supported",
+        _ => c"Unknown action type",
+    };
+    if !probe && crate::World::log_allowed() {
+        pr_info!("netlink: Unknown Action type {}\n", ty);
+    }
+    NlError::new(EINVAL, why)
+}
+
+/// The argument of an action of fixed length.
+fn exact<const N: usize>(a: Attr<'_>) -> NlResult<[u8; N]> {
+    match a.bytes() {
+        Some(b) if a.len() == N => Ok(b),
+        _ => Err(NlError::new(EINVAL, c"Action argument of wrong length")),
+    }
+}
+
+/// A nested list is empty or holds at least one header.
+fn nested_list(a: Attr<'_>) -> NlResult<Attrs<'_>> {
+    if (1..HDRLEN).contains(&a.len()) {
+        return Err(NlError::new(EINVAL, c"Nested action list too short"));
+    }
+    Ok(a.nested())
+}
+
+fn sample<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Attrs<'a>> {
+    let (mut probability, mut actions) = (None, None);
+    let mut attrs = a.nested();
+    for inner in &mut attrs {
+        let slot = match inner.ty() {
+            sample_attr::PROBABILITY => &mut probability,
+            sample_attr::ACTIONS => &mut actions,
+            _ => {
+                return Err(NlError::at(
+                    EINVAL,
+                    c"Unknown sample attribute",
+                    inner.whole(),
+                ))
+            }
+        };
+        if slot.replace(inner).is_some() {
+            return Err(NlError::at(
+                EINVAL,
+                c"Duplicate sample attribute",
+                inner.whole(),
+            ));
+        }
+    }
+    let (Some(probability), Some(actions), true) = (probability, actions, attrs.rest().is_empty())
+    else {
+        return Err(NlError::new(EINVAL, c"Sample action is incomplete"));
+    };
+    let probability = u32::from_ne_bytes(exact(probability)?);
+    let list = nested_list(actions)?;
+    check.open_sample(probability, last)?;
+    Ok(list)
+}
+
+/// Spec 4.1 and 0.4: sub-attributes that nobody knows are refused.
+fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
+    let (mut pid, mut data, mut with_actions) = (0, None, false);
+    let mut attrs = a.nested();
+    let mut at = 0usize;
+    for inner in &mut attrs {
+        match inner.ty() {
+            userspace_attr::PID => pid = inner.u32().ok_or(ERANGE)?,
+            userspace_attr::USERDATA => {
+                let from = at.wrapping_add(HDRLEN) as u16; // CAST: within a payload
+                data = Some((from, inner.len() as u16)); // CAST: as above
+            }
+            // Kept and dumped; there are no tunnel ports to ask yet, and failing to ask is no error (spec A33).
+            userspace_attr::EGRESS_TUN_PORT => {
+                inner.u32().ok_or(ERANGE)?;
+            }
+            userspace_attr::ACTIONS => with_actions = true,
+            _ => {
+                return Err(NlError::at(
+                    EINVAL,
+                    c"Unknown userspace attribute",
+                    inner.whole(),
+                ))
+            }
+        }
+        at = at.wrapping_add(align(inner.len().wrapping_add(HDRLEN)));
+    }
+    if !attrs.rest().is_empty() {
+        return Err(NlError::new(
+            EINVAL,
+            c"Trailing bytes in a userspace action",
+        ));
+    }
+    check.userspace(a.payload(), pid, data, with_actions)
+}
+
+/// SET and SET_MASKED hold exactly one key attribute (spec A16, B5).
+fn set(check: &mut Checker<'_>, a: Attr<'_>, masked: bool) -> NlResult {
+    use crate::datapath::actions::list::Field;
+    let key = match Attr::split_first(a.payload()) {
+        Some((key, _)) if align(key.len().wrapping_add(HDRLEN)) == a.len() => key,
+        _ => {
+            return Err(NlError::new(
+                EINVAL,
+                c"Set action needs exactly one key attribute",
+            ))
+        }
+    };
+    let Some(field) = Field::from_attr(key.ty()) else {
+        return Err(NlError::at(
+            EINVAL,
+            c"Key attribute cannot be set",
+            key.whole(),
+        ));
+    };
+    if !masked {
+        return check.set(field, key.payload());
+    }
+    match key.payload().split_at_checked(field.size()) {
+        Some((value, mask)) => check.set_masked(field, value, mask),
+        None => Err(NlError::at(
+            EINVAL,
+            c"Set action of wrong length",
+            key.whole(),
+        )),
+    }
+}
+
+/// Writes a list in the user's form (spec A6). On failure the writer is as before.
+pub fn put(acts: &Actions, w: &mut Writer<'_>, attr_type: u16) -> Put {
+    put_range(acts, 0..acts.as_slice().len(), w, attr_type)
+}
+
+/// The same for a nested list of `acts`, given as array indices (spec A34).
+pub fn put_range(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
+    let start = w.mark();
+    let result = put_list(acts, list, w, attr_type);
+    if result.is_err() {
+        w.cancel(start);
+    }
+    result
+}
+
+/// A list being written: where it ends, and the attributes that end with it.
+struct Open {
+    end: usize,
+    nest: Mark,
+    /// SAMPLE around its ACTIONS.
+    around: Option<Mark>,
+}
+
+fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
+    let mut at = list.start;
+    let mut cur = Open {
+        end: list.end,
+        nest: w.nest(attr_type)?,
+        around: None,
+    };
+    let mut outer = [const { None }; MAX_DEPTH];
+    let mut depth = 0usize;
+    loop {
+        if at >= cur.end {
+            w.end_nest(cur.nest)?;
+            if let Some(around) = cur.around {
+                w.end_nest(around)?;
+            }
+            let Some(i) = depth.checked_sub(1) else {
+                return Ok(());
+            };
+            depth = i;
+            cur = outer.get_mut(i).and_then(Option::take).ok_or(Full)?;
+            continue;
+        }
+        let action = acts.as_slice().get(at).ok_or(Full)?;
+        let next = at.wrapping_add(action.extent());
+        at = at.wrapping_add(1);
+        let inner = match action {
+            Action::Sample { probability, .. } => {
+                let around = w.nest(action_attr::SAMPLE)?;
+                w.put_u32(sample_attr::PROBABILITY, *probability)?;
+                let nest = w.nest(sample_attr::ACTIONS)?;
+                Open {
+                    end: next,
+                    nest,
+                    around: Some(around),
+                }
+            }
+            Action::Clone(_) => Open {
+                end: next,
+                nest: w.nest(action_attr::CLONE)?,
+                around: None,
+            },
+            _ => {
+                put_flat(acts, action, w)?;
+                continue;
+            }
+        };
+        let slot = outer.get_mut(depth).ok_or(Full)?;
+        *slot = Some(core::mem::replace(&mut cur, inner));
+        depth = depth.wrapping_add(1);
+    }
+}
+
+/// Writes an action that holds no list.
+fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
+    match *action {
+        Action::Output(port) => w.put_u32(action_attr::OUTPUT, port.into()),
+        Action::Userspace(ref u) => w.put(action_attr::USERSPACE, acts.userspace_bytes(u)),
+        Action::Set { field, masked, at } => {
+            let (value, mask) = acts.set_bytes(field, at);
+            let set = w.nest(if masked {
+                action_attr::SET_MASKED
+            } else {
+                action_attr::SET
+            })?;
+            let mask = if masked { mask } else { &[] };
+            let room = w.reserve(field.attr(), value.len().wrapping_add(mask.len()))?;
+            let (v, m) = room.split_at_mut_checked(value.len()).ok_or(Full)?;
+            v.copy_from_slice(value);
+            m.copy_from_slice(mask);
+            w.end_nest(set)
+        }
+        Action::PushVlan(tag) => {
+            let [p0, p1] = Be16::new(tag.tpid).to_bytes();
+            let [t0, t1] = Be16::new(tag.tci).to_bytes();
+            w.put(action_attr::PUSH_VLAN, &[p0, p1, t0, t1])
+        }
+        Action::PopVlan => w.put_flag(action_attr::POP_VLAN),
+        Action::Recirc(id) => w.put_u32(action_attr::RECIRC, id),
+        Action::Hash { alg, basis } => {
+            let alg = match alg {
+                HashAlg::L4 => hash_alg::L4,
+                HashAlg::SymL4 => hash_alg::SYM_L4,
+            };
+            let [a0, a1, a2, a3] = alg.to_ne_bytes();
+            let [b0, b1, b2, b3] = basis.to_ne_bytes();
+            w.put(action_attr::HASH, &[a0, a1, a2, a3, b0, b1, b2, b3])
+        }
+        Action::Trunc(len) => w.put_u32(action_attr::TRUNC, len),
+        Action::PushEth { src, dst } => {
+            let room = w.reserve(action_attr::PUSH_ETH, 12)?;
+            let (s, d) = room.split_at_mut_checked(6).ok_or(Full)?;
+            s.copy_from_slice(&src);
+            d.copy_from_slice(&dst);
+            Ok(())
+        }
+        Action::PopEth => w.put_flag(action_attr::POP_ETH),
+        Action::Drop(code) => w.put_u32(action_attr::DROP, code),
+        // Lists inside lists are the caller's.
+        Action::Sample { .. } | Action::Clone(_) => Err(Full),
+    }
+}
+
+#[cfg(test)]
+#[path = "actions_tests.rs"]
+mod tests;
