@@ -27,8 +27,8 @@ use kernel::{pr_crit, pr_warn};
 /// How often lists may be inside each other on one CPU (spec A10).
 const RECURSION_LIMIT: u32 = 5;
 
-/// Every CPU's level, key copies and deferred lists.
-static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
+/// Every CPU's level, key copies and deferred lists. The module frees it when no packet can come any more.
+pub static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
 
 /// Allocates what execution needs; before the first packet.
 pub fn init() -> Result {

@@ -409,3 +409,7 @@ fn sctp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Res
     set_key_ports(key, ports);
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "set_field_tests.rs"]
+mod tests;
