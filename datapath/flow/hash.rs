@@ -29,9 +29,14 @@ pub fn init() {
 pub fn masked_hash(key: &FlowKey, mask: &Mask) -> u32 {
     let [a, b] = &SECRET;
     let (secret, mut hash) = (a.load(Relaxed), b.load(Relaxed));
-    for ([k0, k1], [m0, m1]) in mask.pairs(key) {
-        let wide = u128::from(k0 & m0 ^ secret).wrapping_mul(u128::from(k1 & m1 ^ hash));
-        hash = wide as u64 ^ (wide >> 64) as u64; // CAST: folds both halves
+    let (Some(keys), Some(masks)) = (mask.view(key), mask.view(&mask.key)) else {
+        return 0;
+    };
+    for (k, m) in keys.chunks_exact(2).zip(masks.chunks_exact(2)) {
+        if let ([k0, k1], [m0, m1]) = (k, m) {
+            let wide = u128::from((k0 & m0) ^ secret).wrapping_mul(u128::from((k1 & m1) ^ hash));
+            hash = wide as u64 ^ (wide >> 64) as u64; // CAST: folds both halves
+        }
     }
     hash as u32 // CAST: the low half is as good as any
 }

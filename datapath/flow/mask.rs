@@ -45,32 +45,31 @@ impl Mask {
         out
     }
 
-    /// Key and mask words in the mask's range, in pairs.
+    /// The words of a key that the mask looks at.
     #[inline(always)]
-    pub(super) fn pairs<'a>(
-        &'a self,
-        key: &'a FlowKey,
-    ) -> impl Iterator<Item = ([u64; 2], [u64; 2])> + 'a {
-        let range = usize::from(self.start)..usize::from(self.end);
-        let key = key.as_words().get(range.clone()).unwrap_or(&[]);
-        let mask = self.key.as_words().get(range).unwrap_or(&[]);
-        key.chunks_exact(2)
-            .zip(mask.chunks_exact(2))
-            .map(|(k, m)| match (k, m) {
-                ([k0, k1], [m0, m1]) => ([*k0, *k1], [*m0, *m1]),
-                _ => ([0; 2], [0; 2]),
-            })
+    pub(super) fn view<'a>(&self, key: &'a FlowKey) -> Option<&'a [u64]> {
+        key.as_words()
+            .get(usize::from(self.start)..usize::from(self.end))
     }
 }
 
 /// True if `key` under `mask` is `masked_flow_key`, which is already masked.
 #[inline]
 pub fn eq_masked(masked_flow_key: &FlowKey, key: &FlowKey, mask: &Mask) -> bool {
-    let range = usize::from(mask.start)..usize::from(mask.end);
-    let flow = masked_flow_key.as_words().get(range).unwrap_or(&[]);
+    let (Some(flow), Some(keys), Some(masks)) = (
+        mask.view(masked_flow_key),
+        mask.view(key),
+        mask.view(&mask.key),
+    ) else {
+        return false;
+    };
     let mut diff = 0;
-    for (([k0, k1], [m0, m1]), f) in mask.pairs(key).zip(flow.chunks_exact(2)) {
-        if let [f0, f1] = f {
+    for ((f, k), m) in flow
+        .chunks_exact(2)
+        .zip(keys.chunks_exact(2))
+        .zip(masks.chunks_exact(2))
+    {
+        if let ([f0, f1], [k0, k1], [m0, m1]) = (f, k, m) {
             diff |= (k0 & m0) ^ f0 | (k1 & m1) ^ f1;
         }
     }

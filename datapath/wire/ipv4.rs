@@ -42,6 +42,12 @@ impl Ipv4<'_> {
         self.frag_field() & 0x1fff != 0
     }
 
+    /// A fragment, first or later.
+    #[inline(always)]
+    pub const fn is_fragment(&self) -> bool {
+        self.frag_field() & 0x3fff != 0
+    }
+
     #[inline(always)]
     pub const fn more_fragments(&self) -> bool {
         self.frag_field() & 0x2000 != 0
