@@ -270,9 +270,9 @@ pub trait NetOps: Clone + PartialEq + Send + Sync {
     fn state(&self) -> &crate::datapath::control::PerNet;
     /// The vport of the OVS internal device with this ifindex in this namespace (spec N7).
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport>;
-    /// Asks every namespace in turn until `f` has an answer (`for_each_net`, spec W17). `f` may not sleep for long:
-    /// the list of namespaces is locked.
-    fn find_map_all<R>(f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R>;
+    /// Asks every namespace in turn until `f` has an answer (`for_each_net`, spec W17): every namespace whose
+    /// state is there, which the mutex keeps so.
+    fn find_map_all<R>(ovs: &OvsGuard, f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R>;
     /// The id by which this namespace knows `other`; allocated if need be, atomically (spec V8).
     fn peer_id(&self, other: &Net) -> i32;
     /// True if someone listens to the family's multicast group (spec N9).

@@ -4,13 +4,28 @@
 //! C counterpart: the end of `net/openvswitch/datapath.c`.
 #![no_std]
 
-use core::ffi::c_int;
-use kernel::prelude::*;
-
+#[allow(missing_docs, reason = "the names of the ABI are documented in the kernel")]
+#[path = "../datapath/mod.rs"]
+pub mod datapath;
+pub mod env;
+pub mod genl;
+pub mod internal_dev;
+mod layouts;
+mod notifier;
+pub mod pernet;
+pub mod ports;
 #[path = "../rust/mod.rs"]
 pub mod rust;
+pub mod rx;
 #[path = "../rust/sync/sys_kernel.rs"]
 pub mod sys;
+mod tables;
+
+/// The world of this build.
+pub use env::KernelEnv as World;
+
+use core::ffi::c_int;
+use kernel::prelude::*;
 
 /// What the kernel prints before each log line; `pr_*!` expects it at the crate root.
 const __LOG_PREFIX: &[u8] = b"openvswitch\0";
@@ -23,8 +38,9 @@ const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 #[no_mangle]
 #[link_section = ".init.text"]
 pub unsafe extern "C" fn init_module() -> c_int {
-    pr_info!("loaded\n");
-    0
+    pr_info!("Open vSwitch switching datapath\n");
+    // SAFETY: once, before anything else can happen.
+    unsafe { tables::ovs_tables_register() }
 }
 
 /// Exit of the module.
@@ -35,7 +51,10 @@ pub unsafe extern "C" fn init_module() -> c_int {
 #[no_mangle]
 #[link_section = ".exit.text"]
 pub unsafe extern "C" fn cleanup_module() {
-    pr_info!("unloaded\n");
+    // SAFETY: registered by `init_module`; no vport is left, as each holds a reference on the module.
+    unsafe { tables::ovs_tables_unregister() };
+    // What was retired is freed by code of this module.
+    sys::rcu_barrier();
 }
 
 // As C's module_init() and module_exit() do: the kernel calls both through a structure made by C, which neither LLVM

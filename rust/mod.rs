@@ -8,5 +8,7 @@
 #[cfg(target_os = "none")]
 #[path = "bindings/lib.rs"]
 pub mod bindings;
+#[cfg(target_os = "none")]
+pub mod net;
 pub mod pod;
 pub mod sync;

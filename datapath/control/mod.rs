@@ -133,7 +133,7 @@ pub fn exit_net(net: &Net) {
 
 /// An internal port in `net` of some datapath.
 fn find_stray_port(net: &Net, ovs: &OvsGuard) -> Option<(Arc<Datapath>, u16)> {
-    Net::find_map_all(&mut |other: &Net| {
+    Net::find_map_all(ovs, &mut |other: &Net| {
         other.state().dps.borrow(ovs).iter().find_map(|dp| {
             let stray = dp
                 .ports

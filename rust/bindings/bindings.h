@@ -1,13 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What bindgen reads: the kernel's headers that rust/ and kmod/ need, and our helpers. */
+#include <linux/ethtool.h>
 #include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/printk.h>
+#include <linux/random.h>
+#include <linux/ratelimit.h>
+#include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/netlink.h>
+#include <net/net_namespace.h>
 #include "helpers.h"
 
 /* bindgen cannot evaluate casts in macros: these become constants of the name after the prefix. */
 static const gfp_t RUST_CONST_HELPER_GFP_KERNEL = GFP_KERNEL;
 static const gfp_t RUST_CONST_HELPER_GFP_ATOMIC = GFP_ATOMIC;
 static const gfp_t RUST_CONST_HELPER___GFP_ZERO = __GFP_ZERO;
+
+/* Fields inside anonymous unions of sk_buff: bindgen numbers those by the kernel's configuration. */
+enum ovs_skb_offset {
+	SKB_OFFSET_dev = offsetof(struct sk_buff, dev),
+	SKB_OFFSET_csum = offsetof(struct sk_buff, csum),
+	SKB_OFFSET_mark = offsetof(struct sk_buff, mark),
+	SKB_OFFSET_vlan_proto = offsetof(struct sk_buff, vlan_proto),
+	SKB_OFFSET_vlan_tci = offsetof(struct sk_buff, vlan_tci),
+};
+
+enum ovs_core_drop {
+#ifdef HAVE_DROP_REASON_SUBSYS
+	DROP_SUBSYS = OVS_DROP(0),
+	DROP_NOMEM = SKB_DROP_REASON_NOMEM,
+	DROP_PKT_TOO_BIG = SKB_DROP_REASON_PKT_TOO_BIG,
+	DROP_DEV_READY = SKB_DROP_REASON_DEV_READY,
+	DROP_NOT_SPECIFIED = SKB_DROP_REASON_NOT_SPECIFIED,
+#else
+	DROP_SUBSYS,
+	DROP_NOMEM,
+	DROP_PKT_TOO_BIG,
+	DROP_DEV_READY,
+	DROP_NOT_SPECIFIED,
+#endif
+};
+
+enum ovs_link_state {
+	LINK_STATE_START = __LINK_STATE_START,
+	LINK_STATE_NOCARRIER = __LINK_STATE_NOCARRIER,
+};
+
+enum ovs_gso {
+	GSO_UDP = SKB_GSO_UDP,
+	GSO_CB_OFFSET = SKB_GSO_CB_OFFSET,
+};

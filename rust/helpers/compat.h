@@ -7,6 +7,55 @@
 #ifndef OVS_COMPAT_H
 #define OVS_COMPAT_H
 
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <net/genetlink.h>
+#if __has_include(<net/gso.h>)
+#include <net/gso.h>
+#endif
 #include "features.h"
+
+/* The subsystem of our drop reasons; without subsystems drops have no reason at all (spec X1). */
+#ifdef HAVE_DROP_REASON_SUBSYS
+#define OVS_DROP(i) ((SKB_DROP_REASON_SUBSYS_OPENVSWITCH << SKB_DROP_REASON_SUBSYS_SHIFT) | (i))
+#endif
+
+static inline void *ovs_genl_userhdr(const struct genl_info *info)
+{
+#ifdef HAVE_GENL_INFO_USERHDR
+	return genl_info_userhdr(info);
+#else
+	return info->userhdr;
+#endif
+}
+
+/* A device that locks its own transmission. */
+static inline void ovs_netdev_set_lltx(struct net_device *dev)
+{
+#ifdef HAVE_NETDEV_LLTX
+	dev->lltx = true;
+#else
+	dev->features |= NETIF_F_LLTX;
+#endif
+}
+
+/* A device that cannot leave its namespace (spec W12). */
+static inline void ovs_netdev_set_immovable(struct net_device *dev)
+{
+#if defined(HAVE_NETDEV_NETNS_IMMUTABLE)
+	dev->netns_immutable = true;
+#elif defined(HAVE_NETDEV_NETNS_LOCAL)
+	dev->netns_local = true;
+#else
+	dev->features |= NETIF_F_NETNS_LOCAL;
+#endif
+}
+
+#ifdef HAVE_SYSTEM_PERCPU_WQ
+#define ovs_wq system_percpu_wq
+#else
+#define ovs_wq system_wq
+#endif
 
 #endif

@@ -11,5 +11,9 @@ void rust_helper_BUG(void)
 	BUG();
 }
 
+#include "genetlink.c"
 #include "kernel.c"
+#include "net.c"
+#include "netdev.c"
+#include "skbuff.c"
 #include "sync.c"

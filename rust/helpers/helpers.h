@@ -31,4 +31,55 @@ size_t rust_helper_per_cpu_offset(u32 cpu);
 u64 rust_helper_monotonic_ms(void);
 u32 rust_helper_jiffies_to_msecs(unsigned long j);
 
+/* skbuff.c */
+u32 rust_helper_skb_get_hash(struct sk_buff *skb);
+u32 rust_helper_skb_get_hash_symmetric(struct sk_buff *skb);
+struct sk_buff *rust_helper_skb_alloc_linear(unsigned int len);
+struct sk_buff *rust_helper_skb_share_check(struct sk_buff *skb);
+int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len);
+void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len);
+int rust_helper_skb_vlan_untag(struct sk_buff *skb);
+struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb);
+void rust_helper_nf_reset_ct(struct sk_buff *skb);
+__le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off);
+struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb);
+void rust_helper_skb_clear_tstamp(struct sk_buff *skb);
+void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
+int rust_helper_skb_tailroom(const struct sk_buff *skb);
+
+/* netdev.c */
+int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev);
+void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev);
+void rust_helper_dev_count_tx_error(struct net_device *dev);
+void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len);
+void rust_helper_dev_put(struct net_device *dev);
+struct net *rust_helper_dev_net(const struct net_device *dev);
+void rust_helper_netif_start_queue(struct net_device *dev);
+void rust_helper_netif_stop_queue(struct net_device *dev);
+void rust_helper_unregister_netdevice(struct net_device *dev);
+unsigned int rust_helper_netdev_get_fwd_headroom(struct net_device *dev);
+void rust_helper_netdev_set_rx_headroom(struct net_device *dev, int headroom);
+void rust_helper_netdev_reset_rx_headroom(struct net_device *dev);
+bool rust_helper_netif_is_ovs_port(const struct net_device *dev);
+void rust_helper_netif_set_ovs_port(struct net_device *dev);
+void rust_helper_netif_clear_ovs_port(struct net_device *dev);
+bool rust_helper_netif_is_registered(const struct net_device *dev);
+
+/* genetlink.c */
+s32 rust_helper_genl_dp_ifindex(const struct genl_info *info);
+struct net *rust_helper_genl_info_net(struct genl_info *info);
+struct net *rust_helper_skb_sk_net(const struct sk_buff *skb);
+u32 rust_helper_netlink_cb_portid(struct netlink_callback *cb);
+struct sk_buff *rust_helper_nlmsg_alloc(unsigned int size, bool atomic);
+int rust_helper_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
+int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid);
+int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net, struct sk_buff *skb);
+bool rust_helper_genl_has_listeners(const struct genl_family *family, struct net *net);
+void rust_helper_genl_set_err(const struct genl_family *family, struct net *net, int err);
+
+/* net.c */
+void *rust_helper_net_generic(const struct net *net, unsigned int id);
+bool rust_helper_net_eq(const struct net *a, const struct net *b);
+int rust_helper_peernet2id_alloc(struct net *net, struct net *peer);
+
 #endif

@@ -14,6 +14,7 @@ pub struct OvsCell<T>(UnsafeCell<T>);
 unsafe impl<T: Send> Sync for OvsCell<T> {}
 
 impl<T> OvsCell<T> {
+    /// Data that only the mutex opens.
     pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }

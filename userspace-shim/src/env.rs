@@ -229,7 +229,7 @@ impl NetOps for FakeNet {
         dev.0.vport.get(rcu)
     }
 
-    fn find_map_all<R>(f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
+    fn find_map_all<R>(_ovs: &OvsGuard, f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
         let nets: Vec<_> = lock(&NETS)
             .iter()
             .filter_map(Weak::upgrade)

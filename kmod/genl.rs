@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Requests from userspace, and messages to it.
+//!
+//! C counterpart: the `genl_family`s of `net/openvswitch/datapath.c`, which are in `tables.c`.
+
+use crate::datapath::control::{self, Outcome};
+use crate::datapath::env::{Group, PacketOps, ReplyOps, UpcallOps};
+use crate::datapath::error::NlError;
+use crate::datapath::netlink::attr::Attr;
+use crate::datapath::netlink::writer::{MsgHeader, Writer};
+use crate::datapath::netlink::{nlm, Request, TopAttrs};
+use crate::rust::bindings;
+use crate::rust::net::genetlink::{self, append_size, Family, Message};
+use crate::rust::net::netns::NetRef;
+use crate::rust::net::skbuff::SkBuff;
+use crate::tables;
+use core::ffi::{c_int, c_uint};
+use core::slice;
+use kernel::error::code::ENOMEM;
+use kernel::error::Result;
+
+fn number(group: Group) -> c_uint {
+    match group {
+        Group::Datapath => 0,
+        Group::Vport => 1,
+        Group::Flow => 2,
+        Group::Packet => 3,
+    }
+}
+
+fn group(number: c_uint) -> Group {
+    match number {
+        0 => Group::Datapath,
+        1 => Group::Vport,
+        2 => Group::Flow,
+        _ => Group::Packet,
+    }
+}
+
+/// A family of ours.
+pub fn family(group: Group) -> Family {
+    // SAFETY: registered while the module is in use.
+    unsafe { Family::from_raw(tables::ovs_family(number(group))) }
+}
+
+/// The attribute that starts at `nla`.
+///
+/// # Safety
+///
+/// Null, or a validated attribute that stays for `'a`.
+unsafe fn attr<'a>(nla: *const bindings::nlattr) -> Option<Attr<'a>> {
+    if nla.is_null() {
+        return None;
+    }
+    // SAFETY: as many bytes belong to the attribute as its header says.
+    let bytes = unsafe { slice::from_raw_parts(nla.cast::<u8>(), (*nla).nla_len.into()) };
+    Attr::split_first(bytes).map(|(attr, _)| attr)
+}
+
+/// The attributes of a request, of `n` types.
+///
+/// # Safety
+///
+/// `attrs` has `n` pointers as for [`attr`].
+unsafe fn top_attrs<'a>(attrs: *const *mut bindings::nlattr, n: usize) -> TopAttrs<'a> {
+    let mut top = TopAttrs::default();
+    for (i, to) in top.0.iter_mut().enumerate().take(n) {
+        // SAFETY: below `n`.
+        *to = unsafe { attr(*attrs.add(i)) };
+    }
+    top
+}
+
+/// A request.
+///
+/// # Safety
+///
+/// Called by `tables.c` with a request that the kernel has validated.
+#[no_mangle]
+unsafe extern "C" fn ovs_genl_doit(
+    _skb: *mut bindings::sk_buff,
+    info: *mut bindings::genl_info,
+    family_no: c_uint,
+) -> c_int {
+    // SAFETY: by this function's contract.
+    let result = unsafe {
+        let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
+        let n = (*tables::ovs_family(family_no)).maxattr as usize;
+        let request = Request {
+            net: &net,
+            cmd: (*(*info).genlhdr).cmd,
+            version: (*(*info).genlhdr).version,
+            dp_ifindex: bindings::rust_helper_genl_dp_ifindex(info),
+            attrs: top_attrs((*info).attrs, n.saturating_add(1)),
+            portid: (*info).snd_portid,
+            seq: (*info).snd_seq,
+            flags: (*(*info).nlhdr).nlmsg_flags,
+        };
+        control::dispatch(group(family_no), &request)
+    };
+    match result {
+        Ok(outcome) => {
+            // SAFETY: the request being handled.
+            match unsafe { tell(outcome, info) } {
+                Ok(()) => 0,
+                Err(e) => e.to_errno(),
+            }
+        }
+        Err(e) => {
+            // SAFETY: the request being handled.
+            unsafe { explain((*info).extack, &e) };
+            e.errno.to_errno()
+        }
+    }
+}
+
+/// Sends what a request has led to, with no lock held (spec N9).
+///
+/// # Safety
+///
+/// `info` is the request being handled.
+unsafe fn tell(outcome: Outcome, info: *mut bindings::genl_info) -> Result {
+    // SAFETY: by the caller.
+    unsafe {
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Reply(msg) => genetlink::reply(info, msg),
+            Outcome::Notify(group, msg) => {
+                family(group).notify(info, msg);
+                Ok(())
+            }
+            Outcome::Lost(group, err) => {
+                let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
+                family(group).multicast_error(&net, err);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Puts text and place of a refusal into the extended acknowledgement.
+///
+/// # Safety
+///
+/// `extack` is null or that of the request being handled, and `e.attr` points into the request.
+unsafe fn explain(extack: *mut bindings::netlink_ext_ack, e: &NlError) {
+    // SAFETY: by the caller.
+    let Some(extack) = (unsafe { extack.as_mut() }) else { return };
+    if let Some(msg) = e.msg {
+        extack._msg = msg.as_ptr();
+    }
+    if let Some(attr) = e.attr {
+        extack.bad_attr = attr as *const bindings::nlattr;
+    }
+}
+
+/// A batch of a dump.
+///
+/// # Safety
+///
+/// Called by `tables.c` with the buffer and the state of a dump.
+#[no_mangle]
+unsafe extern "C" fn ovs_genl_dumpit(
+    skb: *mut bindings::sk_buff,
+    cb: *mut bindings::netlink_callback,
+    family_no: c_uint,
+) -> c_int {
+    let group = group(family_no);
+    // SAFETY: by this function's contract. The buffer is the kernel's, linear, and ours during the call.
+    unsafe {
+        let net = NetRef::from_raw(bindings::rust_helper_skb_sk_net(skb));
+        let nlh = (*cb).nlh;
+        let header = MsgHeader {
+            family: family(group).id(),
+            flags: nlm::MULTI,
+            seq: (*nlh).nlmsg_seq,
+            portid: bindings::rust_helper_netlink_cb_portid(cb),
+            cmd: crate::datapath::abi::cmd::GET,
+            version: (*tables::ovs_family(family_no)).version as u8, // CAST: small by definition
+            dp_ifindex: 0,
+        };
+        // The request's own attributes, after nlmsghdr, genlmsghdr and ovs_header.
+        let len = ((*nlh).nlmsg_len as usize).saturating_sub(24);
+        let payload = slice::from_raw_parts(nlh.cast::<u8>().add(20), len.saturating_add(4));
+        let dp_ifindex = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
+        let mut attrs = TopAttrs::default();
+        for a in crate::datapath::netlink::attr::Attrs::new(payload.get(4..).unwrap_or(&[])) {
+            if let Some(to) = attrs.0.get_mut(usize::from(a.ty())) {
+                *to = Some(a);
+            }
+        }
+        // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.
+        let cursor = &mut *(&raw mut (*cb).__bindgen_anon_1).cast::<[u64; 2]>();
+        let room = bindings::rust_helper_skb_tailroom(skb).max(0) as usize;
+        let tail = (*skb).head.add((*skb).tail as usize);
+        let mut w = Writer::new(slice::from_raw_parts_mut(tail, room));
+        match control::dump(group, &net, dp_ifindex, &attrs, cursor, header, &mut w) {
+            Ok(()) => {
+                bindings::skb_put(skb, w.len() as u32); // CAST: at most the tailroom
+                (*skb).len as c_int
+            }
+            Err(e) => {
+                explain((*cb).extack, &e);
+                e.errno.to_errno()
+            }
+        }
+    }
+}
+
+impl ReplyOps for Message {
+    fn new(size: usize) -> Result<Self> {
+        Message::with_room(size, 0, false)
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        Message::room(self)
+    }
+
+    fn set_len(&mut self, len: usize) {
+        Message::set_len(self, len);
+    }
+
+    fn family_id(group: Group) -> u16 {
+        family(group).id()
+    }
+}
+
+/// An upcall under construction (spec U5, U6).
+pub struct UpcallMessage {
+    msg: Message,
+    /// Bytes of the packet to copy; the pages behind them are shared.
+    linear: usize,
+    pad: bool,
+}
+
+impl UpcallOps for UpcallMessage {
+    fn new(meta: usize, pkt: &SkBuff, pkt_len: usize, unaligned: bool) -> Result<Self> {
+        let linear = if unaligned { pkt_len.min(pkt.zerocopy_headlen()) } else { pkt_len };
+        let msg = Message::with_room(meta, append_size(linear), true)?;
+        Ok(Self { msg, linear, pad: !unaligned })
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        self.msg.room()
+    }
+
+    fn send(
+        self,
+        used: usize,
+        attr: u16,
+        pkt: &SkBuff,
+        pkt_len: usize,
+        net: &NetRef,
+        portid: u32,
+    ) -> Result<()> {
+        let Self { mut msg, linear, pad } = self;
+        msg.set_len(used);
+        msg.append_packet(attr, pkt, pkt_len.min(PacketOps::len(pkt)), linear, pad)?;
+        msg.unicast(net, portid)
+    }
+
+    fn prepare(pkt: &mut SkBuff) -> Result<Option<SkBuff>> {
+        if pkt.vlan_beside().is_some() {
+            let mut inside = pkt.clone_with_vlan_inside().ok_or(ENOMEM)?;
+            inside.complete_checksum()?;
+            return Ok(Some(inside));
+        }
+        pkt.complete_checksum()?;
+        Ok(None)
+    }
+}

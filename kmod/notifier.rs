@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Devices that leave while they are ports (spec W6, W7).
+//!
+//! C counterpart: `dp_device_event()` in `net/openvswitch/dp_notify.c`.
+
+use crate::internal_dev;
+use crate::rust::bindings;
+use crate::rust::net::netdev::{CallersRtnl, NetDevice};
+use crate::tables::{self, called_from_c};
+use core::ffi::{c_int, c_ulong, c_void};
+
+const NOTIFY_DONE: c_int = 0;
+const UNREGISTER: c_ulong = bindings::netdev_cmd_NETDEV_UNREGISTER as c_ulong;
+
+/// A device event. The port lets go of its device at once; the vport follows when `ovs_mutex` can be had.
+///
+/// # Safety
+///
+/// Called by the kernel under the RTNL with a `struct netdev_notifier_info`.
+#[no_mangle]
+unsafe extern "C" fn ovs_device_event(_nb: *mut c_void, event: c_ulong, info: *mut c_void) -> c_int {
+    if event != UNREGISTER {
+        return NOTIFY_DONE;
+    }
+    // SAFETY: by this function's contract.
+    let dev = unsafe { NetDevice::from_raw((*info.cast::<bindings::netdev_notifier_info>()).dev) };
+    // SAFETY: by this function's contract.
+    let rtnl = unsafe { CallersRtnl::assume() };
+    if let Some(dev) = dev.filter(|d| !internal_dev::is_internal(*d) && d.is_ovs_port()) {
+        dev.detach_port(&rtnl);
+        // SAFETY: the device is still in its namespace.
+        unsafe { tables::ovs_net_queue_notify(dev.net().as_ptr()) };
+    }
+    NOTIFY_DONE
+}
+
+called_from_c! {
+    EVENT: ovs_device_event as unsafe extern "C" fn(*mut c_void, c_ulong, *mut c_void) -> c_int;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/* net_device: macros and inline functions of linux/netdevice.h. */
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <net/dst.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/xfrm.h>
+#include "helpers.h"
+
+#ifdef HAVE_DEV_STATS_INC
+#define OVS_STATS_INC(dev, field) DEV_STATS_INC(dev, field)
+#else
+#define OVS_STATS_INC(dev, field) ((dev)->stats.field++)
+#endif
+
+int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	skb->dev = dev;
+	skb_clear_tstamp(skb);
+	return dev_queue_xmit(skb);
+}
+
+/* Hands a frame, data at its Ethernet header, to the stack above dev (spec W15). */
+void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev)
+{
+	skb->dev = dev;
+	skb_clear_tstamp(skb);
+	if (unlikely(!(dev->flags & IFF_UP))) {
+		kfree_skb(skb);
+		OVS_STATS_INC(dev, rx_dropped);
+		return;
+	}
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	secpath_reset(skb);
+	skb->pkt_type = PACKET_HOST;
+	skb->protocol = eth_type_trans(skb, dev);
+	skb_postpull_rcsum(skb, eth_hdr(skb), ETH_HLEN);
+	dev_sw_netstats_rx_add(dev, skb->len);
+	netif_rx(skb);
+}
+
+void rust_helper_dev_count_tx_error(struct net_device *dev)
+{
+	OVS_STATS_INC(dev, tx_errors);
+}
+
+void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len)
+{
+	dev_sw_netstats_tx_add(dev, 1, len);
+}
+
+void rust_helper_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+struct net *rust_helper_dev_net(const struct net_device *dev)
+{
+	return dev_net(dev);
+}
+
+void rust_helper_netif_start_queue(struct net_device *dev)
+{
+	netif_start_queue(dev);
+}
+
+void rust_helper_netif_stop_queue(struct net_device *dev)
+{
+	netif_stop_queue(dev);
+}
+
+void rust_helper_unregister_netdevice(struct net_device *dev)
+{
+	unregister_netdevice(dev);
+}
+
+unsigned int rust_helper_netdev_get_fwd_headroom(struct net_device *dev)
+{
+	return netdev_get_fwd_headroom(dev);
+}
+
+void rust_helper_netdev_set_rx_headroom(struct net_device *dev, int headroom)
+{
+	netdev_set_rx_headroom(dev, headroom);
+}
+
+void rust_helper_netdev_reset_rx_headroom(struct net_device *dev)
+{
+	netdev_reset_rx_headroom(dev);
+}
+
+bool rust_helper_netif_is_ovs_port(const struct net_device *dev)
+{
+	return netif_is_ovs_port(dev);
+}
+
+void rust_helper_netif_set_ovs_port(struct net_device *dev)
+{
+	dev->priv_flags |= IFF_OVS_DATAPATH;
+}
+
+/* Ordered after everything that detaching did before (spec W6). */
+void rust_helper_netif_clear_ovs_port(struct net_device *dev)
+{
+	smp_wmb();
+	dev->priv_flags &= ~IFF_OVS_DATAPATH;
+}
+
+bool rust_helper_netif_is_registered(const struct net_device *dev)
+{
+	return dev->reg_state == NETREG_REGISTERED;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/* sk_buff: macros and inline functions of linux/skbuff.h, linux/if_vlan.h and their neighbours. */
+#include <linux/if_vlan.h>
+#include <linux/netfilter.h>
+#include <linux/skbuff.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/sctp/checksum.h>
+#include "helpers.h"
+
+u32 rust_helper_skb_get_hash(struct sk_buff *skb)
+{
+	return skb_get_hash(skb);
+}
+
+u32 rust_helper_skb_get_hash_symmetric(struct sk_buff *skb)
+{
+	return __skb_get_hash_symmetric(skb);
+}
+
+struct sk_buff *rust_helper_skb_alloc_linear(unsigned int len)
+{
+	struct sk_buff *skb = __dev_alloc_skb(NET_IP_ALIGN + len, GFP_KERNEL);
+
+	if (skb)
+		skb_reserve(skb, NET_IP_ALIGN);
+	return skb;
+}
+
+struct sk_buff *rust_helper_skb_share_check(struct sk_buff *skb)
+{
+	return skb_share_check(skb, GFP_ATOMIC);
+}
+
+int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_trim(skb, len);
+}
+
+void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len)
+{
+	skb_push_rcsum(skb, len);
+}
+
+/* Moves the in-frame tag of a frame that starts at skb->data beside the data. */
+int rust_helper_skb_vlan_untag(struct sk_buff *skb)
+{
+	__be16 tpid = ((struct ethhdr *)skb->data)->h_proto;
+	u16 tci;
+	int err;
+
+	skb_reset_mac_header(skb);
+	err = __skb_vlan_pop(skb, &tci);
+	if (!err)
+		__vlan_hwaccel_put_tag(skb, tpid, tci);
+	return err;
+}
+
+/* A clone of skb with the tag beside its data pushed into them. */
+struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb)
+{
+	struct sk_buff *nskb = skb_clone(skb, GFP_ATOMIC);
+
+	return nskb ? __vlan_hwaccel_push_inside(nskb) : NULL;
+}
+
+void rust_helper_nf_reset_ct(struct sk_buff *skb)
+{
+	nf_reset_ct(skb);
+}
+
+__le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off)
+{
+	return sctp_compute_cksum(skb, off);
+}
+
+/* Segments with paged data, as a list; NULL or an ERR_PTR if there are none. */
+struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
+{
+	return __skb_gso_segment(skb, NETIF_F_SG, false);
+}
+
+void rust_helper_skb_clear_tstamp(struct sk_buff *skb)
+{
+	skb_clear_tstamp(skb);
+}
+
+#ifdef HAVE_DROP_REASON_SUBSYS
+void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
+{
+	kfree_skb_reason(skb, reason);
+}
+#else
+void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
+{
+	kfree_skb(skb);
+}
+#endif
+
+int rust_helper_skb_tailroom(const struct sk_buff *skb)
+{
+	return skb_tailroom(skb);
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Network devices.
+//!
+//! C counterpart: `include/linux/netdevice.h`.
+
+use crate::rust::bindings;
+use crate::rust::net::netns::NetRef;
+use crate::rust::net::skbuff::SkBuff;
+use crate::rust::sync::Rtnl;
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use kernel::error::{to_result, Result};
+
+/// `dev->type` of Ethernet devices.
+pub const ARPHRD_ETHER: u16 = 1;
+/// `dev->type` of devices whose packets have no link layer header.
+pub const ARPHRD_NONE: u16 = 0xFFFE;
+const IFF_LOOPBACK: u32 = 1 << 3;
+
+/// Evidence that the RTNL is held.
+///
+/// # Safety
+///
+/// It must be, as long as the value is borrowed.
+pub unsafe trait RtnlHeld {}
+// SAFETY: the guard releases it only when dropped.
+unsafe impl RtnlHeld for Rtnl<'_> {}
+
+/// The RTNL held by whoever called us.
+pub struct CallersRtnl(());
+// SAFETY: by `CallersRtnl::assume`.
+unsafe impl RtnlHeld for CallersRtnl {}
+
+impl CallersRtnl {
+    /// For callbacks that the kernel calls under the RTNL.
+    ///
+    /// # Safety
+    ///
+    /// It is held as long as the value lives.
+    pub unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+/// Called for each packet that a device receives.
+pub type RxHandler = unsafe extern "C" fn(*mut *mut bindings::sk_buff) -> bindings::rx_handler_result_t;
+
+/// A network device.
+///
+/// # Invariants
+///
+/// Points to a `net_device` whose memory stays while the value is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct NetDevice(NonNull<bindings::net_device>);
+
+/// Reads a field. Others may write fields at the same time, so no reference to the structure is made.
+macro_rules! field {
+    ($self:ident . $($f:ident).+) => {
+        // SAFETY: valid by the invariant of NetDevice; a word that C, too, reads without a lock.
+        unsafe { ptr::read_volatile(&raw const (*$self.as_ptr()).$($f).+) }
+    };
+}
+
+impl NetDevice {
+    /// Wraps C's pointer; `None` if null.
+    ///
+    /// # Safety
+    ///
+    /// The device outlives every use of the value.
+    #[inline(always)]
+    pub unsafe fn from_raw(dev: *mut bindings::net_device) -> Option<Self> {
+        // INVARIANT: the caller promises it.
+        NonNull::new(dev).map(Self)
+    }
+
+    /// Finds the device called `name` and takes a reference, to be given back by [`Self::put`].
+    pub fn get_by_name(net: &NetRef, name: &[u8; 16]) -> Option<Self> {
+        let mut name = *name;
+        name[15] = 0;
+        // SAFETY: the namespace is alive and the name ends with a NUL.
+        // INVARIANT: the reference keeps the memory.
+        NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) }).map(Self)
+    }
+
+    /// Gives a reference back.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns one, and does not use the device any more.
+    pub unsafe fn put(self) {
+        // SAFETY: by the caller.
+        unsafe { bindings::rust_helper_dev_put(self.as_ptr()) }
+    }
+
+    /// The C pointer.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut bindings::net_device {
+        self.0.as_ptr()
+    }
+
+    /// NUL-padded.
+    pub fn name(&self) -> [u8; 16] {
+        let mut name = [0; 16];
+        // A rename at the same time may tear the name, as it may in C.
+        let now: [core::ffi::c_char; 16] = field!(self.name);
+        for (to, from) in name.iter_mut().zip(now).take(15) {
+            if from == 0 {
+                break;
+            }
+            *to = from as u8; // CAST: C's char is a byte
+        }
+        name
+    }
+
+    #[allow(missing_docs)]
+    pub fn ifindex(&self) -> i32 {
+        field!(self.ifindex)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn mtu(&self) -> u32 {
+        field!(self.mtu)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn hard_header_len(&self) -> u16 {
+        field!(self.hard_header_len)
+    }
+
+    /// `ARPHRD_*`
+    #[inline(always)]
+    pub fn kind(&self) -> u16 {
+        field!(self.type_)
+    }
+
+    /// `netif_running(dev) && netif_carrier_ok(dev)`
+    #[inline(always)]
+    pub fn is_ready(&self) -> bool {
+        const START: u64 = 1 << bindings::ovs_link_state_LINK_STATE_START;
+        const NOCARRIER: u64 = 1 << bindings::ovs_link_state_LINK_STATE_NOCARRIER;
+        field!(self.state) & (START | NOCARRIER) == START
+    }
+
+    #[allow(missing_docs)]
+    pub fn is_loopback(&self) -> bool {
+        field!(self.flags) & IFF_LOOPBACK != 0
+    }
+
+    /// The namespace it is in.
+    #[inline(always)]
+    pub fn net(&self) -> NetRef {
+        let net = field!(self.nd_net.net);
+        // SAFETY: a device's namespace lives as long as the device is in it.
+        unsafe { NetRef::from_raw(net) }
+    }
+
+    /// What [`Self::attach_port`] was given, for the packet in the handler's hands.
+    ///
+    /// # Safety
+    ///
+    /// Only from the handler, or under the RTNL while the device is attached.
+    #[inline(always)]
+    pub unsafe fn rx_handler_data(&self) -> *mut c_void {
+        field!(self.rx_handler_data)
+    }
+
+    /// `dev_get_stats`
+    pub fn stats(&self) -> bindings::rtnl_link_stats64 {
+        let mut s = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
+        // SAFETY: valid by the invariant; the structure is plain numbers, filled by the call.
+        unsafe {
+            bindings::dev_get_stats(self.as_ptr(), s.as_mut_ptr());
+            s.assume_init()
+        }
+    }
+
+    /// True between attaching to a datapath and leaving it.
+    pub fn is_ovs_port(&self) -> bool {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::rust_helper_netif_is_ovs_port(self.as_ptr()) }
+    }
+
+    /// False once it is leaving, or before it has come.
+    pub fn is_registered(&self) -> bool {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::rust_helper_netif_is_registered(self.as_ptr()) }
+    }
+
+    #[allow(missing_docs)]
+    pub fn fwd_headroom(&self) -> u16 {
+        // SAFETY: valid by the invariant. CAST: the field is 16 bits wide.
+        unsafe { bindings::rust_helper_netdev_get_fwd_headroom(self.as_ptr()) as u16 }
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_rx_headroom(&self, headroom: u16) {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::rust_helper_netdev_set_rx_headroom(self.as_ptr(), headroom.into()) }
+    }
+
+    #[allow(missing_docs)]
+    pub fn reset_rx_headroom(&self) {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::rust_helper_netdev_reset_rx_headroom(self.as_ptr()) }
+    }
+
+    #[allow(missing_docs)]
+    pub fn count_tx_error(&self) {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::rust_helper_dev_count_tx_error(self.as_ptr()) }
+    }
+
+    /// Counts a packet sent, for devices with `tstats`.
+    #[inline(always)]
+    pub fn count_tx(&self, len: usize) {
+        // SAFETY: valid by the invariant. CAST: a packet's length has 32 bits.
+        unsafe { bindings::rust_helper_dev_count_tx(self.as_ptr(), len as u32) }
+    }
+
+    /// `dev_queue_xmit`
+    #[inline(always)]
+    pub fn xmit(&self, skb: SkBuff) {
+        // SAFETY: valid by the invariant; ownership of the packet goes to the kernel.
+        unsafe { bindings::rust_helper_dev_xmit(skb.into_raw(), self.as_ptr()) };
+    }
+
+    /// Hands a frame to the stack as received by this device, or drops it if the device is down.
+    pub fn receive(&self, skb: SkBuff) {
+        // SAFETY: valid by the invariant; ownership of the packet goes to the kernel.
+        unsafe { bindings::rust_helper_dev_receive(skb.into_raw(), self.as_ptr()) };
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_promiscuity(&self, _rtnl: &impl RtnlHeld, inc: c_int) {
+        // SAFETY: valid device, lock held.
+        unsafe { bindings::dev_set_promiscuity(self.as_ptr(), inc) };
+    }
+
+    /// Its packets go to `handler` with `data` from now on, `master` is its master (spec W2).
+    ///
+    /// # Safety
+    ///
+    /// `data` must be what `handler` expects until [`Self::detach_port`] has returned.
+    pub unsafe fn attach_port(
+        &self,
+        _rtnl: &impl RtnlHeld,
+        master: NetDevice,
+        handler: RxHandler,
+        data: *const c_void,
+    ) -> Result {
+        let (dev, master) = (self.as_ptr(), master.as_ptr());
+        let none = ptr::null_mut();
+        // SAFETY: valid devices, lock held; the caller answers for `data`.
+        unsafe {
+            to_result(bindings::netdev_master_upper_dev_link(
+                dev,
+                master,
+                none,
+                none,
+                ptr::null_mut(),
+            ))?;
+            let err = bindings::netdev_rx_handler_register(dev, Some(handler), data.cast_mut());
+            if err != 0 {
+                bindings::netdev_upper_dev_unlink(dev, master);
+                return to_result(err);
+            }
+            bindings::dev_disable_lro(dev);
+            bindings::dev_set_promiscuity(dev, 1);
+            bindings::rust_helper_netif_set_ovs_port(dev);
+        }
+        Ok(())
+    }
+
+    /// Undoes [`Self::attach_port`]; waits for packets that are on their way. Does nothing the second time.
+    pub fn detach_port(&self, _rtnl: &impl RtnlHeld) {
+        if !self.is_ovs_port() {
+            return;
+        }
+        let dev = self.as_ptr();
+        // SAFETY: valid device, attached, lock held.
+        unsafe {
+            bindings::netdev_rx_handler_unregister(dev);
+            let master = bindings::netdev_master_upper_dev_get(dev);
+            if !master.is_null() {
+                bindings::netdev_upper_dev_unlink(dev, master);
+            }
+            bindings::dev_set_promiscuity(dev, -1);
+            bindings::rust_helper_netif_clear_ovs_port(dev);
+        }
+    }
+}

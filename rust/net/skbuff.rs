@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Packets.
+//!
+//! The fields that every packet touches are read and written in place; only what allocates, frees or walks
+//! pages calls the kernel.
+//!
+//! C counterpart: `include/linux/skbuff.h`.
+
+use crate::rust::bindings;
+use crate::rust::net::netdev::NetDevice;
+use crate::rust::net::netns::NetRef;
+use core::ffi::c_int;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
+use core::slice;
+use kernel::error::{to_result, Error, Result};
+
+/// Bytes of an Ethernet header.
+pub const ETH_HLEN: usize = 14;
+
+/// `CHECKSUM_*`
+pub mod checksum {
+    #![allow(missing_docs)]
+    pub const UNNECESSARY: u8 = 1;
+    pub const COMPLETE: u8 = 2;
+    pub const PARTIAL: u8 = 3;
+}
+
+/// A bit of `skb_shinfo(skb)->gso_type`.
+const SKB_GSO_UDP: u32 = bindings::ovs_gso_GSO_UDP;
+
+/// A packet.
+///
+/// # Invariants
+///
+/// Points to an `sk_buff` whose only owner is this value: nobody else reads or writes the structure (its bytes may
+/// be shared with clones). `data` stands at or after `head`, and `len - data_len` bytes after `data` are linear.
+#[repr(transparent)]
+pub struct SkBuff(NonNull<bindings::sk_buff>);
+
+/// The group of fields that clones inherit, bitfields included.
+macro_rules! headers {
+    ($skb:expr) => {
+        (*$skb.as_ptr()).__bindgen_anon_4.headers.as_ref()
+    };
+}
+macro_rules! headers_mut {
+    ($skb:expr) => {
+        (*$skb.as_ptr()).__bindgen_anon_4.headers.as_mut()
+    };
+}
+
+impl SkBuff {
+    /// Takes a packet over from C.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid, not shared, and the caller gives its reference away.
+    #[inline(always)]
+    pub unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: the caller promises it.
+        Self(skb)
+    }
+
+    /// Gives the packet to C.
+    #[inline(always)]
+    pub fn into_raw(self) -> *mut bindings::sk_buff {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// The C pointer, for calls that do not keep it.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    #[inline(always)]
+    fn skb(&self) -> &bindings::sk_buff {
+        // SAFETY: valid and not written by others by the invariant.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    fn skb_mut(&mut self) -> &mut bindings::sk_buff {
+        // SAFETY: valid and exclusively owned by the invariant.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// A field at `offset`, one of `ovs_skb_offset`.
+    #[inline(always)]
+    fn field<T: Copy>(&self, offset: bindings::ovs_skb_offset) -> T {
+        // SAFETY: C's offsetof() places a field of this type inside the structure.
+        unsafe { self.0.as_ptr().byte_add(offset as usize).cast::<T>().read() }
+    }
+
+    #[inline(always)]
+    fn set_field<T: Copy>(&mut self, offset: bindings::ovs_skb_offset, v: T) {
+        // SAFETY: as in `field`; exclusively owned by the invariant.
+        unsafe { self.0.as_ptr().byte_add(offset as usize).cast::<T>().write(v) }
+    }
+
+    /// Total length in bytes.
+    #[inline(always)]
+    #[allow(clippy::len_without_is_empty, reason = "an empty packet is no special case")]
+    pub fn len(&self) -> usize {
+        self.skb().len as usize
+    }
+
+    /// Bytes that are linear.
+    #[inline(always)]
+    pub fn headlen(&self) -> usize {
+        let skb = self.skb();
+        skb.len.wrapping_sub(skb.data_len) as usize
+    }
+
+    /// The linear part.
+    #[inline(always)]
+    pub fn linear(&self) -> &[u8] {
+        // SAFETY: by the invariant; the borrow keeps everything that could move the bytes away.
+        unsafe { slice::from_raw_parts(self.skb().data, self.headlen()) }
+    }
+
+    /// The linear part for writing. Bytes shared with a clone must not be written: `ensure_writable` unshares.
+    #[inline(always)]
+    pub fn linear_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `linear`, and exclusively owned by the invariant.
+        unsafe { slice::from_raw_parts_mut(self.skb().data, self.headlen()) }
+    }
+
+    /// Makes the first `n` bytes linear; false if the packet is shorter or memory ran out.
+    #[inline]
+    pub fn pull_tail(&mut self, n: usize) -> bool {
+        let have = self.headlen();
+        if n <= have {
+            return true;
+        }
+        if n > self.len() {
+            return false;
+        }
+        // SAFETY: valid by the invariant; at most `data_len` bytes are asked for.
+        // CAST: less than `len`, which is 32 bits wide.
+        !unsafe { bindings::__pskb_pull_tail(self.as_ptr(), n.wrapping_sub(have) as c_int) }
+            .is_null()
+    }
+
+    /// `skb_ensure_writable`
+    pub fn ensure_writable(&mut self, n: usize) -> Result {
+        let n = u32::try_from(n)?;
+        // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), n as _) })
+    }
+
+    /// `pskb_trim`
+    pub fn trim(&mut self, len: usize) -> Result {
+        if len >= self.len() {
+            return Ok(());
+        }
+        // SAFETY: valid and owned by the invariant. CAST: less than `len`.
+        to_result(unsafe { bindings::rust_helper_pskb_trim(self.as_ptr(), len as u32) })
+    }
+
+    /// `skb_push_rcsum`: moves the data pointer back by `n` bytes; false if there is no such headroom.
+    #[inline(always)]
+    pub fn push_rcsum(&mut self, n: usize) -> bool {
+        if self.data_offset() < n {
+            return false;
+        }
+        if self.summed() == checksum::COMPLETE {
+            // SAFETY: valid and owned by the invariant; headroom was checked.
+            unsafe { bindings::rust_helper_skb_push_rcsum(self.as_ptr(), n as u32) };
+        } else {
+            let skb = self.skb_mut();
+            // SAFETY: `head` is at least `n` bytes before, as just checked.
+            skb.data = unsafe { skb.data.sub(n) };
+            skb.len = skb.len.wrapping_add(n as u32);
+        }
+        true
+    }
+
+    /// Distance of `data` from `head`, to which header marks are relative.
+    #[inline(always)]
+    fn data_offset(&self) -> usize {
+        let skb = self.skb();
+        (skb.data as usize).wrapping_sub(skb.head as usize)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_mac_header(&mut self, off: usize) {
+        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.mac_header = at;
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_network_header(&mut self, off: usize) {
+        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.network_header = at;
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_transport_header(&mut self, off: usize) {
+        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.transport_header = at;
+    }
+
+    /// Relative to the data pointer; wraps if before it.
+    #[inline(always)]
+    pub fn network_offset(&self) -> usize {
+        // SAFETY: valid by the invariant.
+        usize::from(unsafe { headers!(self.0) }.network_header).wrapping_sub(self.data_offset())
+    }
+
+    /// Relative to the data pointer; wraps if before it.
+    #[inline(always)]
+    pub fn transport_offset(&self) -> usize {
+        // SAFETY: valid by the invariant.
+        usize::from(unsafe { headers!(self.0) }.transport_header).wrapping_sub(self.data_offset())
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn mac_len(&self) -> usize {
+        usize::from(self.skb().mac_len)
+    }
+
+    /// `skb_reset_mac_len`
+    #[inline(always)]
+    pub fn reset_mac_len(&mut self) {
+        // SAFETY: valid by the invariant.
+        let h = unsafe { headers!(self.0) };
+        let n = h.network_header.wrapping_sub(h.mac_header);
+        self.skb_mut().mac_len = n;
+    }
+
+    /// Host order.
+    #[inline(always)]
+    pub fn protocol(&self) -> u16 {
+        // SAFETY: valid by the invariant.
+        u16::from_be(unsafe { headers!(self.0) }.protocol)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_protocol(&mut self, v: u16) {
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.protocol = v.to_be();
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn priority(&self) -> u32 {
+        // SAFETY: valid by the invariant.
+        unsafe { headers!(self.0) }.priority
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_priority(&mut self, v: u32) {
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.priority = v;
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn mark(&self) -> u32 {
+        self.field(bindings::ovs_skb_offset_SKB_OFFSET_mark)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_mark(&mut self, v: u32) {
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_mark, v);
+    }
+
+    /// Tag protocol and tag beside the data, host order.
+    #[inline(always)]
+    pub fn vlan_beside(&self) -> Option<(u16, u16)> {
+        let proto: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_proto);
+        let tci: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_tci);
+        #[cfg(HAVE_SKB_VLAN_PRESENT)]
+        // SAFETY: valid by the invariant.
+        let present = unsafe { headers!(self.0) }.vlan_present() != 0;
+        #[cfg(not(HAVE_SKB_VLAN_PRESENT))]
+        let present = proto | tci != 0;
+        present.then_some((u16::from_be(proto), tci))
+    }
+
+    /// Moves the tag at offset 12 beside the data.
+    pub fn vlan_untag(&mut self) -> Result {
+        if self.headlen() < ETH_HLEN {
+            return Err(kernel::error::code::EINVAL);
+        }
+        // SAFETY: valid and owned, EtherType linear as just checked; the kernel pulls the rest.
+        to_result(unsafe { bindings::rust_helper_skb_vlan_untag(self.as_ptr()) })
+    }
+
+    /// `skb_vlan_push`, host order.
+    pub fn vlan_push(&mut self, tpid: u16, tci: u16) -> Result {
+        // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_vlan_push(self.as_ptr(), tpid.to_be(), tci) })
+    }
+
+    /// `skb_vlan_pop`
+    pub fn pop_vlan(&mut self) -> Result {
+        // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_vlan_pop(self.as_ptr()) })
+    }
+
+    /// `skb_eth_push`
+    pub fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result {
+        // SAFETY: valid and owned by the invariant; both addresses have six bytes.
+        to_result(unsafe { bindings::skb_eth_push(self.as_ptr(), dst.as_ptr(), src.as_ptr()) })
+    }
+
+    /// `skb_eth_pop`
+    pub fn pop_eth(&mut self) -> Result {
+        // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_eth_pop(self.as_ptr()) })
+    }
+
+    /// `skb_get_hash`
+    #[inline(always)]
+    pub fn flow_hash(&mut self) -> u32 {
+        let (hash, sw, l4) = self.raw_hash();
+        if sw || l4 {
+            return hash;
+        }
+        // SAFETY: valid and owned by the invariant.
+        unsafe { bindings::rust_helper_skb_get_hash(self.as_ptr()) }
+    }
+
+    /// `__skb_get_hash_symmetric`
+    pub fn symmetric_hash(&mut self) -> u32 {
+        // SAFETY: valid and owned by the invariant.
+        unsafe { bindings::rust_helper_skb_get_hash_symmetric(self.as_ptr()) }
+    }
+
+    /// Value, computed in software, covers L4.
+    #[inline(always)]
+    pub fn raw_hash(&self) -> (u32, bool, bool) {
+        // SAFETY: valid by the invariant.
+        let h = unsafe { headers!(self.0) };
+        (h.hash, h.sw_hash() != 0, h.l4_hash() != 0)
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool) {
+        // SAFETY: exclusively owned by the invariant.
+        let h = unsafe { headers_mut!(self.0) };
+        h.hash = value;
+        h.set_sw_hash(sw.into());
+        h.set_l4_hash(l4.into());
+    }
+
+    /// One of [`checksum`], or 0 for none.
+    #[inline(always)]
+    pub fn summed(&self) -> u8 {
+        // SAFETY: valid by the invariant.
+        unsafe { headers!(self.0) }.ip_summed()
+    }
+
+    #[allow(missing_docs)]
+    pub fn csum(&self) -> u32 {
+        self.field(bindings::ovs_skb_offset_SKB_OFFSET_csum)
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_csum(&mut self, v: u32) {
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_csum, v);
+    }
+
+    /// Completes the checksum of a packet that left it to the device.
+    pub fn complete_checksum(&mut self) -> Result {
+        if self.summed() != checksum::PARTIAL {
+            return Ok(());
+        }
+        // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_csum_hwoffload_help(self.as_ptr(), 0) })
+    }
+
+    /// `sctp_compute_cksum`; 0 unless the 12 bytes of the header at `off` are linear.
+    pub fn sctp_checksum(&mut self, off: usize) -> u32 {
+        if self.headlen() < off.saturating_add(12) {
+            return 0;
+        }
+        // SAFETY: valid and owned, and the header is linear. CAST: below the packet's length.
+        unsafe { bindings::rust_helper_sctp_compute_cksum(self.as_ptr(), off as u32) }
+    }
+
+    #[inline(always)]
+    fn shinfo(&self) -> &bindings::skb_shared_info {
+        let skb = self.skb();
+        // SAFETY: the structure stands at `end`, an offset from `head`, in every valid packet.
+        unsafe { &*skb.head.add(skb.end as usize).cast() }
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn is_gso(&self) -> bool {
+        self.shinfo().gso_size != 0
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn is_gso_udp(&self) -> bool {
+        let info = self.shinfo();
+        info.gso_size != 0 && info.gso_type & SKB_GSO_UDP != 0
+    }
+
+    /// `skb_warn_if_lro`
+    #[inline(always)]
+    pub fn warn_if_lro(&self) -> bool {
+        if self.skb().data_len == 0 {
+            return false;
+        }
+        let info = self.shinfo();
+        if info.gso_size == 0 || info.gso_type != 0 {
+            return false;
+        }
+        // SAFETY: valid by the invariant; only prints.
+        unsafe { bindings::__skb_warn_lro_forwarding(self.as_ptr()) };
+        true
+    }
+
+    /// Segments of an aggregate: `f` gets each with its index until it errs; from there on they count as dropped.
+    pub fn for_each_segment(
+        &self,
+        f: &mut impl FnMut(&mut SkBuff, usize) -> Result,
+    ) -> Result {
+        // SAFETY: valid; segmenting leaves the packet itself usable.
+        let list = unsafe { bindings::rust_helper_skb_gso_segment(self.as_ptr()) };
+        let errno = list as isize;
+        if (-4095..=0).contains(&errno) {
+            // CAST: within the range of errnos; 0 becomes EINVAL.
+            return Err(Error::from_errno(errno as i32));
+        }
+        let mut segments = Segments(list);
+        let mut result = Ok(());
+        let mut n = 0usize;
+        while let Some(mut segment) = segments.take() {
+            if result.is_ok() {
+                result = f(&mut segment, n);
+            }
+            if result.is_err() {
+                segment.kfree(bindings::ovs_core_drop_DROP_NOT_SPECIFIED);
+            }
+            n = n.wrapping_add(1);
+        }
+        result
+    }
+
+    /// `nf_reset_ct`
+    #[inline]
+    pub fn reset_conntrack(&mut self) {
+        // SAFETY: valid and owned by the invariant.
+        unsafe { bindings::rust_helper_nf_reset_ct(self.as_ptr()) };
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_ignore_df(&mut self) {
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { headers_mut!(self.0) }.set_ignore_df(1);
+    }
+
+    /// The device that the packet came from or goes to.
+    #[inline(always)]
+    pub fn dev(&self) -> *mut bindings::net_device {
+        self.field(bindings::ovs_skb_offset_SKB_OFFSET_dev)
+    }
+
+    #[inline(always)]
+    #[allow(missing_docs)]
+    pub fn set_dev(&mut self, dev: *mut bindings::net_device) {
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_dev, dev);
+    }
+
+    /// The namespace of its device; `None` if it has none.
+    #[inline(always)]
+    pub fn net(&self) -> Option<NetRef> {
+        // SAFETY: the device that a packet is on outlives the packet's time on it.
+        unsafe { NetDevice::from_raw(self.dev()) }.map(|dev| dev.net())
+    }
+
+    /// Forgets everything that a namespace attached.
+    #[cold]
+    pub fn scrub(&mut self) {
+        // SAFETY: valid and owned by the invariant.
+        unsafe { bindings::skb_scrub_packet(self.as_ptr(), true) };
+    }
+
+    /// The control block as a `T`.
+    #[inline(always)]
+    pub fn cb<T: ControlBlock>(&self) -> &T {
+        const { assert!(size_of::<T>() <= T::MAX && align_of::<T>() <= 8) };
+        // SAFETY: the control block is large and aligned enough, as just asserted, and any bytes are a T.
+        unsafe { &*self.skb().cb.as_ptr().cast() }
+    }
+
+    /// The control block for writing.
+    #[inline(always)]
+    pub fn cb_mut<T: ControlBlock>(&mut self) -> &mut T {
+        const { assert!(size_of::<T>() <= T::MAX && align_of::<T>() <= 8) };
+        // SAFETY: as in `cb`; exclusively owned.
+        unsafe { &mut *self.skb_mut().cb.as_mut_ptr().cast() }
+    }
+
+    /// `skb_clone`, without reclaim.
+    pub fn clone_atomic(&self) -> Option<Self> {
+        // SAFETY: valid by the invariant; a clone is a structure of its own.
+        let nskb = unsafe { bindings::skb_clone(self.as_ptr(), bindings::GFP_ATOMIC) };
+        // INVARIANT: nobody else knows the clone.
+        NonNull::new(nskb).map(Self)
+    }
+
+    /// A clone whose tag is in its data.
+    pub fn clone_with_vlan_inside(&self) -> Option<Self> {
+        // SAFETY: valid by the invariant.
+        let nskb = unsafe { bindings::rust_helper_skb_clone_vlan_inside(self.as_ptr()) };
+        // INVARIANT: nobody else knows the clone.
+        NonNull::new(nskb).map(Self)
+    }
+
+    /// Frees the packet as dropped, for drop monitors to see.
+    pub fn kfree(self, reason: u32) {
+        // SAFETY: ownership goes to the kernel.
+        unsafe { bindings::rust_helper_kfree_skb_reason(self.into_raw(), reason) }
+    }
+
+    /// Bytes that [`crate::rust::net::genetlink::Message::append_packet`] must copy, because they are in no page.
+    pub fn zerocopy_headlen(&self) -> usize {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::skb_zerocopy_headlen(self.as_ptr()) as usize }
+    }
+
+    /// `skb_tx_error`
+    pub fn tx_error(&mut self) {
+        // SAFETY: valid and owned by the invariant.
+        unsafe { bindings::skb_tx_error(self.as_ptr()) };
+    }
+
+    /// A linear packet with a copy of `bytes`, control block zeroed.
+    pub fn copy_of(bytes: &[u8]) -> Option<Self> {
+        let len = u32::try_from(bytes.len()).ok()?;
+        // SAFETY: any length may be asked for.
+        let skb = NonNull::new(unsafe { bindings::rust_helper_skb_alloc_linear(len) })?;
+        // SAFETY: `len` bytes of tailroom were asked for.
+        unsafe {
+            let to = bindings::skb_put(skb.as_ptr(), len).cast::<u8>();
+            ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        // INVARIANT: just allocated.
+        Some(Self(skb))
+    }
+}
+
+impl Drop for SkBuff {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: ownership ends here; the packet is used up, not dropped in the sense of drop monitors.
+        unsafe { bindings::consume_skb(self.as_ptr()) }
+    }
+}
+
+/// What may be kept in the control block.
+///
+/// # Safety
+///
+/// Any bytes must be a valid value.
+pub unsafe trait ControlBlock: Copy {
+    /// Bytes of the control block that segmentation leaves alone.
+    const MAX: usize = bindings::ovs_gso_GSO_CB_OFFSET as usize;
+}
+
+/// The rest of a list of segments, owned.
+struct Segments(*mut bindings::sk_buff);
+
+impl Segments {
+    fn take(&mut self) -> Option<SkBuff> {
+        let skb = NonNull::new(self.0)?;
+        // SAFETY: a valid, owned element of the list; its link is the first field (`next`) and is cut here.
+        unsafe {
+            let next = skb.as_ptr().cast::<*mut bindings::sk_buff>();
+            self.0 = next.read();
+            next.write(ptr::null_mut());
+            Some(SkBuff::from_raw(skb))
+        }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        while self.take().is_some() {}
+    }
+}
