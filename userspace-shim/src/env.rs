@@ -98,6 +98,7 @@ struct NetInner {
     errors: Mutex<Vec<(Group, Error)>>,
     upcalls: Mutex<Vec<SentUpcall>>,
     upcall_error: Mutex<Option<Error>>,
+    upcall_ports: Mutex<Option<Vec<u32>>>,
 }
 
 /// An upcall as userspace got it: the whole netlink message.
@@ -125,6 +126,7 @@ impl FakeNet {
             errors: Mutex::default(),
             upcalls: Mutex::default(),
             upcall_error: Mutex::default(),
+            upcall_ports: Mutex::default(),
         }));
         lock(&NETS).push(Arc::downgrade(&net.0));
         net
@@ -142,7 +144,12 @@ impl FakeNet {
 
     /// Adds an Ethernet device that is up and has carrier, MTU 1500.
     pub fn add(&self, name: &str) -> FakeDevice {
-        let dev = FakeDevice::new(self, device_name(name), DeviceKind::Ethernet, 0)
+        self.add_with_ifindex(name, 0)
+    }
+
+    /// The same with an ifindex of the caller's choice.
+    pub fn add_with_ifindex(&self, name: &str, ifindex: i32) -> FakeDevice {
+        let dev = FakeDevice::new(self, device_name(name), DeviceKind::Ethernet, ifindex)
             .expect("memory for a device");
         dev.0.registered.store(true, SeqCst);
         lock(&self.0.devices).push(dev.clone());
@@ -197,9 +204,20 @@ impl FakeNet {
         *lock(&self.0.upcall_error) = e;
     }
 
+    /// Says which netlink ports have a socket; upcalls to others err with ECONNREFUSED. `None`, as at first: all have.
+    pub fn set_upcall_ports(&self, ports: Option<Vec<u32>>) {
+        *lock(&self.0.upcall_ports) = ports;
+    }
+
     pub(crate) fn deliver_upcall(&self, portid: u32, message: Vec<u8>) -> Result {
         if let Some(e) = *lock(&self.0.upcall_error) {
             return Err(e);
+        }
+        if lock(&self.0.upcall_ports)
+            .as_ref()
+            .is_some_and(|ports| !ports.contains(&portid))
+        {
+            return Err(ECONNREFUSED);
         }
         lock(&self.0.upcalls).push(SentUpcall { portid, message });
         Ok(())

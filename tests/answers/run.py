@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The netlink cases of tests/system against the switch in userspace: seconds instead of a virtual machine.
+
+usage: run.py SWITCH CASE...
+
+SWITCH is the program made from userspace-shim/examples/stdio.rs. Each case runs as it is; only the socket under it, and the
+`ip link add` commands, lead to that program. Answers are compared with tests/vectors/netlink: the stock module's.
+"""
+
+import os
+import runpy
+import socket
+import struct
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SYSTEM = os.path.join(HERE, "../system")
+VECTORS = os.path.join(HERE, "../vectors/netlink")
+sys.path.insert(0, SYSTEM + "/lib")
+import golden  # noqa: E402
+import ovsnl  # noqa: E402
+
+FAMILIES = {"ovs_datapath": 0x20, "ovs_vport": 0x21, "ovs_flow": 0x22, "ovs_packet": 0x23}
+
+
+class Switch:
+    def __init__(self, program):
+        self.p = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.sockets, self.last_port = {}, 9000
+
+    def tell(self, *words):
+        self.p.stdin.write(" ".join(map(str, words)) + "\n")
+        self.p.stdin.flush()
+        while line := self.p.stdout.readline().strip():
+            port, message = line.split()
+            if int(port) in self.sockets:
+                self.sockets[int(port)].queue.append(bytes.fromhex(message))
+        if self.p.poll() is not None:
+            raise SystemExit("the switch died")
+
+
+class Socket:
+    def __init__(self, *_):
+        self.queue = []
+
+    def bind(self, address):
+        switch.last_port += 1
+        self.port = address[0] or switch.last_port
+        switch.sockets[self.port] = self
+        switch.tell("bind", self.port)
+
+    def getsockname(self):
+        return self.port, 0
+
+    def setsockopt(self, level, option, value):
+        if option == ovsnl.NETLINK_ADD_MEMBERSHIP:
+            switch.tell("join", self.port, value)
+
+    def settimeout(self, _):
+        pass
+
+    def close(self):
+        switch.sockets.pop(self.port, None)
+
+    def send(self, message):
+        _, kind, _, seq, port = struct.unpack_from("=IHHII", message)
+        if kind == ovsnl.GENL_ID_CTRL:
+            self.family(message[20:], seq, port)
+        else:
+            switch.tell("send", self.port, message.hex())
+
+    def family(self, attrs, seq, port):
+        name = ovsnl.first(ovsnl.parse(attrs), 2)
+        number = FAMILIES[name.rstrip(b"\0").decode()]
+        group = ovsnl.nest(1, ovsnl.attr(1, name), ovsnl.attr(2, ovsnl.u32(number)))
+        body = b"\1\2\0\0" + ovsnl.attr(1, ovsnl.u16(number)) + ovsnl.attr(2, name) + ovsnl.nest(7, group)
+        for kind, body in ((ovsnl.GENL_ID_CTRL, body), (ovsnl.NLMSG_ERROR, ovsnl.u32(0) + b"\0" * 16)):
+            self.queue.append(struct.pack("=IHHII", 16 + len(body), kind, 0, seq, port) + body)
+
+    def recv(self, _):
+        if not self.queue:
+            raise socket.timeout()
+        return self.queue.pop(0)
+
+
+class SocketModule:
+    """What ovsnl takes from `socket`."""
+
+    AF_NETLINK = SOCK_RAW = SOL_SOCKET = SO_RCVBUF = 0
+    AF_INET, AF_INET6, timeout = socket.AF_INET, socket.AF_INET6, socket.timeout
+    inet_pton = staticmethod(socket.inet_pton)
+    socket = Socket
+
+
+def run(command, **_):
+    """`ip link add NAME index N type dummy`"""
+    if command[:3] != ["ip", "link", "add"]:
+        raise SystemExit("cannot run " + " ".join(command))
+    switch.tell("device", command[3], command[command.index("index") + 1])
+
+
+def finish(g):
+    base = os.path.join(VECTORS, g.name)
+    path = next(p for p in ("%s.%s.txt" % (base, golden.NEWEST), base + ".txt") if os.path.exists(p))
+    with open(path) as f:
+        want = dict(line.rstrip("\n").split("\t", 1) for line in f)
+    bad = 0
+    for label, value in g.lines:
+        expect = want.pop(label, "(no such line)")
+        if label in g.later:
+            expect = golden.LATER
+        if value != expect:
+            bad += 1
+            print("DIFF %s\n  want %s\n  got  %s" % (label, expect, value))
+    for label in want:
+        print("MISSING", label)
+    print("%s: %d answers compared, %d differ, %d missing" % (g.name, len(g.lines), bad, len(want)))
+    failed.append(bool(bad or want))
+
+
+failed = []
+ovsnl.socket = SocketModule
+golden.Golden.finish = finish
+for case in sys.argv[2:]:
+    switch = Switch(sys.argv[1])
+    os.environ["CASE"] = case
+    real, subprocess.run = subprocess.run, run
+    runpy.run_path("%s/cases/%s.py" % (SYSTEM, case))
+    subprocess.run = real
+sys.exit(any(failed))

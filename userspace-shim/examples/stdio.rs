@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The switch behind a pipe: netlink messages in, netlink messages out, as hexadecimal lines. `tests/answers/run.py` puts it
+//! in the place of the kernel under the netlink cases of `tests/system`.
+//!
+//! Requests: `bind PORT`, `join PORT FAMILY`, `device NAME IFINDEX`, `send PORT HEX`. Answers: lines `PORT HEX`, one a
+//! message, then an empty line.
+//!
+//! Kernel counterpart: `net/netlink/af_netlink.c`, `genetlink.c`, as far as the cases look.
+
+use kernel::error::code::{EINVAL, EOPNOTSUPP};
+use openvswitch::client::Message;
+use openvswitch::datapath::abi::cmd;
+use openvswitch::datapath::control::{self, Outcome};
+use openvswitch::datapath::env::{Group, ReplyOps};
+use openvswitch::datapath::error::{NlError, NlResult};
+use openvswitch::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
+use openvswitch::datapath::netlink::{nlm, policy, Request, TopAttrs};
+use openvswitch::env::{DeviceKind, FakeNet, FakeReply};
+use openvswitch::World;
+use std::io::{BufRead, Write};
+
+const FAMILIES: [Group; 4] = [Group::Datapath, Group::Vport, Group::Flow, Group::Packet];
+const NLM_F_ACK: u16 = 4;
+const NLM_F_DUMP: u16 = 0x300;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
+struct Kernel {
+    net: FakeNet,
+    ports: Vec<u32>,
+    members: Vec<(u32, u16)>,
+    out: Vec<(u32, Vec<u8>)>,
+}
+
+fn main() {
+    World::set_nr_cpu_ids(Some(1));
+    openvswitch::datapath::actions::execute::init().expect("memory");
+    let net = FakeNet::new();
+    net.add_with_ifindex("lo", 1).set_kind(DeviceKind::Loopback);
+    let mut kernel = Kernel {
+        net,
+        ports: vec![],
+        members: vec![],
+        out: vec![],
+    };
+    let mut stdout = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        kernel.obey(&line.split(' ').collect::<Vec<_>>());
+        openvswitch::sys::testing::run_rcu();
+        openvswitch::packet::take_drops();
+        for (port, message) in kernel.out.drain(..) {
+            let hex: String = message.iter().map(|b| format!("{b:02x}")).collect();
+            writeln!(stdout, "{port} {hex}").expect("a reader");
+        }
+        writeln!(stdout)
+            .and_then(|()| stdout.flush())
+            .expect("a reader");
+    }
+}
+
+impl Kernel {
+    fn obey(&mut self, words: &[&str]) {
+        let number = |s: &str| s.parse::<u32>().expect("a number");
+        match words {
+            ["bind", port] => {
+                self.ports.push(number(port));
+                self.net.set_upcall_ports(Some(self.ports.clone()));
+            }
+            ["join", port, family] => self.members.push((number(port), number(family) as u16)),
+            ["device", name, ifindex] => {
+                let dev = self.net.add_with_ifindex(name, number(ifindex) as i32);
+                dev.set_up(false);
+            }
+            ["send", port, hex] => {
+                let bytes = (0..hex.len())
+                    .step_by(2)
+                    .map(|i| u8::from_str_radix(&hex[i..i + 2], 16));
+                let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().expect("hexadecimal");
+                self.receive(number(port), &bytes);
+            }
+            other => panic!("what is {other:?}?"),
+        }
+    }
+
+    /// A request comes in.
+    fn receive(&mut self, portid: u32, bytes: &[u8]) {
+        let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+        let (len, kind, flags, seq) = (
+            word(0) as usize,
+            word(4) as u16,
+            (word(4) >> 16) as u16,
+            word(8),
+        );
+        let family = FAMILIES
+            .into_iter()
+            .find(|&f| FakeReply::family_id(f) == kind)
+            .expect("a family");
+        let body = &bytes[16..len.min(bytes.len())];
+        let done = match body {
+            [cmd, version, _, _, a, b, c, d, attrs @ ..] => {
+                let dp_ifindex = i32::from_ne_bytes([*a, *b, *c, *d]);
+                let ids = MsgHeader {
+                    family: kind,
+                    flags,
+                    seq,
+                    portid,
+                    cmd: *cmd,
+                    version: *version,
+                    dp_ifindex,
+                };
+                if flags & NLM_F_DUMP == NLM_F_DUMP {
+                    self.dump(family, ids, attrs)
+                } else {
+                    self.request(family, ids, attrs)
+                }
+            }
+            _ => Err(EINVAL.into()),
+        };
+        for (family, message) in self.net.take_multicasts() {
+            self.multicast(family, message, portid, flags);
+        }
+        for upcall in self.net.take_upcalls() {
+            self.out.push((upcall.portid, upcall.message));
+        }
+        let dumped = flags & NLM_F_DUMP == NLM_F_DUMP && done.is_ok();
+        if dumped || flags & NLM_F_ACK != 0 || done.is_err() {
+            let errno = done.err().map_or(0, |e| e.errno.to_errno());
+            let kind = if dumped { NLMSG_DONE } else { NLMSG_ERROR };
+            let mut ack = Vec::new();
+            ack.extend(36u32.to_ne_bytes());
+            ack.extend(kind.to_ne_bytes());
+            ack.extend(0x100u16.to_ne_bytes());
+            ack.extend(seq.to_ne_bytes());
+            ack.extend(portid.to_ne_bytes());
+            ack.extend(errno.to_ne_bytes());
+            ack.extend(&bytes[..16]);
+            self.out.push((portid, ack));
+        }
+    }
+
+    fn request(&mut self, family: Group, ids: MsgHeader, attrs: &[u8]) -> NlResult {
+        let known = match family {
+            Group::Packet => ids.cmd == 3,
+            _ => (cmd::NEW..=cmd::SET).contains(&ids.cmd),
+        };
+        if !known {
+            return Err(EOPNOTSUPP.into());
+        }
+        let net = self.net.clone();
+        let request = Request {
+            net: &net,
+            cmd: ids.cmd,
+            version: ids.version,
+            dp_ifindex: ids.dp_ifindex,
+            attrs: policy::validate(family, attrs)?,
+            portid: ids.portid,
+            seq: ids.seq,
+            flags: ids.flags,
+        };
+        match control::dispatch(family, &request)? {
+            Outcome::Done | Outcome::Lost(..) => (),
+            Outcome::Reply(reply) => self.out.push((ids.portid, reply.to_vec())),
+            Outcome::Notify(family, reply) => {
+                self.multicast(family, reply.to_vec(), ids.portid, ids.flags)
+            }
+        }
+        Ok(())
+    }
+
+    /// To the members of the family's group; to the requester, if it asked for it, as an echo and not twice.
+    fn multicast(&mut self, family: Group, message: Vec<u8>, requester: u32, flags: u16) {
+        let echo = flags & nlm::ECHO != 0 && Message(message.clone()).portid() == requester;
+        let id = FakeReply::family_id(family);
+        let members = self
+            .members
+            .iter()
+            .filter(|(port, group)| *group == id && !(echo && *port == requester));
+        let to: Vec<u32> = members
+            .map(|(port, _)| *port)
+            .chain(echo.then_some(requester))
+            .collect();
+        self.out
+            .extend(to.into_iter().map(|port| (port, message.clone())));
+    }
+
+    fn dump(&mut self, family: Group, ids: MsgHeader, attrs: &[u8]) -> NlResult {
+        if ids.cmd != cmd::GET || family == Group::Packet {
+            return Err(NlError::from(EOPNOTSUPP));
+        }
+        let attrs = match family {
+            Group::Flow => policy::validate(family, attrs)?,
+            _ => TopAttrs::default(),
+        };
+        let header = MsgHeader {
+            flags: nlm::MULTI,
+            cmd: cmd::GET,
+            ..ids
+        };
+        let mut cursor = [0; 2];
+        loop {
+            let mut room = vec![0; 32768];
+            let mut w = Writer::new(&mut room);
+            control::dump(
+                family,
+                &self.net,
+                ids.dp_ifindex,
+                &attrs,
+                &mut cursor,
+                header,
+                &mut w,
+            )?;
+            if w.is_empty() {
+                return Ok(());
+            }
+            let mut rest = w.written();
+            while rest.len() >= MSG_HDRLEN {
+                let len = u32::from_ne_bytes(rest[..4].try_into().expect("4 bytes")) as usize;
+                self.out.push((ids.portid, rest[..len].to_vec()));
+                rest = &rest[len..];
+            }
+        }
+    }
+}
