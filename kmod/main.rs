@@ -24,11 +24,78 @@ mod tables;
 /// The world of this build.
 pub use env::KernelEnv as World;
 
+use crate::datapath::actions::execute;
+use crate::datapath::flow;
+use crate::rust::sync::{OvsCell, OvsGuard};
 use core::ffi::c_int;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
 /// What the kernel prints before each log line; `pr_*!` expects it at the crate root.
 const __LOG_PREFIX: &[u8] = b"openvswitch\0";
+
+/// What the module has set up. Field order is teardown order (spec X7).
+struct Module {
+    _entries: Entries,
+    _retired: Retired,
+    _execution: Execution,
+}
+
+/// Everything through which the kernel enters the module.
+struct Entries(());
+
+impl Entries {
+    fn open() -> Result<Self> {
+        // SAFETY: called once, from `init_module`.
+        to_result(unsafe { tables::ovs_tables_register() })?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        // SAFETY: registered by `open`.
+        unsafe { tables::ovs_tables_unregister() };
+    }
+}
+
+/// What waits for a grace period, to be freed by code of this module.
+struct Retired;
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        sys::rcu_barrier();
+    }
+}
+
+/// Per-CPU storage of action lists.
+struct Execution(());
+
+impl Execution {
+    fn set_up() -> Result<Self> {
+        execute::init()?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        // SAFETY: the entries are closed and a grace period has passed: no packet is in the module.
+        unsafe { execute::STORAGE.fini() };
+    }
+}
+
+impl Module {
+    fn set_up() -> Result<Self> {
+        flow::hash::init();
+        let _execution = Execution::set_up()?;
+        let _retired = Retired;
+        Ok(Self { _entries: Entries::open()?, _retired, _execution })
+    }
+}
+
+/// The module between entry and exit.
+static MODULE: OvsCell<Option<Module>> = OvsCell::new(None);
 
 /// Entry of the module.
 ///
@@ -39,8 +106,13 @@ const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 #[link_section = ".init.text"]
 pub unsafe extern "C" fn init_module() -> c_int {
     pr_info!("Open vSwitch switching datapath\n");
-    // SAFETY: once, before anything else can happen.
-    unsafe { tables::ovs_tables_register() }
+    match Module::set_up() {
+        Ok(module) => {
+            *MODULE.borrow_mut(&mut OvsGuard::lock()) = Some(module);
+            0
+        }
+        Err(e) => e.to_errno(),
+    }
 }
 
 /// Exit of the module.
@@ -51,10 +123,9 @@ pub unsafe extern "C" fn init_module() -> c_int {
 #[no_mangle]
 #[link_section = ".exit.text"]
 pub unsafe extern "C" fn cleanup_module() {
-    // SAFETY: registered by `init_module`; no vport is left, as each holds a reference on the module.
-    unsafe { tables::ovs_tables_unregister() };
-    // What was retired is freed by code of this module.
-    sys::rcu_barrier();
+    // Out of the mutex, which the teardown takes.
+    let module = MODULE.borrow_mut(&mut OvsGuard::lock()).take();
+    drop(module);
 }
 
 // As C's module_init() and module_exit() do: the kernel calls both through a structure made by C, which neither LLVM

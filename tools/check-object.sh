@@ -31,7 +31,7 @@ check() { # DIR
 	names=$(find "$dir" -name '*.o' ! -name main.o ! -name 'openvswitch*.o' ! -name lto.o -path '*/*' \
 		-exec nm -u {} + 2>/dev/null | awk 'NF == 2 { print $2 }' | sort -u)
 	for symbol in $(nm -g --defined-only "$main" | awk '{ print $3 }' | grep -vE "$entries" || :); do
-		printf '%s\n' "$names" | grep -qxF "$symbol" || problem "global Rust symbol: $symbol"
+		grep -qxF "$symbol" <<<"$names" || problem "global Rust symbol: $symbol"
 	done
 	return $((bad > 0))
 }

@@ -38,6 +38,9 @@ const SKB_GSO_UDP: u32 = bindings::ovs_gso_GSO_UDP;
 #[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
 
+// SAFETY: an owned packet may be handled by any thread, as the kernel does all the time.
+unsafe impl Send for SkBuff {}
+
 /// The group of fields that clones inherit, bitfields included.
 macro_rules! headers {
     ($skb:expr) => {
