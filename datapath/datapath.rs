@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A datapath, and the way of a packet through it.
 //!
-//! C counterpart: `struct datapath` and `ovs_dp_process_packet()` in `net/openvswitch/datapath.c`.
+//! C counterpart: `struct datapath` and `ovs_dp_process_packet()` in `net/openvswitch/datapath.c`, `ovs_vport_receive()` in
+//! `vport.c`.
 
-use crate::datapath::env::Net;
+use crate::datapath::actions::execute::execute;
+use crate::datapath::env::{DeviceOps, Net, Packet, PacketMeta, PacketOps};
+use crate::datapath::error::DropReason;
+use crate::datapath::flow::extract::extract_into;
+use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::stats::Sample;
 use crate::datapath::flow::table::Table;
+use crate::datapath::ports::port::Vport;
 use crate::datapath::ports::table::PortTable;
-use crate::rust::sync::{LocalU64, PerCpu, RcuSlot};
+use crate::datapath::upcall;
+use crate::rust::sync::{BhGuard, LocalU64, PerCpu, RcuSlot};
 use core::sync::atomic::{AtomicU16, AtomicU32};
 use kernel::alloc::KVec;
 
@@ -34,4 +42,67 @@ pub struct Datapath {
     pub upcall_pids: RcuSlot<PerCpuPids>,
     /// Largest `needed_headroom` of its ports, bytes (spec W9).
     pub max_headroom: AtomicU16,
+}
+
+/// Bytes of a tag that a device carries beside the data; they count as the packet's (spec T11).
+const VLAN_HLEN: u64 = 4;
+
+impl Datapath {
+    /// Takes a packet that came in through `vport` (spec W4). The packet is gone either way; the error says why it was
+    /// not even looked up.
+    #[inline]
+    pub fn receive(vport: &Vport, mut pkt: Packet, bh: &BhGuard) -> Result<(), DropReason> {
+        let dp = &*vport.dp;
+        *pkt.meta_mut() = PacketMeta {
+            in_port: vport.no,
+            cutlen: u32::MAX,
+            ..PacketMeta::default()
+        };
+        pkt.enter_net(&dp.net);
+        let mut key = FlowKey::ZERO;
+        match extract_into(&mut key, &mut pkt, vport.no, vport.dev.is_ethernet()) {
+            Ok(()) => {
+                dp.process(pkt, &mut key, bh);
+                Ok(())
+            }
+            Err(why) => {
+                pkt.discard(why);
+                Err(why)
+            }
+        }
+    }
+
+    /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again.
+    #[inline]
+    pub fn process(&self, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
+        let found = self.table.lookup(key, pkt.flow_hash(), bh);
+        let stats = self.stats.get(bh);
+        stats.mask_hit.add(u64::from(found.masks_probed));
+        let Some(flow) = found.flow else {
+            stats.missed.add(1);
+            return upcall::miss(self, pkt, key, bh);
+        };
+        stats.hit.add(1);
+        stats.cache_hit.add(u64::from(found.cache_hit));
+        flow.stats.update(sample(&pkt, key), bh);
+        match flow.actions.read(bh) {
+            // An error has been counted as a drop where it happened.
+            Some(actions) => _ = execute(self, pkt, key, actions, bh),
+            None => pkt.discard(DropReason::NotSpecified),
+        }
+    }
+}
+
+/// What the packet adds to its flow's statistics.
+#[inline(always)]
+fn sample(pkt: &Packet, key: &FlowKey) -> Sample {
+    let tag = if pkt.vlan_tag().is_some() {
+        VLAN_HLEN
+    } else {
+        0
+    };
+    Sample {
+        bytes: (pkt.len() as u64).wrapping_add(tag), // CAST: usize fits
+        tcp_flags: key.tcp_flags.raw(),
+    }
 }

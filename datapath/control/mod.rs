@@ -4,6 +4,7 @@
 //! C counterpart: `net/openvswitch/datapath.c`, `dp_notify.c`.
 
 pub mod dp;
+pub mod flow;
 pub mod packet;
 pub mod vport;
 
@@ -59,6 +60,10 @@ pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
         (Group::Datapath, cmd::DEL) => dp::del(req),
         (Group::Datapath, cmd::GET) => dp::get(req),
         (Group::Datapath, cmd::SET) => dp::set(req),
+        (Group::Flow, cmd::NEW) => flow::new(req),
+        (Group::Flow, cmd::DEL) => flow::del(req),
+        (Group::Flow, cmd::GET) => flow::get(req),
+        (Group::Flow, cmd::SET) => flow::set(req),
         (Group::Vport, cmd::NEW) => vport::new(req),
         (Group::Vport, cmd::DEL) => vport::del(req),
         (Group::Vport, cmd::GET) => vport::get(req),
@@ -79,11 +84,11 @@ pub fn dump(
     header: MsgHeader,
     w: &mut Writer<'_>,
 ) -> NlResult {
-    let _ = attrs;
     match family {
         Group::Datapath => dp::dump(net, cursor, header, w),
         Group::Vport => vport::dump(net, dp_ifindex, cursor, header, w),
-        Group::Flow | Group::Packet => {
+        Group::Flow => flow::dump(net, dp_ifindex, attrs, cursor, header, w),
+        Group::Packet => {
             Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped"))
         }
     }

@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod attr;
 pub mod dp;
+pub mod flow;
 pub mod key;
 pub mod packet;
 pub mod policy;

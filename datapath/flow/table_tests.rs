@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tests of [`super::Table`]: section T of the spec, B20, B21, B25.
+
+use super::*;
+use crate::datapath::actions::validate::Checker;
+use crate::datapath::actions::Action;
+use crate::datapath::flow::mask::Mask;
+use crate::sys::testing::{each_failure, run_rcu, set_cpu, Account};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// A key by its fields that the tests use.
+fn key(src: u32, dst: u32, in_port: u16) -> FlowKey {
+    FlowKey {
+        ipv4_src: src.to_be_bytes(),
+        ipv4_dst: dst.to_be_bytes(),
+        in_port,
+        ..FlowKey::default()
+    }
+}
+
+fn mask(src: u32, dst: u32) -> Mask {
+    Mask::new(key(src, dst, 0xffff))
+}
+
+/// A flow that outputs to `port`, by which tests know it again.
+fn prepare(key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<PreparedFlow> {
+    let mut list = Checker::new(key, 8, 1).map_err(|e| e.errno)?;
+    list.output(port).map_err(|e| e.errno)?;
+    let actions = RcuBox::new(list.finish().map_err(|e| e.errno)?, GFP_KERNEL)?;
+    let ufid = ufid.map(|u| Ufid::new(u).unwrap());
+    Ok(PreparedFlow::new(key, mask, ufid, actions, GFP_KERNEL)?)
+}
+
+fn add(table: &Table, key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) {
+    let new = prepare(key, mask, ufid, port).unwrap();
+    table.insert(new, &OvsGuard::lock()).unwrap();
+}
+
+fn port_of(flow: &Flow, token: &impl ReadToken) -> u32 {
+    match flow.actions.read(token).unwrap().as_slice() {
+        [Action::Output(port)] => u32::from(*port),
+        other => panic!("{} actions", other.len()),
+    }
+}
+
+/// Port of the flow found, masks probed, cache hit.
+fn look(table: &Table, key: &FlowKey, hash: u32) -> (Option<u32>, u32, bool) {
+    let bh = BhGuard::enter();
+    let found = table.lookup(key, hash, &bh);
+    (
+        found.flow.map(|f| port_of(f, &*bh)),
+        found.masks_probed,
+        found.cache_hit,
+    )
+}
+
+fn remove(table: &Table, key: &FlowKey) -> bool {
+    let ovs = OvsGuard::lock();
+    match table.lookup_exact(key, &ovs) {
+        Some(flow) => {
+            table.remove(flow, &ovs);
+            true
+        }
+        None => false,
+    }
+}
+
+fn table() -> Table {
+    Table::new(GFP_KERNEL).unwrap()
+}
+
+fn n_masks(table: &Table) -> usize {
+    table.n_masks(&OvsGuard::lock())
+}
+
+#[test]
+fn finds_under_the_mask_only() {
+    let t = table();
+    add(&t, &key(0x0a000001, 7, 1), mask(0xffffff00, 0), None, 5);
+    assert_eq!(look(&t, &key(0x0a0000fe, 9, 1), 0), (Some(5), 1, false));
+    assert_eq!(look(&t, &key(0x0a000101, 9, 1), 0), (None, 1, false));
+    assert_eq!(look(&t, &key(0x0a000001, 7, 2), 0), (None, 1, false));
+    assert_eq!((t.count(), n_masks(&t)), (1, 1));
+}
+
+#[test]
+fn an_empty_table_probes_nothing() {
+    assert_eq!(look(&table(), &key(1, 2, 3), 99), (None, 0, false));
+}
+
+// T6, T7, D10.
+#[test]
+fn the_cache_leads_to_the_right_mask() {
+    let t = table();
+    for i in 0..20 {
+        add(&t, &key(1 << i, 0, 1), mask(1 << i, 0), None, i);
+    }
+    let k = key(1 << 13, 0, 1);
+    assert_eq!(look(&t, &k, 0xabc), (Some(13), 14, false));
+    assert_eq!(look(&t, &k, 0xabc), (Some(13), 1, true));
+    // Another CPU knows nothing of it.
+    set_cpu(1);
+    assert_eq!(look(&t, &k, 0xabc), (Some(13), 14, false));
+    set_cpu(0);
+    // A wrong guess is one probe more, and is corrected.
+    let other = key(1 << 4, 0, 1);
+    assert_eq!(look(&t, &other, 0xabc), (Some(4), 6, false));
+    assert_eq!(look(&t, &other, 0xabc), (Some(4), 1, true));
+    // A miss probes every mask once and forgets the guess.
+    assert_eq!(look(&t, &key(0, 0, 1), 0xabc), (None, 20, false));
+    assert!(!look(&t, &other, 0xabc).2);
+    // Without a hash there is no guess.
+    assert_eq!(look(&t, &k, 0), (Some(13), 14, false));
+}
+
+// D8 c, T7.
+#[test]
+fn the_cache_can_be_resized_and_switched_off() {
+    let t = table();
+    add(&t, &key(1, 0, 1), mask(1, 0), None, 1);
+    let resize = |size| {
+        let ovs = OvsGuard::lock();
+        let result = t.resize_masks_cache(size, &ovs);
+        (result.map_err(|e| e.to_errno()), t.masks_cache_size(&ovs))
+    };
+    assert_eq!(t.masks_cache_size(&OvsGuard::lock()), 256);
+    for size in [0, 1, 2, 4096, 256] {
+        assert_eq!(resize(size), (Ok(()), size));
+        let twice = [look(&t, &key(1, 0, 1), 5), look(&t, &key(1, 0, 1), 5)];
+        assert_eq!(twice, [(Some(1), 1, false), (Some(1), 1, size != 0)]);
+    }
+    for size in [3, 8192] {
+        assert_eq!(resize(size), (Err(-22), 256));
+    }
+}
+
+// T4, T5, B21: arrays beyond 16 and 32 masks, holes anywhere.
+#[test]
+fn masks_come_and_go() {
+    let t = table();
+    let k = |i: u32| key(1 << (i % 32), 1 << (i / 32), 1);
+    let m = |i: u32| mask(1 << (i % 32), 1 << (i / 32));
+    for n in [1u32, 16, 17, 33, 70] {
+        for i in 0..n {
+            add(&t, &k(i), m(i), None, i);
+            assert_eq!(n_masks(&t), i as usize + 1);
+        }
+        for gone in (0..n)
+            .filter(|i| i % 3 == 0)
+            .chain((0..n).filter(|i| i % 3 != 0))
+        {
+            assert!(remove(&t, &k(gone)));
+            assert_eq!(look(&t, &k(gone), gone).0, None);
+            assert_eq!(n_masks(&t), t.count());
+            if let Some(left) = (0..n).find(|i| i % 3 != 0 && i > &gone && gone % 3 != 0) {
+                assert_eq!(look(&t, &k(left), left).0, Some(left));
+            }
+        }
+        assert_eq!((t.count(), n_masks(&t)), (0, 0));
+    }
+}
+
+#[test]
+fn flows_share_a_mask_until_the_last_one_goes() {
+    let t = table();
+    for i in 0..10 {
+        add(&t, &key(i, 0, 1), mask(0xff, 0), None, i);
+    }
+    assert_eq!(n_masks(&t), 1);
+    for i in 0..10 {
+        assert_eq!(n_masks(&t), 1);
+        assert!(remove(&t, &key(i, 0, 1)));
+    }
+    assert_eq!(n_masks(&t), 0);
+}
+
+// T8, Q1.
+#[test]
+fn rebalancing_puts_busy_masks_first() {
+    let t = table();
+    t.resize_masks_cache(0, &OvsGuard::lock()).unwrap();
+    let fields = |i: u32| {
+        if i < 32 {
+            (1 << i, 0)
+        } else {
+            (0, 1 << (i - 32))
+        }
+    };
+    for i in 0..40 {
+        let (src, dst) = fields(i);
+        add(&t, &key(src, dst, 1), mask(src, dst), None, i);
+    }
+    let probes = |i| look(&t, &key(fields(i).0, fields(i).1, 1), 0).1;
+    for cpu in [0, 1] {
+        set_cpu(cpu);
+        for _ in 0..3 {
+            assert_eq!(probes(39), 40);
+            probes(20);
+        }
+        probes(39);
+    }
+    t.rebalance(&OvsGuard::lock());
+    assert_eq!((probes(39), probes(20), probes(0)), (1, 2, 3));
+    // Counting began anew; a list in order stays the same object.
+    t.rebalance(&OvsGuard::lock());
+    let before = crate::sys::testing::pending_rcu();
+    t.rebalance(&OvsGuard::lock());
+    assert!(crate::sys::testing::pending_rcu() <= before);
+    assert_eq!(probes(39), 1);
+    // More than a 32-bit difference of counts still sorts right.
+    let bh = BhGuard::enter();
+    t.masks.read(&*bh)[30].hits.get(&bh).add(1 << 40);
+    t.masks.read(&*bh)[31]
+        .hits
+        .get(&bh)
+        .add((1 << 40) + (1 << 31) + 1);
+    let second = t.masks.read(&*bh)[30].mask;
+    let first = t.masks.read(&*bh)[31].mask;
+    drop(bh);
+    t.rebalance(&OvsGuard::lock());
+    let ovs = OvsGuard::lock();
+    assert_eq!(t.masks.read(&ovs)[0].mask, first);
+    assert_eq!(t.masks.read(&ovs)[1].mask, second);
+}
+
+// T10, F2.
+#[test]
+fn flows_answer_to_the_name_they_were_given() {
+    let t = table();
+    add(&t, &key(1, 99, 1), mask(0xff, 0), None, 1);
+    add(&t, &key(2, 99, 1), mask(0xff, 0), Some(b"second"), 2);
+    let ovs = OvsGuard::lock();
+    let exact = |k: &FlowKey| t.lookup_exact(k, &ovs).map(|f| port_of(&f, &ovs));
+    let by_ufid = |u: &[u8]| {
+        t.lookup_ufid(&Ufid::new(u).unwrap(), &ovs)
+            .map(|f| port_of(&f, &ovs))
+    };
+    assert_eq!(exact(&key(1, 99, 1)), Some(1));
+    // The unmasked key counts, also where the mask is zero.
+    assert_eq!(exact(&key(1, 98, 1)), None);
+    assert_eq!(exact(&key(2, 99, 1)), None);
+    assert_eq!(by_ufid(b"second"), Some(2));
+    assert_eq!(by_ufid(b"second\0"), None);
+    assert_eq!(by_ufid(b"first"), None);
+    // Any packet finds both.
+    assert_eq!(
+        t.lookup_any(&key(2, 5, 1), &ovs).map(|f| port_of(&f, &ovs)),
+        Some(2)
+    );
+    let second = t.lookup_ufid(&Ufid::new(b"second").unwrap(), &ovs).unwrap();
+    t.remove(second, &ovs);
+    assert_eq!(by_ufid(b"second"), None);
+    assert_eq!((t.count(), t.n_masks(&ovs)), (1, 1));
+}
+
+// T10: two masks match, only the second flow has this unmasked key.
+#[test]
+fn exact_lookup_tries_all_masks() {
+    let t = table();
+    add(&t, &key(0x100, 0, 1), mask(0xff00, 0), None, 1);
+    add(&t, &key(0x155, 0, 1), mask(0xffff, 0), None, 2);
+    let ovs = OvsGuard::lock();
+    assert_eq!(
+        t.lookup_any(&key(0x155, 0, 1), &ovs)
+            .map(|f| port_of(&f, &ovs)),
+        Some(1)
+    );
+    assert_eq!(
+        t.lookup_exact(&key(0x155, 0, 1), &ovs)
+            .map(|f| port_of(&f, &ovs)),
+        Some(2)
+    );
+}
+
+#[test]
+fn an_exact_flow_keeps_one_copy_of_its_key() {
+    let small = prepare(&key(1, 2, 3), mask(!0, !0), None, 1).unwrap();
+    assert!(matches!(
+        small.flow().id(),
+        crate::datapath::flow::entry::FlowId::Key(None)
+    ));
+    assert_eq!(small.flow().unmasked_key(), Some(&key(1, 2, 3)));
+    let large = prepare(&key(1, 2, 3), mask(0xff, 0), None, 1).unwrap();
+    assert_eq!(large.flow().unmasked_key(), Some(&key(1, 2, 3)));
+    assert_eq!(large.flow().key(), &key(1, 0, 3));
+}
+
+// T1, T15, T16.
+#[test]
+fn grows_and_flushes() {
+    let t = table();
+    for i in 0..5000u32 {
+        add(
+            &t,
+            &key(i, 0, 1),
+            mask(!0, 0),
+            (i % 2 == 0).then_some(&i.to_ne_bytes()[..]),
+            i % 7,
+        );
+    }
+    assert_eq!(t.count(), 5000);
+    assert!((0..5000).all(|i| look(&t, &key(i, 0, 1), i).0 == Some(i % 7)));
+    t.flush(&OvsGuard::lock());
+    assert_eq!((t.count(), n_masks(&t)), (0, 0));
+    assert_eq!(look(&t, &key(5, 0, 1), 5).0, None);
+    let gone = Ufid::new(&4u32.to_ne_bytes()).unwrap();
+    assert!(t.lookup_ufid(&gone, &OvsGuard::lock()).is_none());
+    add(&t, &key(5, 0, 1), mask(!0, 0), None, 3);
+    assert_eq!(look(&t, &key(5, 0, 1), 5).0, Some(3));
+}
+
+// F11.
+#[test]
+fn a_dump_sees_every_flow_once() {
+    let t = table();
+    for i in 0..3000u32 {
+        add(&t, &key(i, 0, 1), mask(!0, 0), None, 1);
+    }
+    let (mut cursor, mut seen) = ([0; 2], BTreeMap::<u32, u32>::new());
+    loop {
+        let bh = BhGuard::enter();
+        let Some(flow) = t.next(&mut cursor, &*bh) else {
+            break;
+        };
+        *seen
+            .entry(u32::from_be_bytes(flow.key().ipv4_src))
+            .or_default() += 1;
+    }
+    assert!(seen.len() == 3000 && seen.values().all(|n| *n == 1));
+}
+
+// B25: fault injection.
+#[test]
+fn failing_allocations_change_and_leak_nothing() {
+    assert!(each_failure(|| Table::new(GFP_KERNEL).map(drop)) > 4);
+    let failed = each_failure(|| {
+        let t = table_or_stop()?;
+        let ovs = OvsGuard::lock();
+        for i in 0..3 {
+            let before = (t.count(), t.n_masks(&ovs));
+            let new = prepare(&key(i, i, 1), mask(i + 1, i), Some(&[i as u8]), i);
+            if let Err(e) = new.and_then(|new| t.insert(new, &ovs).map(drop)) {
+                assert_eq!((t.count(), t.n_masks(&ovs)), before);
+                return Err(e);
+            }
+        }
+        // Removing never fails, even if the mask has to stay listed for want of memory.
+        for i in 0..3u32 {
+            let flow = t
+                .lookup_ufid(&Ufid::new(&[i as u8]).unwrap(), &ovs)
+                .unwrap();
+            t.remove(flow, &ovs);
+            assert_eq!(t.count(), 2 - i as usize);
+        }
+        t.rebalance(&ovs);
+        Ok(())
+    });
+    assert!(failed > 20, "{failed}");
+}
+
+fn table_or_stop() -> Result<Table> {
+    Table::new(GFP_KERNEL)
+}
+
+#[test]
+fn a_mask_that_could_not_leave_goes_with_the_next_change() {
+    let t = table();
+    add(&t, &key(1, 0, 1), mask(1, 0), None, 1);
+    add(&t, &key(2, 0, 1), mask(2, 0), None, 2);
+    let ovs = OvsGuard::lock();
+    let flow = t.lookup_exact(&key(1, 0, 1), &ovs).unwrap();
+    crate::sys::testing::fail_nth(1);
+    t.remove(flow, &ovs);
+    crate::sys::testing::fail_nth(0);
+    assert_eq!((t.count(), t.n_masks(&ovs)), (1, 2));
+    t.rebalance(&ovs);
+    assert_eq!((t.count(), t.n_masks(&ovs)), (1, 1));
+}
+
+// T2, T5, T9, B21: lookups while masks and flows come and go and the table grows and is rebalanced.
+#[test]
+fn readers_never_miss_a_flow_that_stays() {
+    let t = table();
+    for i in 0..8 {
+        add(&t, &key(1 << i, 0, 1), mask(1 << i, 0), None, i);
+    }
+    let stop = AtomicBool::new(false);
+    let account = Account::current();
+    std::thread::scope(|s| {
+        for cpu in 1..4 {
+            let (t, stop) = (&t, &stop);
+            s.spawn(move || {
+                account.adopt();
+                set_cpu(cpu);
+                let mut n = 0u32;
+                while !stop.load(SeqCst) {
+                    let i = n % 8;
+                    let found = look(t, &key(1 << i, 0, 1), n % 50);
+                    assert_eq!(found.0, Some(i), "probed {}", found.1);
+                    n = n.wrapping_add(1);
+                }
+            });
+        }
+        for round in 0..30u32 {
+            for i in 0..60 {
+                // Under masks that no packet of the readers matches.
+                let k = key(0, 1 << (i % 32), 2);
+                add(&t, &k, Mask::new(key(i, 1 << (i % 32), 0xffff)), None, 99);
+            }
+            t.rebalance(&OvsGuard::lock());
+            for i in 0..60 {
+                let ovs = OvsGuard::lock();
+                let flow = t.lookup_any(&key(0, 1 << (i % 32), 2), &ovs).unwrap();
+                t.remove(flow, &ovs);
+            }
+            let _ = t.resize_masks_cache(if round % 2 == 0 { 16 } else { 256 }, &OvsGuard::lock());
+            run_rcu();
+        }
+        stop.store(true, SeqCst);
+    });
+    assert_eq!((t.count(), n_masks(&t)), (8, 8));
+}
+
+/// The table as a list: masks in no order, so only the set of possible answers is known.
+#[derive(Default)]
+struct Model(Vec<(FlowKey, Mask, Option<u8>, u32)>);
+
+impl Model {
+    fn matches(&self, key: &FlowKey) -> Vec<u32> {
+        let hit = |f: &&(FlowKey, Mask, _, u32)| f.1.apply(key) == f.1.apply(&f.0);
+        self.0.iter().filter(hit).map(|f| f.3).collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(u8, u8, u8, Option<u8>),
+    RemoveKey(u8, u8),
+    RemoveUfid(u8),
+    Look(u8, u8, u32),
+    Flush,
+    Rebalance,
+    Resize(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let small = || 0u8..8;
+    prop_oneof![
+        8 => (small(), small(), 0u8..16, prop::option::of(0u8..8)).prop_map(|(a, b, m, u)| Step::Add(a, b, m, u)),
+        3 => (small(), small()).prop_map(|(a, b)| Step::RemoveKey(a, b)),
+        3 => (0u8..8).prop_map(Step::RemoveUfid),
+        12 => (small(), small(), 0u32..6).prop_map(|(a, b, h)| Step::Look(a, b, h)),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Rebalance),
+        1 => prop::sample::select(vec![0u32, 1, 4, 256]).prop_map(Step::Resize),
+    ]
+}
+
+fn small_key(a: u8, b: u8) -> FlowKey {
+    key(u32::from(a), u32::from(b) << 24, 1)
+}
+
+proptest! {
+    #[test]
+    fn behaves_like_a_list(steps in prop::collection::vec(step(), 1..120)) {
+        let t = table();
+        let mut model = Model::default();
+        let mut id = 0;
+        for step in steps {
+            match step {
+                Step::Add(a, b, m, ufid) => {
+                    id = (id + 1) % 60_000;
+                    let k = small_key(a, b);
+                    let mk = mask(u32::from(m & 7), if m & 8 != 0 { 7 << 24 } else { 0 });
+                    // What FLOW_NEW does: no flow of this UFID, none that takes these packets (F3).
+                    let ovs = OvsGuard::lock();
+                    let known = ufid.and_then(|u| t.lookup_ufid(&Ufid::new(&[u]).unwrap(), &ovs)).is_some();
+                    let taken = t.lookup_any(&k, &ovs).is_some();
+                    prop_assert_eq!(known, ufid.is_some() && model.0.iter().any(|f| f.2 == ufid));
+                    prop_assert_eq!(taken, !model.matches(&k).is_empty());
+                    if !known && !taken {
+                        let new = prepare(&k, mk, ufid.as_ref().map(std::slice::from_ref), id).unwrap();
+                        t.insert(new, &ovs).unwrap();
+                        model.0.push((k, mk, ufid, id));
+                    }
+                }
+                Step::RemoveKey(a, b) => {
+                    let k = small_key(a, b);
+                    let at = model.0.iter().position(|f| f.2.is_none() && f.0 == k);
+                    prop_assert_eq!(remove(&t, &k), at.is_some());
+                    at.map(|at| model.0.remove(at));
+                }
+                Step::RemoveUfid(u) => {
+                    let ovs = OvsGuard::lock();
+                    let found = t.lookup_ufid(&Ufid::new(&[u]).unwrap(), &ovs);
+                    let at = model.0.iter().position(|f| f.2 == Some(u));
+                    prop_assert_eq!(found.is_some(), at.is_some());
+                    found.into_iter().for_each(|f| t.remove(f, &ovs));
+                    at.map(|at| model.0.remove(at));
+                }
+                Step::Look(a, b, hash) => {
+                    let k = small_key(a, b);
+                    let (port, probed, cached) = look(&t, &k, hash);
+                    let right = model.matches(&k);
+                    match port {
+                        Some(port) => prop_assert!(right.contains(&port)),
+                        None => prop_assert!(right.is_empty()),
+                    }
+                    prop_assert!(probed as usize <= n_masks(&t));
+                    prop_assert!(!cached || probed == 1);
+                }
+                Step::Flush => {
+                    t.flush(&OvsGuard::lock());
+                    model.0.clear();
+                }
+                Step::Rebalance => t.rebalance(&OvsGuard::lock()),
+                Step::Resize(size) => t.resize_masks_cache(size, &OvsGuard::lock()).unwrap(),
+            }
+            let mut masks: Vec<Mask> = vec![];
+            model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1) });
+            prop_assert_eq!((t.count(), n_masks(&t)), (model.0.len(), masks.len()));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+//! ovs_flow messages: requests into typed values, flows into bytes (spec 1.3).
+//!
+//! C counterpart: the first half of each `ovs_flow_cmd_*()` and `ovs_flow_cmd_fill_info()` in
+//! `net/openvswitch/datapath.c`.
+
+use crate::datapath::abi::{flow_attr, ufid_flag};
+use crate::datapath::actions::Actions;
+use crate::datapath::error::{NlError, NlResult};
+use crate::datapath::flow::entry::Flow;
+use crate::datapath::flow::key::{FlowKey, Ufid};
+use crate::datapath::flow::mask::Mask;
+use crate::datapath::flow::stats::Totals;
+use crate::datapath::netlink::actions;
+use crate::datapath::netlink::attr::{align, HDRLEN};
+use crate::datapath::netlink::key::{parse_key, parse_match, parse_ufid, put_key, KEY_ATTRS_MAX};
+use crate::datapath::netlink::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
+use crate::datapath::netlink::{Request, TopAttrs};
+use crate::rust::sync::ReadToken;
+use kernel::error::code::EINVAL;
+
+/// NEW: a flow that shall exist.
+pub struct FlowNew {
+    /// Unmasked.
+    pub key: FlowKey,
+    pub mask: Mask,
+    pub ufid: Option<Ufid>,
+    pub actions: Actions,
+    pub ufid_flags: u32,
+}
+
+/// SET: a change of a flow.
+pub struct FlowSet {
+    pub which: FlowName,
+    pub actions: Option<Actions>,
+    /// Zero the statistics.
+    pub clear: bool,
+    pub ufid_flags: u32,
+}
+
+/// GET, and DEL of one flow.
+pub struct FlowRef {
+    pub which: FlowName,
+    pub ufid_flags: u32,
+}
+
+/// How a request names a flow.
+pub enum FlowName {
+    Ufid(Ufid),
+    /// Unmasked.
+    Key(FlowKey),
+}
+
+/// Reads NEW (spec F1).
+pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
+    let a = &req.attrs;
+    let probe = is_probe(a);
+    let Some(key) = a.get(flow_attr::KEY) else {
+        return Err(NlError::new(
+            EINVAL,
+            c"Flow key attr not present in new flow.",
+        ));
+    };
+    let Some(actions) = a.get(flow_attr::ACTIONS) else {
+        return Err(NlError::new(
+            EINVAL,
+            c"Flow actions attr not present in new flow.",
+        ));
+    };
+    let m = parse_match(key, a.get(flow_attr::MASK))?;
+    let ufid = ufid(a);
+    let actions = actions::parse(actions, &m.mask.apply(&m.key), probe)?;
+    Ok(FlowNew {
+        key: m.key,
+        mask: m.mask,
+        ufid,
+        actions,
+        ufid_flags: ufid_flags(a),
+    })
+}
+
+/// Reads SET (spec F7).
+pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
+    let a = &req.attrs;
+    let probe = is_probe(a);
+    let ufid = ufid(a);
+    let key = a.get(flow_attr::KEY);
+    let acts = a.get(flow_attr::ACTIONS);
+    let parsed = match key {
+        Some(key) => Some(parse_match(key, a.get(flow_attr::MASK))?),
+        None => None,
+    };
+    let actions = match (acts, &parsed) {
+        (Some(acts), Some(m)) => Some(actions::parse(acts, &m.mask.apply(&m.key), probe)?),
+        (Some(acts), None) if ufid.is_some() => {
+            let why = c"Flow key attribute not present in set flow.";
+            return Err(NlError::at(EINVAL, why, acts.whole()));
+        }
+        _ => None,
+    };
+    let which = match (ufid, parsed) {
+        (Some(ufid), _) => FlowName::Ufid(ufid),
+        (None, Some(m)) => FlowName::Key(m.key),
+        (None, None) => {
+            let why = c"Flow set message rejected, Key attribute missing.";
+            return Err(NlError::new(EINVAL, why));
+        }
+    };
+    let clear = a.get(flow_attr::CLEAR).is_some();
+    Ok(FlowSet {
+        which,
+        actions,
+        clear,
+        ufid_flags: ufid_flags(a),
+    })
+}
+
+/// Reads GET (spec F8).
+pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
+    match parse_name(&req.attrs)? {
+        Some(which) => Ok(FlowRef {
+            which,
+            ufid_flags: ufid_flags(&req.attrs),
+        }),
+        None => {
+            let why = c"Flow get message rejected, Key attribute missing.";
+            Err(NlError::new(EINVAL, why))
+        }
+    }
+}
+
+/// Reads DEL (spec F9); `None`: all flows.
+///
+/// A UFID of a bad length and no key is refused: C takes the UFID for absent and flushes the table (spec F2, Q6).
+pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
+    let a = &req.attrs;
+    match (parse_name(a)?, a.get(flow_attr::UFID)) {
+        (Some(which), _) => Ok(Some(FlowRef {
+            which,
+            ufid_flags: ufid_flags(a),
+        })),
+        (None, Some(bad)) => Err(NlError::at(
+            EINVAL,
+            c"ufid size is not in the range 1 to 16",
+            bad.whole(),
+        )),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The UFID if there is a valid one, else the key; the key must parse even if the UFID is used.
+fn parse_name(a: &TopAttrs<'_>) -> NlResult<Option<FlowName>> {
+    let key = match a.get(flow_attr::KEY) {
+        Some(key) => Some(parse_key(key)?),
+        None => None,
+    };
+    Ok(ufid(a).map(FlowName::Ufid).or(key.map(FlowName::Key)))
+}
+
+fn is_probe(a: &TopAttrs<'_>) -> bool {
+    a.get(flow_attr::PROBE).is_some()
+}
+
+fn ufid(a: &TopAttrs<'_>) -> Option<Ufid> {
+    parse_ufid(a.get(flow_attr::UFID))
+}
+
+/// `OVS_UFID_F_*` of a request.
+pub fn ufid_flags(a: &TopAttrs<'_>) -> u32 {
+    a.get(flow_attr::UFID_FLAGS)
+        .and_then(|f| f.u32())
+        .unwrap_or(0)
+}
+
+/// Bytes of STATS: packets, bytes.
+const STATS_LEN: usize = 16;
+
+/// Bytes of an attribute with `len` bytes of payload.
+const fn total(len: usize) -> usize {
+    align(HDRLEN.wrapping_add(len))
+}
+
+/// Most bytes of a message about `flow` once it has `actions` (spec N12).
+pub fn message_size(flow: &Flow, actions: &Actions, ufid_flags: u32) -> usize {
+    let omit = |flag| ufid_flags & flag != 0;
+    let id = match flow.ufid() {
+        Some(ufid) if omit(ufid_flag::OMIT_KEY) => total(ufid.as_slice().len()),
+        Some(ufid) => total(ufid.as_slice().len()).wrapping_add(KEY_ATTRS_MAX),
+        None => KEY_ATTRS_MAX,
+    };
+    let mask = if omit(ufid_flag::OMIT_MASK) {
+        0
+    } else {
+        KEY_ATTRS_MAX
+    };
+    let actions = if omit(ufid_flag::OMIT_ACTIONS) {
+        0
+    } else {
+        total(actions.dump_len())
+    };
+    let stats = total(STATS_LEN)
+        .wrapping_add(total(8))
+        .wrapping_add(total(1));
+    [MSG_HDRLEN, id, mask, stats, actions]
+        .iter()
+        .fold(0, |sum, n| sum.wrapping_add(*n))
+}
+
+/// Writes the message about `flow` (spec F10). Nothing is written if it does not fit; if `w` was empty, a message
+/// too large only because of its actions goes without them (spec F11).
+pub fn put_flow(
+    w: &mut Writer<'_>,
+    header: &MsgHeader,
+    flow: &Flow,
+    ufid_flags: u32,
+    token: &impl ReadToken,
+) -> Put {
+    let only = w.is_empty();
+    w.message(header, |w| put_attrs(w, flow, ufid_flags, only, token))
+}
+
+fn put_attrs(
+    w: &mut Writer<'_>,
+    flow: &Flow,
+    ufid_flags: u32,
+    only: bool,
+    token: &impl ReadToken,
+) -> Put {
+    put_id(w, flow, ufid_flags)?;
+    if ufid_flags & ufid_flag::OMIT_MASK == 0 {
+        if let Some(mask) = flow.mask() {
+            put_key(w, flow_attr::MASK, flow.key(), Some(&mask.key))?;
+        }
+    }
+    put_stats(w, &flow.stats.read())?;
+    if ufid_flags & ufid_flag::OMIT_ACTIONS == 0 {
+        let before = w.mark();
+        let fits = match flow.actions.read(token) {
+            Some(actions) => actions::put(&actions, w, flow_attr::ACTIONS),
+            None => Ok(()),
+        };
+        match fits {
+            Err(_) if only => w.cancel(before),
+            fits => fits?,
+        }
+    }
+    Ok(())
+}
+
+fn put_id(w: &mut Writer<'_>, flow: &Flow, ufid_flags: u32) -> Put {
+    match (flow.ufid(), flow.unmasked_key()) {
+        (Some(ufid), _) => {
+            w.put(flow_attr::UFID, ufid.as_slice())?;
+            if ufid_flags & ufid_flag::OMIT_KEY == 0 {
+                put_key(w, flow_attr::KEY, flow.key(), None)?;
+            }
+            Ok(())
+        }
+        (None, Some(key)) => put_key(w, flow_attr::KEY, key, None),
+        (None, None) => Ok(()),
+    }
+}
+
+fn put_stats(w: &mut Writer<'_>, stats: &Totals) -> Put {
+    if let Some(used) = stats.used_ms() {
+        w.put_u64(flow_attr::USED, used)?;
+    }
+    if stats.packets != 0 {
+        let both = w.reserve(flow_attr::STATS, STATS_LEN)?;
+        let (packets, bytes) = both.split_at_mut(STATS_LEN / 2);
+        packets.copy_from_slice(&stats.packets.to_ne_bytes());
+        bytes.copy_from_slice(&stats.bytes.to_ne_bytes());
+    }
+    let [_, low] = stats.tcp_flags.to_ne_bytes();
+    if low != 0 {
+        w.put_u8(flow_attr::TCP_FLAGS, low)?;
+    }
+    Ok(())
+}

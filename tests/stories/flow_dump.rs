@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Dumps of flows (F10 to F12).
+
+use crate::flow_kit::*;
+use std::collections::BTreeSet;
+
+fn fill(s: &mut Switch, n: u32) {
+    for i in 0..n {
+        s.create(
+            &flow(&Udp { src: i, ..UDP })
+                .acts(&[i % 100])
+                .ufid(&i.to_ne_bytes()),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn f11_every_flow_once_over_many_batches() {
+    let mut s = Switch::new();
+    fill(&mut s, 300);
+    for room in [600, 4096, 32 << 10] {
+        s.client.dump_room = room;
+        let all = s.flows();
+        let names: BTreeSet<_> = all
+            .iter()
+            .map(|m| m.get(flow_attr::UFID).unwrap().to_vec())
+            .collect();
+        assert_eq!((all.len(), names.len()), (300, 300));
+        assert!(all
+            .iter()
+            .all(|m| m.flags() == nlm::MULTI && m.cmd() == cmd::GET && m.dp_ifindex() == s.dp));
+    }
+}
+
+#[test]
+fn f11_ufid_flags_shorten_the_messages() {
+    let mut s = Switch::new();
+    fill(&mut s, 3);
+    let terse = s
+        .client
+        .dump(Group::Flow, s.dp, &Bytes::new().ufid_flags(7))
+        .unwrap();
+    assert!(terse.iter().all(|m| m.types() == [flow_attr::UFID]));
+}
+
+#[test]
+fn f11_actions_that_fit_into_no_buffer_are_left_out() {
+    let mut s = Switch::new();
+    s.create(&flow(&UDP).acts(&[7; 1000])).unwrap();
+    s.create(&flow(&Udp { src: 1, ..UDP }).acts(&[1])).unwrap();
+    s.client.dump_room = 1000;
+    let mut all: Vec<_> = s.flows().iter().map(outputs).collect();
+    all.sort();
+    assert_eq!(all, [None, Some(vec![1])]);
+    // One flow at a time they can be had.
+    assert_eq!(
+        outputs(&s.flow(cmd::GET, &flow(&UDP)).unwrap()),
+        Some(vec![7; 1000])
+    );
+}
+
+#[test]
+fn f12_an_unknown_datapath() {
+    let mut s = Switch::new();
+    assert_eq!(
+        refused(s.client.dump(Group::Flow, s.dp + 1, &Bytes::new())),
+        ENODEV
+    );
+}
