@@ -20,8 +20,7 @@ test)
 	for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/run --kernel "$kernels" "$@" ;;
 bench)
-	[ -x tests/system/bench ] || die "no tests/system/bench yet"
-	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
-	exec tests/system/bench "$@" ;;
+	tools/build-modules.sh -k 6.1
+	exec tests/bench/run --kernel 6.1 "$@" ;;
 *) die "usage: vm.sh demo|test|bench" ;;
 esac

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Stories: what the switch does, told from outside, one behaviour a file. Names cite the items of the specification.
 
+mod act_kit;
 mod flow_kit;
 mod kit;
 
+mod act_nested;
+mod act_output;
 mod bad_input;
 mod dp_create;
 mod dp_delete;
 mod dp_describe;
 mod dp_features;
 mod dp_find;
+mod execute;
 mod flow_change;
 mod flow_dump;
 mod flow_new;
 mod flow_packets;
 mod memory;
 mod namespaces;
+mod upcall_message;
+mod upcall_miss;
 mod vport_create;
 mod vport_describe;
 mod vport_device_gone;

@@ -108,6 +108,15 @@ pub struct SentUpcall {
     pub message: Vec<u8>,
 }
 
+/// What the module allocates when it is loaded; on a thread of its own, so that no test's account has it.
+fn init_module() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let init = std::thread::spawn(crate::datapath::actions::execute::init);
+        init.join().expect("no panic").expect("memory");
+    });
+}
+
 /// All namespaces, as `for_each_net()` walks them.
 static NETS: Mutex<Vec<Weak<NetInner>>> = Mutex::new(Vec::new());
 /// Interface indices are unique over all namespaces here, so that mixing up namespaces shows.
@@ -117,6 +126,7 @@ impl FakeNet {
     /// A new namespace without devices. Nobody listens to its groups.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
+        init_module();
         let net = Self(Arc::new(NetInner {
             state: PerNet::new(),
             devices: Mutex::default(),

@@ -36,7 +36,8 @@ class Vm:
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none",
                 "-kernel", kernel.vmlinuz, "-initrd", initrd,
                 "-append", "console=ttyS0 quiet loglevel=5 slab_nomerge panic=-1 nokaslr no5lvl mitigations=auto "
-                           "rcupdate.rcu_expedited=1 tsc=reliable no_timer_check cryptomgr.notests apparmor=0 audit=0 nowatchdog " + append,
+                           "rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_timeout=60 tsc=reliable no_timer_check "
+                           "cryptomgr.notests apparmor=0 audit=0 nowatchdog " + append,
                 "-serial", "file:" + self.console,
                 "-drive", "file=%s,if=virtio,format=raw,readonly=on,cache=unsafe" % image,
                 "-device", "virtio-serial-pci,max_ports=2", "-chardev", "socket,id=ctl,path=" + sock,

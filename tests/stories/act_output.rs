@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+//! OUTPUT, TRUNC and DROP (spec 4.3).
+
+use crate::act_kit::*;
+
+#[test]
+fn a8_every_output_gets_the_packet_as_it_is_then() {
+    let mut lab = Lab::new();
+    lab.exec(
+        list()
+            .output(2)
+            .set(key_attr::ETHERNET, &[9; 12])
+            .output(3)
+            .output(2),
+    );
+    let mut changed = udp();
+    changed[..12].fill(9);
+    assert_eq!(lab.bytes(2), [udp(), changed.clone()]);
+    assert_eq!(lab.bytes(3), [changed]);
+    assert_eq!(drops(), []);
+}
+
+#[test]
+fn a8_what_nobody_takes_is_dropped_with_a_reason() {
+    let mut lab = Lab::new();
+    for (acts, why) in [
+        (list(), DropReason::LastAction),
+        (list().priority(1), DropReason::LastAction),
+        (list().cloned(list()), DropReason::LastAction),
+        (list().sampled(0, list().output(2)), DropReason::LastAction),
+        (list().drop_with(0), DropReason::Explicit),
+        (list().drop_with(9), DropReason::ExplicitWithError),
+    ] {
+        lab.exec(acts);
+        assert_eq!(drops(), [why]);
+    }
+    assert_eq!(lab.counts(), [0; 3]);
+}
+
+#[test]
+fn a27_a_port_that_cannot_send_drops() {
+    let mut lab = Lab::new();
+    lab.exec(list().output(77));
+    assert_eq!(drops(), [DropReason::DevReady]);
+    lab.devs[1].set_up(false);
+    lab.exec(list().output(2));
+    assert_eq!(drops(), [DropReason::DevReady]);
+    lab.devs[1].set_up(true);
+    lab.devs[1].set_carrier(false);
+    lab.exec(list().output(2).output(3));
+    assert_eq!(drops(), [DropReason::DevReady]);
+    assert_eq!(lab.counts(), [0, 0, 1]);
+}
+
+#[test]
+fn a28_trunc_counts_once_and_leaves_the_ethernet_header() {
+    let mut lab = Lab::new();
+    lab.exec(list().trunc(20).output(2).output(3));
+    assert_eq!(lab.bytes(2), [&udp()[..20]]);
+    assert_eq!(lab.bytes(3), [udp()]);
+    lab.exec(list().trunc(14).output(2));
+    assert_eq!(lab.bytes(2), [&udp()[..14]]);
+    lab.exec(list().trunc(60).output(2).trunc(61).output(3));
+    assert_eq!((lab.bytes(2), lab.bytes(3)), (vec![udp()], vec![udp()]));
+    // Inherited by clones, which use it up for themselves.
+    lab.exec(
+        list()
+            .trunc(30)
+            .cloned(list().output(2).output(2))
+            .output(3),
+    );
+    assert_eq!(lab.bytes(2), [&udp()[..30], &udp()[..]]);
+    assert_eq!(lab.bytes(3), [&udp()[..30]]);
+}
+
+#[test]
+fn a29_a_reassembled_packet_leaves_only_if_it_fits() {
+    let mut lab = Lab::new();
+    let with_mru = |mru| request(&udp(), list().output(2)).u16(packet_attr::MRU, mru);
+    for (mru, sent) in [(0, 1), (45, 0), (46, 1), (1500, 1)] {
+        lab.run(&with_mru(mru)).unwrap();
+        assert_eq!(lab.counts(), [0, sent, 0], "{mru}");
+        assert_eq!(drops().len(), 1 - sent);
+    }
+}
+
+#[test]
+fn a31_larger_than_the_mtu_is_counted_and_dropped() {
+    let mut lab = Lab::new();
+    lab.devs[1].set_mtu(46);
+    lab.exec(list().output(2));
+    assert_eq!(lab.counts(), [0, 1, 0]);
+    lab.devs[1].set_mtu(45);
+    lab.exec(list().output(2));
+    assert_eq!(lab.counts(), [0, 0, 0]);
+    assert_eq!(drops().len(), 1);
+    assert_eq!(lab.devs[1].stats().tx_errors, 1);
+    assert!(take_log()
+        .iter()
+        .any(|(_, line)| line.contains("p2: dropped over-mtu packet: 46 > 45")));
+    // A tag in the frame is not payload.
+    lab.devs[1].set_mtu(46);
+    let mut tagged = udp();
+    tagged.splice(12..12, [0x81, 0, 0, 5]);
+    lab.on(&tagged, list().output(2)).unwrap();
+    assert_eq!(lab.counts(), [0, 1, 0]);
+}
+
+#[test]
+fn a32_no_memory_for_a_copy_skips_that_output() {
+    let mut lab = Lab::new();
+    let mut seen = Vec::new();
+    for n in 1.. {
+        openvswitch::packet::fail_nth(n);
+        let result = lab.on(&udp(), list().output(2).output(3));
+        let struck = openvswitch::packet::fail_nth(0);
+        let counts = lab.counts();
+        if !struck {
+            assert_eq!(counts, [0, 1, 1]);
+            break;
+        }
+        match result {
+            Ok(()) => seen.push(counts),
+            Err(e) => assert_eq!((e, counts), (ENOMEM, [0; 3])),
+        }
+        drops();
+    }
+    assert!(seen.contains(&[0, 0, 1]), "{seen:?}");
+}
+
+#[test]
+fn k39_ethernet_goes_into_an_l3_device_as_payload() {
+    let mut lab = Lab::new();
+    lab.devs[1].set_kind(DeviceKind::L3);
+    lab.exec(list().output(2));
+    let sent = lab.sent(2);
+    assert_eq!((sent[0].protocol, &sent[0].bytes), (0x6558, &udp()));
+}
+
+#[test]
+fn k39_l3_packets_do_not_leave_through_ethernet() {
+    let mut lab = Lab::new();
+    lab.devs[2].set_kind(DeviceKind::L3);
+    let key = Bytes::new()
+        .u32(key_attr::IN_PORT, 1)
+        .be16(key_attr::ETHERTYPE, 0x800);
+    let l3 = |acts| {
+        Bytes::new()
+            .put(packet_attr::PACKET, &udp()[14..])
+            .nest(packet_attr::KEY, key.clone())
+            .nest(packet_attr::ACTIONS, acts)
+    };
+    lab.run(&l3(list().output(3).output(2))).unwrap();
+    assert_eq!(lab.bytes(3), [&udp()[14..]]);
+    assert_eq!(drops(), [DropReason::NotSpecified]);
+    // With a header pushed it does, and back without one.
+    let push = [&udp()[6..12], &udp()[..6]].concat();
+    lab.run(&l3(list().attr(act::PUSH_ETH, &push).output(2)))
+        .unwrap();
+    assert_eq!(lab.bytes(2), [udp()]);
+    lab.exec(list().attr(act::POP_ETH, &[]).output(3));
+    assert_eq!(lab.bytes(3), [&udp()[14..]]);
+    assert_eq!(drops(), []);
+}
+
+#[test]
+fn vlan_tags_are_pushed_and_popped() {
+    let mut lab = Lab::new();
+    let tag = |tci| Some(VlanTag { tpid: 0x8100, tci });
+    lab.exec(
+        list()
+            .push_vlan(0x8100, 0x1005)
+            .output(2)
+            .push_vlan(0x88a8, 0x3006)
+            .output(3),
+    );
+    let sent = lab.sent(2);
+    assert_eq!((sent[0].vlan, &sent[0].bytes), (tag(5), &udp()));
+    let sent = lab.sent(3);
+    assert_eq!(
+        sent[0].vlan,
+        Some(VlanTag {
+            tpid: 0x88a8,
+            tci: 0x2006
+        })
+    );
+    assert_eq!(sent[0].bytes[12..16], [0x81, 0, 0, 5]);
+
+    let mut twice = udp();
+    twice.splice(12..12, [0x88, 0xa8, 0, 9, 0x81, 0, 0, 7]);
+    lab.on(
+        &twice,
+        list()
+            .pop_vlan()
+            .output(2)
+            .pop_vlan()
+            .output(3)
+            .pop_vlan()
+            .output(3),
+    )
+    .unwrap();
+    let sent = lab.sent(2);
+    assert_eq!((sent[0].vlan, &sent[0].bytes), (tag(7), &udp()));
+    for sent in lab.sent(3) {
+        assert_eq!((sent.vlan, &sent.bytes), (None, &udp()));
+    }
+}
