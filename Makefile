@@ -8,7 +8,7 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules demo check test loom lint walls vm-test bench clean
+.PHONY: help modules demo check test loom asan lint walls vm-test bench clean
 help:
 	@cat tools/help.txt
 
@@ -26,6 +26,9 @@ test:
 
 loom:
 	@tools/cargo.sh loom
+
+asan:
+	@tools/cargo.sh asan
 
 lint:
 	@tools/cargo.sh lint

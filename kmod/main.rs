@@ -26,7 +26,7 @@ pub use env::KernelEnv as World;
 
 use crate::datapath::actions::execute;
 use crate::datapath::flow;
-use crate::rust::sync::{OvsCell, OvsGuard};
+use crate::rust::sync::{rcu_barrier, OvsCell, OvsGuard};
 use core::ffi::c_int;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -64,7 +64,7 @@ struct Retired;
 
 impl Drop for Retired {
     fn drop(&mut self) {
-        sys::rcu_barrier();
+        rcu_barrier();
     }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# cargo.sh test|loom|lint
+# cargo.sh test|loom|asan|lint
 #
 # The sources as an ordinary crate (userspace-shim/): its tests, and what rustfmt and clippy say. A machine without
 # rustfmt or clippy skips these and says so.
@@ -21,6 +21,13 @@ loom)
 	say "RCU containers in all interleavings"
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-userspace-shim/target}/loom \
 		cargo test --quiet --locked --release --lib --manifest-path $manifest sync::models ;;
+asan)
+	cargo +nightly --version >/dev/null 2>&1 || die "no nightly compiler; install with: rustup toolchain install nightly"
+	say "unit tests under AddressSanitizer"
+	# Leaks: tests count their own allocations; callbacks that nobody waited for are no leak.
+	ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS="-Zsanitizer=address" \
+		CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-userspace-shim/target}/asan \
+		cargo +nightly test --quiet --locked --target x86_64-unknown-linux-gnu --manifest-path $manifest ;;
 lint)
 	rc=0
 	if rustfmt --version >/dev/null 2>&1; then
@@ -39,5 +46,5 @@ lint)
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
 	fi
 	exit $rc ;;
-*) die "usage: cargo.sh test|loom|lint" ;;
+*) die "usage: cargo.sh test|loom|asan|lint" ;;
 esac
