@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: two hosts talk through a bridge of an unchanged ovs-vswitchd: ping, 20 MB over TCP, VLAN, IPv6
-# group: demo
+# group: check
 # timeout: 240
 . $LIB/lib.sh
 set -o pipefail
