@@ -14,7 +14,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 RUST_MIN=1.85.0 BINDGEN_MIN=0.71.0 CLANG_MIN=16
-BINDGEN_PIN=0.72.1 LIBCLANG_PACKAGE=19
 
 # candidates NAME VALUE: the given one, else what PATH and cargo's own directory have.
 candidates() {
@@ -33,37 +32,54 @@ emit() { # NAME VALUE...
 }
 
 # ---- Debian 12's own toolchain, unpacked ------------------------------------------------------------
-# web_root: the directory of rustc-web & co.; fetched if need be.
+# web_root rustc|cargo: the directory of rustc-web, with cargo-web & co. if asked for; fetched if need be.
 web_root() {
-	local plan version dir debs tool
+	local plan version dir debs tool deb what=$1
 	apt_bookworm || return 1
-	plan=$(apt_plan rustc-web cargo-web rustfmt-web rust-web-clippy rust-web-src)
-	version=$(printf '%s\n' "$plan" | sed -n 's/^rustc-web=//p')
-	[ -n "$version" ] || return 1
+	version=$(apt-cache "${APT[@]}" policy rustc-web | sed -n 's/^ *Candidate: *//p')
 	dir=$OVS_RS_CACHE/rust-web/$version
-	if [ ! -e "$dir/.ready" ]; then
-		say "fetching Debian's Rust $version into the cache (190 MB, once)"
-		# The programs and the libraries they need; the C library and the like are the machine's.
-		plan=$(printf '%s\n' "$plan" | grep -E '^(rustc-web|cargo-web|rustfmt-web|rust-web-clippy|rust-web-src|libstd-rust-web|lib)' |
-			grep -vE '^(libc6|libc-|libgcc|libstdc|libcrypt|libnsl|libtirpc|lib[a-z]*san[0-9]|libgomp|libitm|libatomic|libquadmath|libcc1)')
-		debs=$(apt_fetch $plan) || return 1
-		rm -rf "$dir"
-		unpack "$dir" $debs || return 1
-		mkdir -p "$dir/bin"
-		for tool in rustc rustdoc cargo rustfmt cargo-fmt cargo-clippy clippy-driver; do
-			[ -e "$dir/usr/bin/$tool" ] || continue
-			cat > "$dir/bin/$tool" <<-END
-				#!/bin/sh
-				export LD_LIBRARY_PATH="$dir/usr/lib/x86_64-linux-gnu:$dir/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
-				exec "$dir/usr/bin/$tool" "\$@"
-			END
-			chmod +x "$dir/bin/$tool"
-		done
-		"$dir/bin/rustc" -V >/dev/null && "$dir/bin/cargo" -V >/dev/null || return 1
-		find "$dir/usr/src" -mindepth 2 -maxdepth 2 ! -name library -exec rm -rf {} +
-		touch "$dir/.ready"
+	[ ! -e "$dir/.$what" ] || { printf '%s\n' "$dir"; return 0; }
+	if [ "$what" = cargo ]; then
+		web_root rustc >/dev/null || return 1
+		plan=$(apt_plan cargo-web rustfmt-web rust-web-clippy)
+		say "fetching Debian's cargo for Rust $version into the cache (70 MB, once)"
+	else
+		plan=$(apt_plan rustc-web rust-web-src)
+		say "fetching Debian's Rust $version into the cache (120 MB, once)"
 	fi
+	# The programs and the libraries they need; the C library and the like are the machine's.
+	plan=$(printf '%s\n' "$plan" | grep -E '^(rustc-web|cargo-web|rustfmt-web|rust-web-clippy|rust-web-src|lib)' |
+		grep -vE '^(libc6|libc-|libgcc|libstdc|libcrypt|libnsl|libtirpc|lib[a-z]*san[0-9]|libgomp|libitm|libatomic|libquadmath|libcc1)')
+	[ "$what" = cargo ] || plan=$(printf '%s\n' "$plan" | grep -v '^libstd-rust-web-dev=')
+	debs=$(apt_fetch $plan) || return 1
+	mkdir -p "$dir/bin"
+	for deb in $debs; do
+		case ${deb##*/} in
+		rust-web-src_*) unpack_core "$deb" "$dir/src" || return 1 ;;
+		*) dpkg-deb -x "$deb" "$dir" || return 1 ;;
+		esac
+	done
+	for tool in rustc rustdoc cargo rustfmt cargo-fmt cargo-clippy clippy-driver; do
+		[ -e "$dir/usr/bin/$tool" ] || continue
+		cat > "$dir/bin/$tool" <<-END
+			#!/bin/sh
+			export LD_LIBRARY_PATH="$dir/usr/lib/x86_64-linux-gnu:$dir/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+			exec "$dir/usr/bin/$tool" "\$@"
+		END
+		chmod +x "$dir/bin/$tool"
+	done
+	"$dir/bin/$what" -V >/dev/null || return 1
+	touch "$dir/.$what"
 	printf '%s\n' "$dir"
+}
+
+# unpack_core DEB DIR: library/core and what it includes, out of a package of Rust's sources.
+unpack_core() {
+	rm -rf "$2"
+	mkdir -p "$2"
+	dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=4 --wildcards './usr/src/*/library/core/*' \
+		'./usr/src/*/library/stdarch/crates/*' './usr/src/*/library/portable-simd/crates/*' &&
+		[ -e "$2/library/core/src/lib.rs" ]
 }
 
 # ---- rustc and core -----------------------------------------------------------------------------------
@@ -81,15 +97,9 @@ core_of() {
 	[ -n "$plan" ] || return 1
 	say "fetching the sources of Rust $2's core into the cache (45 MB, once)"
 	deb=$(apt_fetch "rust-src=$plan") || return 1
-	dir=$OVS_RS_CACHE/rust-src
-	mkdir -p "$dir"
-	rm -rf "$dir/$2.tmp" "$dir/$2"
-	mkdir "$dir/$2.tmp"
-	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/$2.tmp" --strip-components=4 --wildcards \
-		'./usr/src/*/library/core/*' './usr/src/*/library/stdarch/*' './usr/src/*/library/portable-simd/*' || return 1
-	mv "$dir/$2.tmp" "$dir/$2"
+	unpack_core "$deb" "$OVS_RS_CACHE/rust-src/$2" || return 1
 	rm -f "$deb"
-	printf '%s\n' "$dir/$2/library"
+	printf '%s\n' "$OVS_RS_CACHE/rust-src/$2/library"
 }
 
 find_rust() {
@@ -103,9 +113,9 @@ find_rust() {
 		emit OVS_RUSTC "$rustc" OVS_RUSTC_VERSION "$version" OVS_CORE_SRC "$core"
 		return 0
 	done
-	if dir=$(web_root); then
+	if dir=$(web_root rustc); then
 		rustc=$dir/bin/rustc version=$(release_of "$dir/bin/rustc")
-		emit OVS_RUSTC "$rustc" OVS_RUSTC_VERSION "$version" OVS_CORE_SRC "$dir/usr/src/rustc-$version/library"
+		emit OVS_RUSTC "$rustc" OVS_RUSTC_VERSION "$version" OVS_CORE_SRC "$dir/src/library"
 		return 0
 	fi
 	case $found in
@@ -125,72 +135,65 @@ find_cargo() {
 		emit OVS_CARGO_PATH "$(dirname "$cargo")"
 		return 0
 	done
-	dir=$(web_root) || die "no cargo >= ${RUST_MIN%.0}; install with: rustup toolchain install stable"
+	dir=$(web_root cargo) || die "no cargo >= ${RUST_MIN%.0}; install with: rustup toolchain install stable"
 	emit OVS_CARGO_PATH "$dir/bin"
 }
 
 # ---- bindgen and libclang -----------------------------------------------------------------------------
-# clang_dir: the directory of a libclang that is new enough, ours if the machine has none.
+# clang_dir: the directory of the machine's libclang, if new enough.
 clang_dir() {
-	local dir n plan debs
+	local dir n
 	for dir in ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} $(ls -d /usr/lib/llvm-*/lib 2>/dev/null | sort -rV); do
 		n=$(printf '%s\n' "$dir" | sed -n 's|.*/llvm-\([0-9]*\)/.*|\1|p')
 		[ -z "$n" ] || [ "$n" -ge $CLANG_MIN ] || continue
 		[ -z "$(ls "$dir"/libclang.so* "$dir"/libclang-*.so* 2>/dev/null)" ] || { printf '%s\n' "$dir"; return 0; }
 	done
-	dir=$OVS_RS_CACHE/libclang-$LIBCLANG_PACKAGE
+	return 1
+}
+
+# bindgen_works BINDGEN CLANG: libclang is loaded at run time only, so a trial tells.
+bindgen_works() {
+	local t rc=0
+	t=$(mktemp -d)
+	echo 'struct trial { int x; };' > "$t/trial.h"
+	LIBCLANG_PATH=$2 "$1" --rust-target 1.85 "$t/trial.h" 2>"$t/log" | grep -q 'struct trial' || rc=1
+	rm -rf "$t"
+	return $rc
+}
+
+# unpacked_bindgen: Debian 13's bindgen and libclang, run by the C library that they were built for.
+unpacked_bindgen() {
+	local dir=$OVS_RS_CACHE/bindgen plan debs lib
 	if [ ! -e "$dir/.ready" ]; then
-		apt_bookworm || return 1
-		say "fetching libclang $LIBCLANG_PACKAGE into the cache (40 MB, once)"
-		plan=$(apt_plan libclang1-$LIBCLANG_PACKAGE | grep -E '^lib' | grep -vE '^(libc6|libgcc|libstdc|libcrypt)')
+		apt_trixie || return 1
+		say "fetching bindgen and libclang into the cache (45 MB, once)"
+		plan=$(apt_plan bindgen | grep -E '^(bindgen|lib[a-z0-9.+-]*|zlib1g)=' |
+			grep -vE '^(lib[a-z]*san[0-9]|libgomp|libitm|libatomic|libquadmath|libcrypt|libgc1|libobjc|[^=]*-dev)')
 		debs=$(apt_fetch $plan) || return 1
 		rm -rf "$dir"
 		unpack "$dir" $debs || return 1
+		lib=$dir/usr/lib/x86_64-linux-gnu
+		printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' \
+			"$lib/ld-linux-x86-64.so.2" "$lib" "$dir/usr/bin/bindgen" > "$dir/run"
+		chmod +x "$dir/run"
+		bindgen_works "$dir/run" "$dir/usr/lib/llvm-19/lib" || return 1
 		touch "$dir/.ready"
 	fi
-	printf '%s\n' "$dir/usr/lib/llvm-$LIBCLANG_PACKAGE/lib"
+	emit OVS_BINDGEN "$dir/run" LIBCLANG_PATH "$dir/usr/lib/llvm-19/lib"
 }
 
 find_bindgen() {
-	local bindgen='' b version clang cargo root
-	for b in $(candidates bindgen "${OVS_BINDGEN:-}") "$OVS_RS_CACHE/bindgen/$BINDGEN_PIN/bin/bindgen"; do
+	local b version clang=''
+	clang=$(clang_dir) || :
+	for b in $(candidates bindgen "${OVS_BINDGEN:-}"); do
 		version=$("$b" --version 2>/dev/null | awk '{ print $2 }')
-		[ -n "$version" ] && version_ge "$version" "$BINDGEN_MIN" || continue
-		bindgen=$b
-		break
+		[ -n "$clang" ] && [ -n "$version" ] && version_ge "$version" "$BINDGEN_MIN" && bindgen_works "$b" "$clang" || continue
+		emit OVS_BINDGEN "$b" LIBCLANG_PATH "$clang"
+		return 0
 	done
-	if [ -z "$bindgen" ]; then
-		[ -z "${OVS_RS_OFFLINE:-}" ] || die "no bindgen >= $BINDGEN_MIN; install with: cargo install bindgen-cli --locked"
-		eval "$(find_cargo)"
-		need cc:gcc /etc/ssl/certs/ca-certificates.crt:ca-certificates
-		echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null ||
-			need /usr/lib/x86_64-linux-gnu/crti.o:libc6-dev
-		root=$OVS_RS_CACHE/bindgen/$BINDGEN_PIN
-		say "building bindgen $BINDGEN_PIN into the cache (3 minutes, once)"
-		(PATH=$OVS_CARGO_PATH:$PATH CARGO_TARGET_DIR=$OVS_RS_CACHE/bindgen/target RUSTFLAGS='' MAKEFLAGS='' \
-			cargo install bindgen-cli --version "$BINDGEN_PIN" --locked --root "$root" --quiet >&2) ||
-			die "cannot build bindgen; install with: cargo install bindgen-cli --locked"
-		rm -rf "$OVS_RS_CACHE/bindgen/target"
-		bindgen=$root/bin/bindgen
-	fi
-	clang=$(clang_dir) || die "no libclang >= $CLANG_MIN; install with: apt-get install libclang1-$LIBCLANG_PACKAGE"
-	case $clang in
-	"$OVS_RS_CACHE"/*) # its libraries are in the cache as well
-		b=$OVS_RS_CACHE/bindgen/run-$LIBCLANG_PACKAGE
-		mkdir -p "$OVS_RS_CACHE/bindgen"
-		printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s"\nexec "%s" "$@"\n' \
-			"${clang%/llvm-*}/x86_64-linux-gnu:${clang%/usr/lib/*}/lib/x86_64-linux-gnu" "$bindgen" > "$b.$$"
-		chmod +x "$b.$$"
-		mv "$b.$$" "$b"
-		bindgen=$b ;;
-	esac
-	# It loads libclang when it runs: a trial tells whether the two work together.
-	b=$(mktemp -d)
-	echo 'struct trial { int x; };' > "$b/trial.h"
-	LIBCLANG_PATH=$clang "$bindgen" "$b/trial.h" 2>"$b/log" | grep -q 'struct trial' ||
-		{ cat "$b/log" >&2; rm -rf "$b"; die "bindgen does not work with $clang; install with: apt-get install libclang1-$LIBCLANG_PACKAGE"; }
-	rm -rf "$b"
-	emit OVS_BINDGEN "$bindgen" LIBCLANG_PATH "$clang"
+	! unpacked_bindgen || return 0
+	[ -n "$clang" ] || die "no libclang >= $CLANG_MIN; install with: apt-get install libclang1-19"
+	die "no bindgen >= ${BINDGEN_MIN%.0} that works with $clang; install with: cargo install bindgen-cli --locked"
 }
 
 # ---- what was found last time ---------------------------------------------------------------------------
