@@ -35,6 +35,10 @@ rk_rustc_minor := $(word 2,$(subst ., ,$(OVS_RUSTC_VERSION)))
 # $(call rk_rustc_ge,MINOR): non-empty if rustc is 1.MINOR or newer.
 rk_rustc_ge = $(shell [ $(rk_rustc_minor) -ge $(1) ] && echo y)
 
+# $(call rk_z,NAME[=VALUE]): -Z option, if this rustc knows it. One that it does not know is a refinement that it lacks.
+rk_z_known := $(shell MAKEFLAGS= RUSTC_BOOTSTRAP=1 $(OVS_RUSTC) -Zhelp | sed -n 's/^ *-Z *\([a-z-]*\).*/\1/p')
+rk_z = $(if $(filter $(firstword $(subst =, ,$(1))),$(rk_z_known)),-Z$(1))
+
 # ---- flags -----------------------------------------------------------------------------------------
 rk_features := -mmx +soft-float \
   $(if $(rk_retpoline),+retpoline-external-thunk +retpoline-indirect-branches +retpoline-indirect-calls) \
@@ -62,9 +66,9 @@ rk_flags := -Zunstable-options \
   -Cdebug-assertions=n -Coverflow-checks=n \
   -Ctarget-cpu=x86-64 -Ztune-cpu=generic \
   -Ctarget-feature=-sse,-sse2,-sse3,-ssse3,-sse4.1,-sse4.2,-avx,-avx2 \
-  $(if $(rk_retpoline),-Zindirect-branch-cs-prefix) \
+  $(if $(rk_retpoline),$(call rk_z,indirect-branch-cs-prefix)) \
   $(if $(rk_rethunk),-Zfunction-return=thunk-extern) \
-  $(if $(rk_retpoline)$(CONFIG_X86_KERNEL_IBT),$(if $(call rk_rustc_ge,93),-Cjump-tables=n,-Zno-jump-tables)) \
+  $(if $(rk_retpoline)$(CONFIG_X86_KERNEL_IBT),$(or $(call rk_z,no-jump-tables),-Cjump-tables=n)) \
   $(if $(CONFIG_X86_KERNEL_IBT),-Zcf-protection=branch) \
   $(if $(CONFIG_FUNCTION_ALIGNMENT),-Zmin-function-alignment=$(CONFIG_FUNCTION_ALIGNMENT)) \
   $(if $(CONFIG_CALL_PADDING),-Zpatchable-function-entry=$(CONFIG_FUNCTION_PADDING_BYTES)$(comma)$(CONFIG_FUNCTION_PADDING_BYTES)) \
@@ -97,7 +101,7 @@ rk_bindgen_args = $(shell awk '!/^$(hash)/ { for (i = 1; i <= NF; i++) printf "\
 	$(src)/rust/bindings/bindgen_parameters)
 quiet_cmd_ovs_bindgen = BINDGEN $@
       cmd_ovs_bindgen = $(OVS_BINDGEN) $< $(rk_bindgen_args) \
-	--rust-target 1.85 --use-core --ctypes-prefix core::ffi --no-layout-tests --no-debug '.*' \
+	--rust-target 1.85 --use-core --ctypes-prefix core::ffi --no-layout-tests --no-debug '.*' --formatter none \
 	--enable-function-attribute-detection --no-doc-comments -o $@.tmp -- $(rk_clang_flags) && \
 	sed -E 's/pub const RUST_CONST_HELPER_([a-zA-Z0-9_]*)/pub const \1/g' $@.tmp > $@ && rm -f $@.tmp
 rk_c_headers := $(wildcard $(src)/rust/bindings/*.h $(src)/rust/helpers/*.h)
@@ -129,7 +133,7 @@ $(rk)/libcore.rlib: $(rk)/target.json $(OVS_SRC)/rust/compiler_builtins.rs $(OVS
 # ---- the `kernel` crate and the module -------------------------------------------------------------
 rk_kernel_rs := $(shell find $(OVS_SRC)/rust/kernel -name '*.rs')
 rk_module_rs := $(shell find $(OVS_SRC)/kmod $(OVS_SRC)/datapath $(OVS_SRC)/rust -name '*.rs' 2>/dev/null)
-rk_lints := --edition=2021 '--check-cfg=cfg(test, loom)' $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn -Wmissing_docs -Wunused_must_use
+rk_lints := --edition=2021 '--check-cfg=cfg(test, loom)' $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn
 
 quiet_cmd_ovs_kernel = RUSTC L $@
       cmd_ovs_kernel = $(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \

@@ -62,7 +62,8 @@ find "$m" -xtype l -delete
 # No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
 export OVS_SRC=$src OVS_OPT=$opt
 say "building for $release with rustc $OVS_RUSTC_VERSION"
-make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
+# The kernel's make must not see our variables: O means another thing there.
+env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
 	sed -u "s|$m/||g" | tee "$m/build.log"
 case $kver in 6.1 | 6.12) ln -sfn "$release" "$out/$kver" ;; esac
 tools/check-object.sh "$out/$release"

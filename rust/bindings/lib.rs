@@ -5,6 +5,7 @@
 //!
 //! C counterpart: the kernel's headers.
 #![allow(
+    unknown_lints,
     missing_docs,
     non_camel_case_types,
     non_upper_case_globals,
