@@ -39,6 +39,7 @@ struct Module {
     _entries: Entries,
     _retired: Retired,
     _execution: Execution,
+    _flows: flow::entry::Caches,
 }
 
 /// Everything through which the kernel enters the module.
@@ -88,9 +89,10 @@ impl Drop for Execution {
 impl Module {
     fn set_up() -> Result<Self> {
         flow::hash::init();
+        let _flows = flow::entry::Caches::create()?;
         let _execution = Execution::set_up()?;
         let _retired = Retired;
-        Ok(Self { _entries: Entries::open()?, _retired, _execution })
+        Ok(Self { _entries: Entries::open()?, _retired, _execution, _flows })
     }
 }
 
