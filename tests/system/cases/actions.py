@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: what leaves the port: every action on a corpus of frames, by EXECUTE and by a flow, with offloads (A8-A35)
 # timeout: 180
 from golden import Golden

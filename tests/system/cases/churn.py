@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: 60 s of traffic while two processes add and delete flows, ports, devices, namespaces, datapaths
 # group: stress
 # timeout: 240

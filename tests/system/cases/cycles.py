@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: 200 times: load, datapath, ports, flows, traffic, delete, unload; rmmod refused in between
 # group: stress
 # timeout: 300

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: bad input: every attribute of the four families missing, short, long, twice, nested or flat
 # timeout: 180
 import subprocess

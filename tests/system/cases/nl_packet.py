@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: ovs_packet EXECUTE: required attributes, errors before the datapath, probes, key from packet (P1-P7)
 from golden import Golden
 from ovsnl import *

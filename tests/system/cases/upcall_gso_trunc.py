@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: a truncated upcall of a GSO frame (B52: the stock module of 6.12.95 panics here)
 import os
 import sys

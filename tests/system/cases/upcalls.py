@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: upcalls: key, packet and their bytes for a corpus of frames; who gets them; GSO; counters (K20-K31, U)
 # timeout: 120
 from golden import Golden
