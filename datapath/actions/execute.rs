@@ -50,6 +50,25 @@ struct List<'a> {
     range: Range<usize>,
 }
 
+impl<'a> List<'a> {
+    fn actions(&self) -> &'a [Action] {
+        self.acts
+            .get()
+            .as_slice()
+            .get(self.range.clone())
+            .unwrap_or(&[])
+    }
+
+    /// The list nested in the action that has `body` after it, and after that still `rest` of this list.
+    fn inner(&self, body: &[Action], rest: &[Action]) -> Self {
+        let end = self.range.end.wrapping_sub(rest.len());
+        List {
+            acts: self.acts,
+            range: end.wrapping_sub(body.len())..end,
+        }
+    }
+}
+
 /// A packet's key, and whether it still describes the packet (spec A9).
 struct Key<'k> {
     key: &'k mut FlowKey,
@@ -119,27 +138,32 @@ impl core::fmt::Display for Name<'_> {
 
 /// The loop over a list. Frames stay small: everything that is seldom or needs room is a function of its own.
 fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>) -> Result {
-    let mut at = list.range.start;
+    let mut rest = list.actions();
     loop {
-        let acts = list.acts.get();
-        let Some(action) = acts.as_slice().get(at).filter(|_| at < list.range.end) else {
+        let Some((action, after)) = rest.split_first() else {
             pkt.discard(DropReason::LastAction);
             return Ok(());
         };
-        let next = at.wrapping_add(action.extent());
-        let last = next >= list.range.end;
-        let result = match *action {
-            Action::Output(port) if last => {
+        // What most packets do, before all else.
+        if let Action::Output(port) = *action {
+            if after.is_empty() {
                 output(cx, pkt, port, key.key);
                 return Ok(());
             }
-            Action::Output(port) => {
-                output_copy(cx, &pkt, port, key.key);
-                pkt.meta_mut().cutlen = u32::MAX;
-                Ok(())
-            }
+            output_copy(cx, &pkt, port, key.key);
+            pkt.meta_mut().cutlen = u32::MAX;
+            rest = after;
+            continue;
+        }
+        let (body, after) = after
+            .split_at_checked(action.body_len())
+            .unwrap_or((&[], &[]));
+        let last = after.is_empty();
+        rest = after;
+        let result = match *action {
+            Action::Output(_) => Ok(()), // above
             Action::Set { field, at, .. } => {
-                let (value, mask) = acts.set_bytes(field, at);
+                let (value, mask) = list.acts.get().set_bytes(field, at);
                 set_field::set(&mut pkt, key.key, field, value, mask)
             }
             Action::PushVlan(tag) => push_vlan(&mut pkt, key, tag),
@@ -164,48 +188,31 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 Ok(()) => recirculate_copy(cx, &pkt, key, id),
                 Err(e) => Err(e),
             },
-            Action::Sample { probability, body } => {
-                if !chosen(probability) {
-                    at = next;
-                    continue;
-                }
-                let inner = at.wrapping_add(1)..next;
-                if last {
-                    pkt.meta_mut().probability = probability;
-                    at = inner.start;
-                    list.range = inner;
-                    continue;
-                }
-                nested(
-                    cx,
-                    List {
-                        range: inner,
-                        ..list
-                    },
-                    body,
-                    &pkt,
-                    key,
-                    Some(probability),
-                )
+            Action::Sample { probability, .. } if !chosen(probability) => Ok(()),
+            Action::Sample { probability, .. } if last => {
+                pkt.meta_mut().probability = probability;
+                list = list.inner(body, after);
+                rest = body;
+                Ok(())
             }
-            Action::Clone(body) => {
-                let inner = at.wrapping_add(1)..next;
-                if last {
-                    at = inner.start;
-                    list.range = inner;
-                    continue;
-                }
-                nested(
-                    cx,
-                    List {
-                        range: inner,
-                        ..list
-                    },
-                    body,
-                    &pkt,
-                    key,
-                    None,
-                )
+            Action::Sample {
+                probability,
+                body: Body { in_place, .. },
+            } => nested(
+                cx,
+                list.inner(body, after),
+                in_place,
+                &pkt,
+                key,
+                Some(probability),
+            ),
+            Action::Clone(_) if last => {
+                list = list.inner(body, after);
+                rest = body;
+                Ok(())
+            }
+            Action::Clone(Body { in_place, .. }) => {
+                nested(cx, list.inner(body, after), in_place, &pkt, key, None)
             }
             Action::PushEth { src, dst } => push_eth(&mut pkt, key, &src, &dst),
             Action::PopEth => pop_eth(&mut pkt, key),
@@ -221,7 +228,6 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
             pkt.discard(DropReason::ActionError);
             return Err(e);
         }
-        at = next;
     }
 }
 
@@ -240,7 +246,7 @@ fn chosen(probability: u32) -> bool {
 fn nested(
     cx: &Context<'_>,
     list: List<'_>,
-    body: Body,
+    in_place: bool,
     pkt: &Packet,
     key: &mut Key<'_>,
     probability: Option<u32>,
@@ -251,7 +257,7 @@ fn nested(
     if let Some(p) = probability {
         copy.meta_mut().probability = p;
     }
-    if body.in_place {
+    if in_place {
         return run(cx, list, copy, key);
     }
     let Some(mut own) = cx.storage.take_key() else {

@@ -146,13 +146,18 @@ impl Field {
 }
 
 impl Action {
-    /// How many array elements it takes, its nested list included.
+    /// How many of the actions after it are its nested list.
     #[inline(always)]
-    pub fn extent(&self) -> usize {
+    pub fn body_len(&self) -> usize {
         match self {
-            Self::Sample { body, .. } | Self::Clone(body) => 1usize.wrapping_add(body.len as usize),
-            _ => 1,
+            Self::Sample { body, .. } | Self::Clone(body) => body.len as usize,
+            _ => 0,
         }
+    }
+
+    /// How many array elements it takes, its nested list included.
+    pub fn extent(&self) -> usize {
+        self.body_len().wrapping_add(1)
     }
 }
 

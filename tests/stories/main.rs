@@ -7,6 +7,7 @@ mod kit;
 
 mod act_nested;
 mod act_output;
+mod act_recirc;
 mod bad_input;
 mod dp_create;
 mod dp_delete;
