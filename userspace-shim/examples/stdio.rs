@@ -66,7 +66,15 @@ impl Kernel {
                 self.ports.push(number(port));
                 self.net.set_upcall_ports(Some(self.ports.clone()));
             }
-            ["join", port, family] => self.members.push((number(port), number(family) as u16)),
+            ["join", port, family] => {
+                let family = number(family) as u16;
+                for group in FAMILIES {
+                    if FakeReply::family_id(group) == family {
+                        self.net.listen(group, true);
+                    }
+                }
+                self.members.push((number(port), family));
+            }
             ["device", name, ifindex] => {
                 let dev = self.net.add_with_ifindex(name, number(ifindex) as i32);
                 dev.set_up(false);
