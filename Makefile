@@ -3,12 +3,13 @@
 
 SHELL := /bin/bash
 O       ?= out
+SECONDS_EACH ?= 60
 OPT     ?= 3
 KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules demo check test loom asan lint walls vm-test bench clean
+.PHONY: help modules demo check test loom asan fuzz lint walls vm-test bench clean
 help:
 	@cat tools/help.txt
 
@@ -29,6 +30,9 @@ loom:
 
 asan:
 	@tools/cargo.sh asan
+
+fuzz:
+	@tools/fuzz.sh $(SECONDS_EACH) $(TARGETS)
 
 lint:
 	@tools/cargo.sh lint

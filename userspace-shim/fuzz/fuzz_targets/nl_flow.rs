@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Any bytes as the key and mask of a flow, of EXECUTE, and as a UFID.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use openvswitch::datapath::flow::hash::masked_hash;
+use openvswitch::datapath::flow::key::FlowKey;
+use openvswitch::datapath::flow::mask::eq_masked;
+use openvswitch::datapath::netlink::attr::Attr;
+use openvswitch::datapath::netlink::key::{
+    parse_key, parse_match, parse_metadata, parse_ufid, put_key, KEY_ATTRS_MAX,
+};
+use openvswitch::datapath::netlink::writer::Writer;
+
+/// An attribute with this payload.
+fn attr(payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() + 4) as u16;
+    let mut v = [&len.to_ne_bytes()[..], &[1, 0], payload].concat();
+    v.resize(v.len().next_multiple_of(4), 0);
+    v
+}
+
+fn emit(key: &FlowKey, mask: Option<&FlowKey>) -> Vec<u8> {
+    let mut buf = [0; KEY_ATTRS_MAX];
+    let mut w = Writer::new(&mut buf);
+    put_key(&mut w, 1, key, mask).expect("KEY_ATTRS_MAX is the most there is");
+    w.written().to_vec()
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&split, bytes)) = input.split_first() else {
+        return;
+    };
+    if bytes.len() > 2000 {
+        return;
+    }
+    let (key, mask) = bytes.split_at(usize::from(split).min(bytes.len()));
+    let (key, mask) = (attr(key), attr(mask));
+    let (key, _) = Attr::split_first(&key).expect("an attribute");
+    let (mask, _) = Attr::split_first(&mask).expect("an attribute");
+
+    let _ = parse_metadata(key);
+    let _ = parse_ufid(Some(key));
+    let exact = parse_match(key, None);
+    let masked = parse_match(key, Some(mask));
+    let alone = parse_key(key);
+    for m in exact.iter().chain(masked.iter()) {
+        assert_eq!(alone.as_ref().ok(), Some(&m.key));
+        let applied = m.mask.apply(&m.key);
+        assert!(eq_masked(&applied, &m.key, &m.mask));
+        assert_eq!(masked_hash(&applied, &m.mask), masked_hash(&m.key, &m.mask));
+        let written = [
+            emit(&m.key, None),
+            emit(&applied, None),
+            emit(&m.key, Some(&m.mask.key)),
+        ];
+        // What was written of a whole key and mask is read as a match of no other packets, if it is read.
+        let [k, _, m2] = written
+            .each_ref()
+            .map(|w| Attr::split_first(w).expect("an attribute").0);
+        if let Ok(again) = parse_match(k, Some(m2)) {
+            assert!(eq_masked(
+                &again.mask.apply(&again.key),
+                &m.key,
+                &again.mask
+            ));
+        }
+    }
+});
