@@ -1,0 +1,17 @@
+# title: the kernel loads the module when somebody asks for one of its families (X5)
+# keep-module: yes
+set -e
+for family in ovs_datapath ovs_vport ovs_flow ovs_packet; do
+	[ ! -d /sys/module/openvswitch ]
+	python3 - $family <<-P
+	import sys; sys.path.insert(0, "/guest/lib")
+	from ovsnl import Sock
+	print(sys.argv[1], "family id", Sock().family(sys.argv[1]))
+	P
+	[ -d /sys/module/openvswitch ]
+	rmmod openvswitch
+done
+ovs-dpctl add-dp dp0
+! rmmod openvswitch
+ovs-dpctl del-dp dp0
+rmmod openvswitch
