@@ -94,6 +94,11 @@ pub fn execute(
     }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
     let cx = Context { dp, bh, storage };
+    // One output is what most flows do: no list, nothing to put off.
+    if let [Action::Output(port)] = *acts.get().as_slice() {
+        output(&cx, pkt, port, key);
+        return Ok(());
+    }
     let range = 0..acts.get().as_slice().len();
     let result = run(
         &cx,
@@ -137,6 +142,7 @@ impl core::fmt::Display for Name<'_> {
 }
 
 /// The loop over a list. Frames stay small: everything that is seldom or needs room is a function of its own.
+#[inline(never)]
 fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>) -> Result {
     let mut rest = list.actions();
     loop {
@@ -293,17 +299,7 @@ fn recirculate_copy(cx: &Context<'_>, pkt: &Packet, key: &Key<'_>, id: u32) -> R
 #[inline(never)]
 fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result {
     let Some(mut own) = cx.storage.take_key() else {
-        let mut later = *key.key;
-        later.recirc_id = id;
-        defer(
-            cx,
-            pkt,
-            &Key {
-                key: &mut later,
-                valid: true,
-            },
-            Then::Recirculate,
-        );
+        recirculate_later(cx, pkt, key, id);
         return Ok(());
     };
     *own = *key.key;
@@ -311,6 +307,24 @@ fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result 
     cx.dp.process(pkt, &mut own, cx.bh);
     cx.storage.put_key(own);
     Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn recirculate_later(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) {
+    let mut later = FlowKey {
+        recirc_id: id,
+        ..*key.key
+    };
+    defer(
+        cx,
+        pkt,
+        &Key {
+            key: &mut later,
+            valid: key.valid,
+        },
+        Then::Recirculate,
+    );
 }
 
 /// Puts a packet off until the outermost list has ended, or drops it.
