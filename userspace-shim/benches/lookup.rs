@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How long a packet looks for its flow, by number of masks; with the flow's statistics, as on the packet path.
 
-use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
+use criterion::{criterion_group, criterion_main, Criterion};
 use kernel::alloc::flags::GFP_KERNEL;
 use openvswitch::datapath::actions::validate::Checker;
 use openvswitch::datapath::flow::entry::PreparedFlow;
@@ -56,7 +56,7 @@ fn lookup(c: &mut Criterion) {
         let table = table(masks);
         let keys: Vec<FlowKey> = (0..64).map(|n| key(n * masks + masks - 1)).collect();
         let mut run = |name: &str, with_hash: bool, keys: &[FlowKey]| {
-            c.bench_function(BenchmarkId::new(name, masks), |b| {
+            c.bench_function(&format!("{name}, {masks} masks"), |b| {
                 let bh = BhGuard::enter();
                 let mut n = 0usize;
                 b.iter(|| {
