@@ -107,6 +107,8 @@ enum Image {
 enum Kind {
     Len(usize),
     Nested,
+    /// In a mask, a tunnel of which nothing is matched; ovs-vswitchd sends one with every mask.
+    NoTunnel,
     Refused,
 }
 
@@ -124,8 +126,8 @@ fn kind(ty: u16) -> Option<Kind> {
         ka::ARP => Kind::Len(24),
         ka::ND => Kind::Len(28),
         ka::IPV6 => Kind::Len(40),
-        ka::TUNNEL
-        | ka::MPLS
+        ka::TUNNEL => Kind::NoTunnel,
+        ka::MPLS
         | ka::CT_STATE
         | ka::CT_ZONE
         | ka::CT_MARK
@@ -138,6 +140,44 @@ fn kind(ty: u16) -> Option<Kind> {
         | ka::TUNNEL_INFO => Kind::Refused,
         _ => return None,
     })
+}
+
+/// A tunnel mask must be well-formed (spec 2.2) and match no bit: the switch does not know tunnels yet.
+fn check_no_tunnel(mask: Attr<'_>) -> NlResult {
+    if mask.payload().iter().all(|b| *b == 0) {
+        return Ok(());
+    }
+    let mut attrs = mask.nested();
+    for attr in attrs.by_ref() {
+        let len_fits = match attr.ty() {
+            // ID
+            0 => attr.len() == 8,
+            // IPV4_SRC, IPV4_DST
+            1 | 2 => attr.len() == 4,
+            // TOS, TTL
+            3 | 4 => attr.len() == 1,
+            // DONT_FRAGMENT, CSUM, OAM, IPV4_INFO_BRIDGE
+            5..=7 | 16 => attr.is_empty(),
+            // TP_SRC, TP_DST
+            9 | 10 => attr.len() == 2,
+            // IPV6_SRC, IPV6_DST
+            12 | 13 => attr.len() == 16,
+            // GENEVE_OPTS, VXLAN_OPTS, PAD, ERSPAN_OPTS
+            8 | 11 | 14 | 15 => true,
+            _ => return Err(at(c"unknown tunnel attribute", attr)),
+        };
+        if !len_fits {
+            return Err(at(c"tunnel attribute of wrong length", attr));
+        }
+        let is_flag = matches!(attr.ty(), 5..=7 | 16);
+        if is_flag || attr.payload().iter().any(|b| *b != 0) {
+            return Err(at(c"tunnels cannot be matched", attr));
+        }
+    }
+    if !attrs.is_exhausted() {
+        return Err(at(c"trailing bytes in tunnel mask", mask));
+    }
+    Ok(())
 }
 
 const fn bit(ty: u16) -> u64 {
@@ -190,6 +230,11 @@ impl<'a> Parser<'a> {
                 Some(Kind::Refused) => return Err(at(c"key attribute not supported", attr)),
                 Some(Kind::Len(len)) => attr.len() == len,
                 Some(Kind::Nested) => true,
+                Some(Kind::NoTunnel) if self.image == Image::Mask => {
+                    check_no_tunnel(attr)?;
+                    true
+                }
+                Some(Kind::NoTunnel) => return Err(at(c"tunnel keys are not supported", attr)),
             };
             if self.set & bit(attr.ty()) != 0 {
                 return Err(at(c"duplicate key attribute", attr));
@@ -306,6 +351,8 @@ impl<'a> Parser<'a> {
 
     /// What is not in the packet's bytes (spec K6), and the type of L3 packets.
     fn metadata(&mut self, out: &mut FlowKey) -> NlResult {
+        // Nothing to take from it, as `scan` made sure.
+        self.set &= !bit(ka::TUNNEL);
         let word = |p: &mut Self, ty| p.take(ty).map_or(0, u32::from_ne_bytes);
         out.dp_hash = word(self, ka::DP_HASH);
         out.recirc_id = word(self, ka::RECIRC_ID);
@@ -493,7 +540,7 @@ fn masks_allowed(key: &FlowKey, key_set: u64, mask: &FlowKey) -> u64 {
         | bit(ka::ICMPV6)
         | bit(ka::ND);
     let (network, transport, nd) = layers(key);
-    let mut allowed = key_set & !UPPER | bit(ka::IN_PORT) | bit(ka::ETHERTYPE);
+    let mut allowed = key_set & !UPPER | bit(ka::IN_PORT) | bit(ka::ETHERTYPE) | bit(ka::TUNNEL);
     if mask.eth_type.get() == 0xffff {
         allowed |= network;
     }
