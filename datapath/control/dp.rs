@@ -155,7 +155,7 @@ pub(super) fn destroy(ovs: &mut OvsGuard, dp: &Arc<Datapath>) {
         .borrow_mut(ovs)
         .retain(|other| !Arc::ptr_eq(other, dp));
     vport::detach(ovs, dp, LOCAL);
-    let _ = dp.table.flush(ovs);
+    dp.table.flush(ovs);
 }
 
 /// The datapath a request means: by the name of its local port if given, else by ifindex (spec D5).

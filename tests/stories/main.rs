@@ -29,3 +29,6 @@ mod vport_device_gone;
 mod vport_find;
 mod vport_headroom;
 mod vport_set_delete;
+mod churn;
+mod random_requests;
+mod whole_switch;

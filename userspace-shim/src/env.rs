@@ -120,7 +120,7 @@ fn init_module() {
 /// All namespaces, as `for_each_net()` walks them.
 static NETS: Mutex<Vec<Weak<NetInner>>> = Mutex::new(Vec::new());
 /// Interface indices are unique over all namespaces here, so that mixing up namespaces shows.
-static NEXT_IFINDEX: AtomicI32 = AtomicI32::new(1);
+static NEXT_IFINDEX: AtomicI32 = AtomicI32::new(1 << 20);
 
 impl FakeNet {
     /// A new namespace without devices. Nobody listens to its groups.
