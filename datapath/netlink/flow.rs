@@ -6,18 +6,23 @@
 
 use crate::datapath::abi::{flow_attr, ufid_flag};
 use crate::datapath::actions::Actions;
+use crate::datapath::env::Env;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::Flow;
 use crate::datapath::flow::key::{FlowKey, Ufid};
 use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::stats::Totals;
 use crate::datapath::netlink::actions;
-use crate::datapath::netlink::attr::{align, HDRLEN};
-use crate::datapath::netlink::key::{parse_key, parse_match, parse_ufid, put_key, KEY_ATTRS_MAX};
+use crate::datapath::netlink::attr::{align, Attr, HDRLEN};
+use crate::datapath::netlink::key::{
+    parse_key, parse_match, parse_ufid, put_key, FlowMatch, KEY_ATTRS_MAX,
+};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
 use crate::datapath::netlink::{Request, TopAttrs};
 use crate::rust::sync::ReadToken;
+use crate::World;
 use kernel::error::code::EINVAL;
+use kernel::pr_info;
 
 /// NEW: a flow that shall exist.
 pub struct FlowNew {
@@ -69,7 +74,7 @@ pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
     };
     let m = parse_match(key, a.get(flow_attr::MASK))?;
     let ufid = ufid(a);
-    let actions = actions::parse(actions, &m.mask.apply(&m.key), probe)?;
+    let actions = compile(actions, &m, probe, "Flow actions")?;
     Ok(FlowNew {
         key: m.key,
         mask: m.mask,
@@ -91,7 +96,7 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
         None => None,
     };
     let actions = match (acts, &parsed) {
-        (Some(acts), Some(m)) => Some(actions::parse(acts, &m.mask.apply(&m.key), probe)?),
+        (Some(acts), Some(m)) => Some(compile(acts, m, probe, "Actions")?),
         (Some(acts), None) if ufid.is_some() => {
             let why = c"Flow key attribute not present in set flow.";
             return Err(NlError::at(EINVAL, why, acts.whole()));
@@ -146,6 +151,19 @@ pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
         )),
         (None, None) => Ok(None),
     }
+}
+
+/// The actions, checked against every packet that the match allows: the masked key is what is known of them.
+fn compile(attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) -> NlResult<Actions> {
+    let actions = actions::parse(attr, &m.mask.apply(&m.key), probe);
+    if actions.is_err() && !probe && World::log_allowed() {
+        // The kernel's selftests look for this sentence (spec N11).
+        pr_info!(
+            "netlink: {} may not be safe on all matching packets.\n",
+            what
+        );
+    }
+    actions
 }
 
 /// The UFID if there is a valid one, else the key; the key must parse even if the UFID is used.

@@ -5,7 +5,7 @@ pub use crate::kit::*;
 pub use openvswitch::datapath::abi::{action_attr, flow_attr, key_attr, ufid_flag};
 pub use openvswitch::datapath::netlink::attr::Attrs;
 pub use openvswitch::datapath::netlink::nlm;
-pub use openvswitch::sys::testing::{fail_nth, live};
+pub use openvswitch::sys::testing::{fail_nth, live, take_log};
 
 /// A flow by its UDP five-tuple, as in a request.
 #[derive(Clone, Copy)]

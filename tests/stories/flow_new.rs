@@ -303,3 +303,20 @@ fn b25_modifying_puts_back_what_it_did_not_use() {
     openvswitch::sys::rcu_barrier();
     assert_eq!(live(), before);
 }
+
+// The kernel's selftests look for this sentence.
+#[test]
+fn n11_actions_that_do_not_fit_are_logged_unless_probing() {
+    let mut s = Switch::new();
+    let bad = |udp: &Udp| flow(udp).nest(flow_attr::ACTIONS, Bytes::new().u32(26, 0));
+    take_log();
+    refused(s.create(&bad(&UDP).flag(flow_attr::PROBE)));
+    assert!(take_log().is_empty());
+    refused(s.create(&bad(&UDP)));
+    let sentence = "netlink: Flow actions may not be safe on all matching packets.";
+    let log = take_log();
+    assert!(
+        log.iter().any(|(_, line)| line.contains(sentence)),
+        "{log:?}"
+    );
+}
