@@ -115,6 +115,19 @@ const FIXED: [(u16, usize); 20] = [
 ];
 
 #[test]
+fn k9_a_mask_may_name_a_tunnel_that_matches_nothing() {
+    let key = [attr(ka::IN_PORT, &1u32.to_ne_bytes()), eth(), ty(0x1234)];
+    let tunnel = |inner: &[u8]| [eth(), ty(0xffff), attr(ka::TUNNEL, inner)];
+    let ttl = |ttl: u8| attr(4, &[ttl]);
+    assert!(with_mask(&key, &tunnel(&[])).is_ok());
+    assert!(with_mask(&key, &tunnel(&ttl(0))).is_ok());
+    assert!(refused(with_mask(&key, &tunnel(&ttl(0xff)))));
+    assert!(refused(with_mask(&key, &tunnel(&attr(5, &[])))));
+    assert!(refused(with_mask(&key, &tunnel(&[5, 0, 4]))));
+    assert!(refused(self::key(&[key.concat(), attr(ka::TUNNEL, &ttl(0))])));
+}
+
+#[test]
 fn wrong_lengths_are_refused() {
     // K1
     for (t, len) in FIXED {
@@ -181,10 +194,9 @@ fn what_is_not_supported_is_refused_everywhere() {
             let bad = attr(t, &vec![fill; len]);
             let with = |a: Vec<u8>| [plain.to_vec(), vec![a]].concat();
             assert!(refused(key(&with(bad.clone()))), "key {t}");
-            assert!(
-                refused(with_mask(&plain, std::slice::from_ref(&bad))),
-                "mask {t}"
-            );
+            // An empty tunnel in a mask is one that matches nothing.
+            let refused_mask = refused(with_mask(&plain, std::slice::from_ref(&bad)));
+            assert_eq!(refused_mask, (t, len) != (ka::TUNNEL, 0), "mask {t}");
             assert!(
                 refused(parse_metadata(first(&nest(&with(bad.clone()))))),
                 "execute {t}"
