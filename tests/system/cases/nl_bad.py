@@ -88,6 +88,14 @@ def key(fields):
     return b"".join(attr(KEY.by_name[n], p) for n, p in fields.items())
 
 
+# Where ours follows the specification and the stock module is lax.
+for name in list(KEYS) + list(OTHER):
+    g.ours["set_masked %s long by 1" % name] = "EINVAL"  # A16: exactly twice the field
+for label in ("USERSPACE short by 12", "USERSPACE short by 1", "USERSPACE long by 1", "USERSPACE long by 4", "USERSPACE long by 64"):
+    g.ours["action " + label] = "EINVAL"  # 0.4: as from 7.3, trailing bytes are refused
+for name in ("USERDATA", "EGRESS_TUN_PORT", "ACTIONS"):
+    for what in ("length 3", "length beyond the message"):
+        g.ours["USERSPACE.%s %s" % (name, what)] = "EINVAL"
 before = {f: state(f) for f in ("ovs_datapath", "ovs_vport", "ovs_flow")}
 
 # ---- ovs_datapath ----

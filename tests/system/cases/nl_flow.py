@@ -223,6 +223,8 @@ UDP0 = [k_port(1), k_eth(), k_type(0x800), k_ipv4(), k_udp()]
 FULL_TYPE = k_type(0xffff)
 VL = E + [k_type(0x8100), k_vlan(0x100a), k_encap(k_type(0x800), k_ipv4(), k_udp())]
 Z12, F12 = b"\0" * 12, b"\xff" * 12
+for how in ("", " by key"):
+    g.ours["K mask%s: tunnel for none" % how] = "EINVAL"
 MASKS = {
     "empty": (UDP0, []), "all ones": (UDP0, [k_port(0xffffffff), attr(KEY.ETHERNET, F12), FULL_TYPE, attr(KEY.IPV4, F12),
                                              attr(KEY.UDP, b"\xff" * 4)]),
@@ -376,6 +378,8 @@ LATER_ACTIONS = {
     "set ct_mark": (K4, [a_set(attr(KEY.CT_MARK, u32(1)))]), "masked ct_label": (K4, [a_set_masked(KEY.CT_LABELS, b"\0" * 16, b"\xff" * 16)]),
     "pop_nsh": (K4, [attr(ACTION.POP_NSH)]), "check_pkt_len incomplete": (K4, [nest(ACTION.CHECK_PKT_LEN, attr(1, u16(100)))]), "ct on arp": (KA, [nest(ACTION.CT)]),
 }
+# The stock module's lengths overflow here and it shows another list than it was given (B2).
+g.ours["A clone of sets expands"] = g.ours["A sample of sets expands"] = "OK as sent"
 for label, (k, a) in list(A.items()) + list(LATER_ACTIONS.items()):
     later = label in LATER_ACTIONS
     r = s.flow(NEW, DP0, key(*k), acts(*a), flags=ECHO | NLM_F_CREATE)

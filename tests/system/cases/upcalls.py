@@ -60,7 +60,9 @@ for features in (0, UNALIGNED):
     for extra in range(4):
         w1.send(eth(0x1234, b"x" * (46 + extra)))
         got = up._recv()
-        g.say("U6 features %d, %d bytes: message length" % (features, 60 + extra), ",".join("%d of %d" % (m[0], len(m[5]) + 16) for m in got))
+        g.say("U6 features %d, %d bytes: message length" % (features, 60 + extra), ",".join("%d of %d" % (
+            m[0] - hidden(KEY, first(parse(m[5][8:]), PACKET.KEY)), len(m[5]) + 16 - hidden(KEY, first(parse(m[5][8:]), PACKET.KEY)))
+            for m in got))
 
 # Who hears it.
 UDPF = frames()["udp"]
