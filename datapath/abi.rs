@@ -139,6 +139,11 @@ pub mod key_attr {
     pub const MAX: usize = 32;
 }
 
+/// `OVS_TUNNEL_KEY_ATTR_*` (spec 2.2)
+pub mod tunnel_attr {
+    pub const TTL: u16 = 4;
+}
+
 /// `OVS_ACTION_ATTR_*` (spec 4.1)
 pub mod action_attr {
     pub const OUTPUT: u16 = 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Flow keys and masks as netlink attributes (spec 2.1, 2.3).
 //!
-//! Tunnels, MPLS, NSH and connection tracking are refused wherever they appear.
+//! Tunnels, MPLS, NSH and connection tracking are refused wherever they appear, but for a tunnel mask that matches
+//! nothing.
 //!
 //! C counterpart: `net/openvswitch/flow_netlink.c`, up to `ovs_nla_put_key()`.
 
@@ -30,9 +31,10 @@ pub struct FlowMatch {
 }
 
 /// The match of a FLOW request. Without a mask, everything that the key mentions is matched exactly (spec K10).
-pub fn parse_match(key_attr: Attr<'_>, mask_attr: Option<Attr<'_>>) -> NlResult<FlowMatch> {
+pub fn parse_match<'a>(key_attr: Attr<'a>, mask_attr: Option<Attr<'a>>) -> NlResult<FlowMatch> {
     let mut key = FlowKey::ZERO;
-    let key_set = Parser::new(Image::Key).run(key_attr, &FlowKey::ZERO, &mut key)?;
+    let mut parser = Parser::new();
+    let key_set = parser.run(key_attr, &FlowKey::ZERO, &mut key)?;
     check_complete(key_attr, &key, key_set)?;
 
     // A packet without tags differs from every packet with tags (spec K5).
@@ -46,7 +48,9 @@ pub fn parse_match(key_attr: Attr<'_>, mask_attr: Option<Attr<'_>>) -> NlResult<
         Some(attr) => (attr, Image::Mask),
         None => (key_attr, Image::Exact),
     };
-    let mask_set = Parser::new(image).run(attr, &key, &mut mask)?;
+    parser.image = image;
+    parser.set = 0;
+    let mask_set = parser.run(attr, &key, &mut mask)?;
     if mask_set & !masks_allowed(&key, key_set, &mask) != 0 {
         return Err(at(
             c"mask of a field that the key or the rest of the mask rules out",
@@ -62,14 +66,14 @@ pub fn parse_match(key_attr: Attr<'_>, mask_attr: Option<Attr<'_>>) -> NlResult<
 /// A key alone, by which GET, SET and DEL find a flow.
 pub fn parse_key(key_attr: Attr<'_>) -> NlResult<FlowKey> {
     let mut key = FlowKey::ZERO;
-    let set = Parser::new(Image::Key).run(key_attr, &FlowKey::ZERO, &mut key)?;
+    let set = Parser::new().run(key_attr, &FlowKey::ZERO, &mut key)?;
     check_complete(key_attr, &key, set)?;
     Ok(key)
 }
 
 /// The metadata of EXECUTE's key; other attributes need only be well-formed.
 pub fn parse_metadata(attr: Attr<'_>) -> NlResult<PacketMetadata> {
-    let mut parser = Parser::new(Image::Key);
+    let mut parser = Parser::new();
     let mut key = FlowKey::ZERO;
     parser.scan(attr)?;
     parser.metadata(&mut key)?;
@@ -200,9 +204,9 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(image: Image) -> Self {
+    fn new() -> Self {
         Self {
-            image,
+            image: Image::Key,
             set: 0,
             attrs: [None; ka::MAX + 1],
         }
@@ -317,7 +321,7 @@ impl<'a> Parser<'a> {
 
     /// One level of tags, if there is one: its TPID and TCI. `key_tci` is the key's if a mask is read.
     fn tag(&mut self, key_tci: Be16) -> NlResult<Option<(Be16, Be16)>> {
-        // Present or not: an inner level without a mask of its own takes the outer one's, as in C.
+        // Present or not: as in C, a level without a mask of its own takes the outer level's, and that one the key's.
         let ty = self
             .value(ka::ETHERTYPE)
             .map_or(Be16::new(0), Be16::from_bytes);
@@ -566,10 +570,16 @@ const fn total(len: usize) -> usize {
     HDRLEN + align(len)
 }
 
-/// Most bytes that [`put_key`] writes: the nest, metadata, Ethernet, two tags, and the longest upper layers, which
-/// are those of neighbour discovery.
-pub const KEY_ATTRS_MAX: usize =
-    total(0) + 5 * total(4) + total(12) + 2 * (2 * total(2) + total(0)) + total(2) + UPPER_MAX;
+/// Most bytes that [`put_key`] writes: the nest, metadata, a mask's empty tunnel, Ethernet, two tags, and the longest
+/// upper layers, which are those of neighbour discovery.
+pub const KEY_ATTRS_MAX: usize = total(0)
+    + NO_TUNNEL
+    + 5 * total(4)
+    + total(12)
+    + 2 * (2 * total(2) + total(0))
+    + total(2)
+    + UPPER_MAX;
+const NO_TUNNEL: usize = total(0) + total(1);
 const UPPER_MAX: usize = total(40) + total(2) + total(2) + total(28);
 
 /// Appends a key or, with `mask`, the mask of a flow with this key (spec 2.3). What is written follows from the key,
@@ -590,6 +600,12 @@ fn put_metadata(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>) -> Pu
     w.put_u32(ka::RECIRC_ID, out.recirc_id)?;
     w.put_u32(ka::DP_HASH, out.dp_hash)?;
     w.put_u32(ka::PRIORITY, out.priority)?;
+    if mask.is_some() {
+        // Every mask says what it matches of a tunnel, and the TTL always (K16).
+        let tunnel = w.nest(ka::TUNNEL)?;
+        w.put_u8(crate::datapath::abi::tunnel_attr::TTL, 0)?;
+        w.end_nest(tunnel)?;
+    }
     match mask {
         None if key.in_port == PORT_NONE => {}
         None => w.put_u32(ka::IN_PORT, key.in_port.into())?,

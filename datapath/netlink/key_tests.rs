@@ -151,12 +151,19 @@ fn a_mask_may_say_that_no_tunnel_is_matched() {
     let without = with_mask(&plain, &[all_ones(ka::ETHERTYPE, 2)]).unwrap();
     for t in [
         tunnel(&[attr(4, &[0])]),
-        tunnel(&[attr(0, &[0; 8]), attr(3, &[0]), attr(4, &[0]), attr(9, &[0; 2])]),
+        tunnel(&[
+            attr(0, &[0; 8]),
+            attr(3, &[0]),
+            attr(4, &[0]),
+            attr(9, &[0; 2]),
+        ]),
         tunnel(&[]),
         attr(ka::TUNNEL, &[0; 8]),
     ] {
         assert_eq!(mask(t.clone()).unwrap().mask, without.mask);
-        assert!(refused(key(&[&plain[..], &[t.clone()]].concat())));
+        assert!(refused(key(
+            &[&plain[..], std::slice::from_ref(&t)].concat()
+        )));
     }
     for bad in [
         tunnel(&[attr(4, &[1])]),
@@ -210,6 +217,15 @@ fn what_is_not_supported_is_refused_everywhere() {
     for t in [0x8847, 0x8848, 0x894f] {
         assert!(refused(key(&[eth(), ty(t)])));
     }
+}
+
+#[test]
+fn a_dumped_mask_can_be_sent_back() {
+    let plain = [eth(), ty(0x1234)];
+    let k = key(&plain).unwrap();
+    let m = parse_match(first(&nest(&plain)), None).unwrap().mask.key;
+    let again = parse_match(first(&nest(&plain)), Some(first(&emit(&k, Some(&m))))).unwrap();
+    assert_eq!(again.mask.key.eth_type, m.eth_type);
 }
 
 #[test]
@@ -447,7 +463,13 @@ fn tags_in_masks() {
         &one,
         &[ty(0xffff), vlan(0xefff), inner.clone()]
     )));
-    assert!(refused(with_mask(&one, &[ty(0xffff), inner.clone()])));
+    // A missing TCI mask is the key's TCI, which has the bit.
+    for m in [
+        vec![ty(0xffff), inner.clone()],
+        vec![ty(0xffff), vlan(0), inner.clone()],
+    ] {
+        assert_eq!(with_mask(&one, &m).unwrap().mask.key.vlan_tci.get(), 0x1005);
+    }
     // A VLAN mask must come with its encapsulation.
     assert!(refused(with_mask(&one, &[ty(0xffff), vlan(0xffff)])));
     assert!(with_mask(&one, &[ty(0xffff), vlan(0), encap(&[])]).is_ok());
@@ -771,9 +793,9 @@ fn emission_order_is_the_kernels() {
         encap(&[ty(0x8100), vlan(0x1009), encap(&inner)]),
     ]);
     assert_eq!(emit(&k, None), expected);
-    // It is also the longest message there is (B53).
-    assert_eq!(expected.len(), KEY_ATTRS_MAX);
-    let mut small = [0; KEY_ATTRS_MAX - 1];
+    // It is also the longest key there is; a mask has an empty tunnel besides (B53).
+    assert_eq!(expected.len(), KEY_ATTRS_MAX - NO_TUNNEL);
+    let mut small = [0; KEY_ATTRS_MAX - NO_TUNNEL - 1];
     assert!(put_key(&mut Writer::new(&mut small), 1, &k, None).is_err());
 
     let mask = emit(
@@ -822,14 +844,18 @@ fn emission_of_what_is_missing() {
     };
     let all = [
         &meta[..],
-        &[ka::IN_PORT, ka::SKB_MARK, ka::ETHERNET, ka::ETHERTYPE],
+        &[
+            ka::TUNNEL,
+            ka::IN_PORT,
+            ka::SKB_MARK,
+            ka::ETHERNET,
+            ka::ETHERTYPE,
+        ],
     ]
     .concat();
     assert_eq!(types(&emit(&k, Some(&m))), all);
-    assert_eq!(
-        types(&emit(&k, Some(&FlowKey::ZERO))),
-        types(&emit(&k, None))
-    );
+    let nothing = [&meta[..], &[ka::TUNNEL, ka::SKB_MARK, ka::ETHERNET]].concat();
+    assert_eq!(types(&emit(&k, Some(&FlowKey::ZERO))), nothing);
     // L3
     let k = FlowKey {
         eth_type: Be16::new(0x1234),
