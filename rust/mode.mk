@@ -121,8 +121,10 @@ quiet_cmd_ovs_target = TARGET  $@
 $(rk)/target.json: FORCE
 	$(call if_changed,ovs_target)
 
-rk_rustc = MAKEFLAGS= RUSTC_BOOTSTRAP=1 OVS_OUT=$(abspath $(rk)) $(OVS_RUSTC) --target=$(abspath $(rk))/target.json \
+# $(call rk_run,COMPILER): rustc, or clippy-driver in its place.
+rk_run = MAKEFLAGS= CLIPPY_CONF_DIR=$(OVS_SRC) RUSTC_BOOTSTRAP=1 OVS_OUT=$(abspath $(rk)) $(1) --target=$(abspath $(rk))/target.json \
 	--sysroot=/dev/null -L $(rk) --remap-path-prefix=$(OVS_SRC)/= --remap-path-prefix=$(OVS_CORE_SRC)/=library/ $(rk_flags)
+rk_rustc = $(call rk_run,$(OVS_RUSTC))
 
 quiet_cmd_ovs_core = CORE    $@
       cmd_ovs_core = $(CONFIG_SHELL) $(OVS_SRC)/tools/build-core.sh $(OVS_RS_CACHE)/core $(rk) \
@@ -134,19 +136,30 @@ $(rk)/libcore.rlib: $(rk)/target.json $(OVS_SRC)/rust/compiler_builtins.rs $(OVS
 rk_kernel_rs := $(shell find $(OVS_SRC)/rust/kernel -name '*.rs')
 rk_module_rs := $(shell find $(OVS_SRC)/kmod $(OVS_SRC)/datapath $(OVS_SRC)/rust -name '*.rs' 2>/dev/null)
 rk_lints := --edition=2021 '--check-cfg=cfg(test, loom)' $(if $(OVS_STRICT),-Dwarnings) -Wunsafe_op_in_unsafe_fn
+# OVS_STRICT: no warning allowed, and clippy looks at what only a kernel build sees. (A type of the world can be Copy here
+# and not in userspace.)
+rk_clippy := $(if $(OVS_STRICT),$(wildcard $(dir $(shell command -v $(OVS_RUSTC)))clippy-driver))
+rk_clippy_lints := -Wclippy::all -Wclippy::undocumented_unsafe_blocks -Wclippy::missing_safety_doc \
+  -Aclippy::clone_on_copy
 
 quiet_cmd_ovs_kernel = RUSTC L $@
-      cmd_ovs_kernel = $(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \
+      cmd_ovs_kernel = $(if $(rk_clippy),$(call rk_run,$(rk_clippy)) $(rk_lints) $(rk_clippy_lints) \
+	--crate-name kernel --crate-type rlib @$(rk)/features.cfg --emit=metadata=$(rk)/clippy.rmeta $<;) \
+	$(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \
 	--emit=metadata=$(rk)/libkernel.rmeta,link=$@ $<
 $(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(rk)/libcore.rlib $(rk)/features.cfg FORCE
 	$(call if_changed,ovs_kernel)
 
 # A staticlib, because --emit=obj would not pull core in; of the archive only the crate's own member,
-# which after fat LTO holds everything (linking the whole archive with ld -r would not).
+# which after fat LTO holds everything (linking the whole archive with ld -r would not). Joined by ";", as kbuild's set -e
+# does not see a failure before "&&".
 quiet_cmd_ovs_module = RUSTC   $@
-      cmd_ovs_module = $(rk_rustc) $(rk_lints) --crate-name openvswitch --crate-type staticlib -Clto=fat \
-	--extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg --emit=link=$(rk)/libopenvswitch.a $< && \
-	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o && \
+      cmd_ovs_module = $(if $(rk_clippy),$(call rk_run,$(rk_clippy)) $(rk_lints) $(rk_clippy_lints) \
+	--crate-name openvswitch --crate-type rlib --extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg \
+	--emit=metadata=$(rk)/clippy.rmeta $<;) \
+	$(rk_rustc) $(rk_lints) --crate-name openvswitch --crate-type staticlib -Clto=fat \
+	--extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg --emit=link=$(rk)/libopenvswitch.a $<; \
+	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o; \
 	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment $(rk)/lto.o $@ $(cmd_objtool)
 $(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_generated.rs \
 		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE

@@ -33,7 +33,7 @@ lint)
 	if rustfmt --version >/dev/null 2>&1; then
 		say "rustfmt"
 		bad=$(find datapath kmod rust userspace-shim tests -name target -prune -o -name '*.rs' -print0 |
-			xargs -0 rustfmt --check -l --edition 2021 | sed "s|^$PWD/||" | sort -u || :)
+			xargs -0 rustfmt --check -l --edition 2021 | xargs -r realpath --relative-to=. | sort -u || :)
 		[ -z "$bad" ] || { printf '  not formatted, run rustfmt on it: %s\n' $bad; rc=1; }
 	else
 		say "rustfmt: not run, this toolchain has none (rustup component add rustfmt)"
