@@ -102,8 +102,8 @@ rk_bindgen_args = $(shell awk '!/^$(hash)/ { for (i = 1; i <= NF; i++) printf "\
 quiet_cmd_ovs_bindgen = BINDGEN $@
       cmd_ovs_bindgen = $(OVS_BINDGEN) $< $(rk_bindgen_args) \
 	--rust-target 1.85 --use-core --ctypes-prefix core::ffi --no-layout-tests --no-debug '.*' --formatter none \
-	--enable-function-attribute-detection --no-doc-comments -o $@.tmp -- $(rk_clang_flags) && \
-	sed -E 's/pub const RUST_CONST_HELPER_([a-zA-Z0-9_]*)/pub const \1/g' $@.tmp > $@ && rm -f $@.tmp
+	--enable-function-attribute-detection --no-doc-comments -o $@.tmp -- $(rk_clang_flags); \
+	sed -E 's/pub const RUST_CONST_HELPER_([a-zA-Z0-9_]*)/pub const \1/g' $@.tmp > $@; rm -f $@.tmp
 rk_c_headers := $(wildcard $(src)/rust/bindings/*.h $(src)/rust/helpers/*.h)
 $(rk)/bindings_generated.rs: private part-of-module := y
 $(rk)/bindings_generated.rs: $(src)/rust/bindings/bindings.h $(rk_c_headers) \

@@ -8,9 +8,10 @@ set -eu
 cache=$1 out=$2 stub=$3 core=$4 version=$5
 shift 5
 
-# OUT appears in the command line; it must not be part of the key.
+# OUT and the place of the sources appear in the command line; they must not be part of the key.
 key=$({
-	printf '%s\n' "$version" "$core" "$*" | sed "s|$out|OUT|g; s|[^ ]*/OUT|OUT|g"
+	printf '%s\n' "$version" "$core" "$*" |
+		sed -E "s/(--remap-path-prefix|CLIPPY_CONF_DIR|OVS_OUT)=[^ ]*//g; s|$out|OUT|g; s|[^ ]*/OUT|OUT|g"
 	cat "$out/target.json" "$stub" "$0"
 } | sha256sum | cut -c1-20)
 dir=$cache/$key
