@@ -47,8 +47,8 @@ impl From<ExtractError> for Error {
     }
 }
 
-/// The key of a packet that a device delivered (spec K20, K21). `is_ethernet`: it starts with an Ethernet header;
-/// otherwise with the L3 header of its `protocol()`.
+/// The key of a packet that a device delivered (spec K20, K21). `is_ethernet`: the device is; packets of other devices
+/// start with the L3 header of their `protocol()`, unless that says that an Ethernet frame follows.
 #[inline]
 pub fn from_device(
     pkt: &mut Packet,
@@ -71,6 +71,7 @@ pub fn extract_into(
     key.priority = pkt.priority();
     key.mark = pkt.mark();
     key.in_port = in_port;
+    let is_ethernet = is_ethernet || pkt.protocol() == ty::TEB;
     key.mac_proto = if is_ethernet {
         MAC_PROTO_ETHERNET
     } else {

@@ -336,6 +336,14 @@ fn udp_aggregates_count_as_first_fragments() {
 }
 
 #[test]
+fn devices_without_addresses_may_deliver_frames() {
+    let v = vectors().into_iter().find(|v| v.name == "tcp6").unwrap();
+    let mut p = Packet::new(&v.frame).with_protocol(ty::TEB);
+    assert_eq!(from_device(&mut p, 7, false), Ok(v.key));
+    assert_eq!(p.protocol(), ty::IPV6);
+}
+
+#[test]
 fn l3_packets_must_not_be_vlan_tags() {
     for proto in [0x8100, 0x88a8] {
         let mut p = Packet::new(&[0; 40]).with_protocol(proto);
