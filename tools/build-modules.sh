@@ -35,7 +35,7 @@ release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated
 [ -n "$release" ] || die "$kdir is not prepared; run there: make modules_prepare"
 conf=$kdir/include/config/auto.conf
 for option in X86_64 MODULES NET INET; do
-	grep -q "^CONFIG_$option=y" "$conf" ||
+	grep -qs "^CONFIG_$option=y" "$conf" ||
 		die "kernel $release has no CONFIG_$option; rebuild it with this option, or name another one with KDIR="
 done
 cc=$(sed -n 's/^CC .*CROSS_COMPILE)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables" 2>/dev/null || :)

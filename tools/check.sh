@@ -48,6 +48,7 @@ both() { # COMMAND with % for each kernel's directory
 step 'the checks themselves: walls' tools/check-layers.sh --self-test
 step 'the checks themselves: object' tools/check-object.sh --self-test
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
+step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'walls' tools/check-layers.sh
 SHOW=1 step 'openvswitch.ko for 6.1' env OVS_STRICT=1 tools/build-modules.sh -k 6.1
 SHOW=1 step 'openvswitch.ko for 6.12' env OVS_STRICT=1 tools/build-modules.sh -k 6.12

@@ -12,7 +12,10 @@ name=$1
 case $name in
 6.1 | 6.1.*) apt_bookworm ;;
 *) apt_backports ;;
-esac || die "no Debian mirror in /etc/apt: name the headers yourself with KDIR=<directory>"
+esac || case $name in
+6.1 | 6.12) die "cannot read Debian's package lists through /etc/apt; name a directory of headers with KDIR=" ;;
+*) die "no headers of kernel $name; install with: apt-get install linux-headers-$name" ;;
+esac
 case $name in
 6.1) package=linux-headers-cloud-amd64 ;;
 6.12) package=linux-headers-cloud-amd64/bookworm-backports ;;
@@ -29,7 +32,7 @@ fi
 # The meta package of 6.12 names the release; the other two packages carry the common half and the tools.
 plan=$(apt_plan "$package" | grep -E '^linux-(headers-[0-9]|kbuild-|base)' | grep -v '^linux-base=' || :)
 release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
-[ -n "$release" ] || die "Debian has no headers for kernel $name: name a directory with KDIR=<directory>"
+[ -n "$release" ] || die "no headers of kernel $name; install with: apt-get install linux-headers-$name"
 dir=$OVS_RS_CACHE/headers/$(printf '%s\n' "$plan" | sed -n "s/^linux-headers-$release=\(.*\)/$release-\1/p" | tr '~' -)
 kdir=$dir/usr/src/linux-headers-$release
 if [ ! -e "$dir/.ready" ]; then

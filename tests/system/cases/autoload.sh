@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: the kernel loads the module when somebody asks for one of its families (X5)
 # keep-module: yes
 set -e

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: devices: masters, namespaces, statistics, renames, removal, MTU, module references and aliases (W, X)
 # timeout: 120
 import json

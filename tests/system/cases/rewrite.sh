@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # title: TCP and UDP through flows that rewrite addresses and ports, with and without offloads, IPv4 and IPv6
 # timeout: 180
 set -e

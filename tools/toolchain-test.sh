@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# toolchain-test.sh: on a machine that lacks something, make modules says in one line what, and the command that
+# installs it. Each case takes one thing away; nothing is fetched or installed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+t=$(mktemp -d)
+trap 'rm -rf "$t"' EXIT
+passed=0 failed=0
+
+expect() { # PATTERN VAR=VALUE... COMMAND...
+	local pattern=$1 out
+	shift
+	out=$(env -i HOME="$t" PATH="$t/bin:/usr/bin:/bin" OVS_RS_CACHE="$t/cache" OVS_RS_OFFLINE=1 OVS_RS_NO_INSTALL=1 "$@" 2>&1 >/dev/null)
+	if [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] && [[ $out =~ $pattern ]]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		printf 'wanted: %s\ngot:    %s\n' "$pattern" "$out"
+	fi
+}
+program() { # NAME LINES...: a stand-in
+	local f=$t/$1
+	shift
+	printf '#!/bin/sh\n' > "$f"
+	printf '%s\n' "$@" >> "$f"
+	chmod +x "$f"
+}
+
+mkdir -p "$t/bin" "$t/k/include/config" "$t/k/include/generated"
+program none 'exit 1'
+program old 'echo "release: 1.63.0"'
+program bare 'case $1 in --print) echo /nowhere ;; *) echo "release: 1.99.0" ;; esac'
+program bindgen 'echo "bindgen 0.60.1"'
+expect 'no rustc; install .*rustup' OVS_RUSTC="$t/none" tools/toolchain.sh rust
+expect 'rustc 1.63.0 is older than 1.85; install with: rustup' OVS_RUSTC="$t/old" tools/toolchain.sh rust
+expect 'no sources of core for rustc 1.99.0; install with: rustup component add rust-src' OVS_RUSTC="$t/bare" tools/toolchain.sh rust
+expect 'no (bindgen|libclang) >= .*; install with: (cargo|apt-get) install' OVS_BINDGEN="$t/none" tools/toolchain.sh bindgen
+expect 'no (bindgen|libclang) >= .*; install with: (cargo|apt-get) install' OVS_BINDGEN="$t/bindgen" tools/toolchain.sh bindgen
+expect 'no cargo >= 1.85; install with: rustup' OVS_CARGO="$t/none" tools/toolchain.sh cargo
+expect 'no kernel headers in /nowhere; install with: apt-get install linux-headers' tools/build-modules.sh -d /nowhere
+expect 'no headers of kernel 5.4.0-none; install with: apt-get install linux-headers-5.4.0-none' tools/build-modules.sh -k 5.4.0-none
+touch "$t/k/Makefile"
+expect 'is not prepared; run there: make modules_prepare' tools/build-modules.sh -d "$t/k"
+echo '#define UTS_RELEASE "6.1.0-x"' > "$t/k/include/generated/utsrelease.h"
+for option in X86_64 MODULES NET INET; do
+	expect "kernel 6.1.0-x has no CONFIG_$option; rebuild" tools/build-modules.sh -d "$t/k"
+	echo "CONFIG_$option=y" >> "$t/k/include/config/auto.conf"
+done
+echo 'CC = $(CROSS_COMPILE)gcc-77' > "$t/k/.kernelvariables"
+expect 'missing gcc-77; install with: apt-get install gcc-77' tools/build-modules.sh -d "$t/k"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
