@@ -76,6 +76,7 @@ x ip netns exec h1 ping -c 3 -i 0.3 -W 5 10.0.10.2
 transfer 10.0.10.2 "through push_vlan and pop_vlan"
 
 say "The datapath"
+ip netns exec h1 ping -q -c 1 -W 5 10.0.10.2 > /dev/null # flows idle for 10 s leave
 x ovs-appctl dpctl/dump-flows | tee flows
 x ovs-dpctl show | tee show
 grep -q 'push_vlan(vid=10' flows || die "no push_vlan flow"
@@ -86,8 +87,8 @@ lost=$(sed -n 's/.*lost:\([0-9]*\).*/\1/p' show)
 [ "$lost" = 0 ] || die "lost upcalls: $lost"
 stop_ovs || die "stop"
 
-say "Warnings and errors of ovs-vswitchd"
-ovs_log_clean || die "ovs-vswitchd complained"
+say "Warnings and errors of ovs-vswitchd (but that emulation is slow)"
+ovs_log_clean '\|timeval\|' || die "ovs-vswitchd complained"
 echo none
 say "What the kernel said"
 dmesg --notime | grep -E 'openvswitch|BUG|WARNING|Oops|Call Trace' || true
