@@ -16,7 +16,13 @@ manifest=userspace-shim/Cargo.toml
 case $1 in
 test)
 	say "unit tests in userspace"
-	cargo test --quiet --locked --workspace --manifest-path $manifest ;;
+	cargo test --quiet --locked --workspace --manifest-path $manifest
+	if python3 -c '' 2>/dev/null; then
+		say "netlink cases of tests/system in userspace, against the stock module's answers"
+		cargo build --quiet --locked --manifest-path $manifest --example stdio
+		tests/answers/run.py "${CARGO_TARGET_DIR:-userspace-shim/target}/debug/examples/stdio" nl_packet nl_flow nl_bad |
+			grep -v '^note '
+	fi ;;
 loom)
 	say "RCU containers in all interleavings"
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-userspace-shim/target}/loom \

@@ -16,6 +16,7 @@ from ovsnl import text
 
 LATER = "EINVAL"
 NEWEST, OLDEST = "6.12", "6.1"
+VECTORS = "/guest/vectors/netlink"
 
 
 class Golden:
@@ -46,7 +47,7 @@ class Golden:
                 f.write("%s\t%s\n" % (label, value))
         stock = os.environ["MODULE"] == "stock"
         series = ".".join(os.environ["KERNEL"].split("+")[0].split(".")[:2]) if stock else NEWEST
-        base = "/guest/vectors/netlink/" + self.name
+        base = VECTORS + "/" + self.name
         path = next((p for p in ("%s.%s.txt" % (base, series), base + ".txt") if os.path.exists(p)), None)
         if path is None:
             print("no golden answers for", self.name)
