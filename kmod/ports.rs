@@ -65,7 +65,9 @@ fn pin_module() -> Result {
 }
 
 fn link_netdev(ovs: &OvsGuard, vport: &Vport, master: &Port) -> Result {
-    let (Some(dev), Some(master)) = (vport.dev.dev(), master.dev()) else { return Err(ENODEV) };
+    let (Some(dev), Some(master)) = (vport.dev.dev(), master.dev()) else {
+        return Err(ENODEV);
+    };
     let rtnl = ovs.rtnl();
     // What is leaving would never tell us again (spec 0.15).
     if !dev.is_registered() {
@@ -91,7 +93,12 @@ impl DeviceOps for Port {
         Ok(Self::new(dev, false))
     }
 
-    fn new_internal(_ovs: &OvsGuard, net: &NetRef, name: &DeviceName, ifindex: i32) -> Result<Self> {
+    fn new_internal(
+        _ovs: &OvsGuard,
+        net: &NetRef,
+        name: &DeviceName,
+        ifindex: i32,
+    ) -> Result<Self> {
         pin_module()?;
         match internal_dev::alloc(net, name, ifindex) {
             Some(dev) => Ok(Self::new(dev, true)),
@@ -147,7 +154,9 @@ impl DeviceOps for Port {
     }
 
     fn stats(&self) -> DeviceStats {
-        let Some(dev) = self.dev() else { return DeviceStats::default() };
+        let Some(dev) = self.dev() else {
+            return DeviceStats::default();
+        };
         let s = dev.stats();
         DeviceStats {
             rx_packets: s.rx_packets,
@@ -220,14 +229,25 @@ impl DeviceOps for Port {
             None => drop(pkt),
         }
     }
+
+    fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
+        if let Some(dev) = self.dev() {
+            let payload = !self.is_ethernet() && pkt.network_offset() != 0;
+            dev.fragment(pkt, mru, ipv6, self.internal, payload, bh.rcu());
+        }
+    }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
         self.unpin();
-        let Some(dev) = NonNull::new(*self.dev.get_mut()) else { return };
+        let Some(dev) = NonNull::new(*self.dev.get_mut()) else {
+            return;
+        };
         // SAFETY: alive by the invariant.
-        let Some(dev) = (unsafe { NetDevice::from_raw(dev.as_ptr()) }) else { return };
+        let Some(dev) = (unsafe { NetDevice::from_raw(dev.as_ptr()) }) else {
+            return;
+        };
         if self.internal {
             // SAFETY: had it been registered and unregistered, the pointer would be null.
             unsafe { internal_dev::free(dev) };

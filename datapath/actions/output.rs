@@ -13,6 +13,11 @@ const ETH_HLEN: usize = 14;
 const VLAN_HLEN: usize = 4;
 const ETH_8021Q: u16 = 0x8100;
 const ETH_8021AD: u16 = 0x88a8;
+const ETH_IPV4: u16 = 0x0800;
+const ETH_IPV6: u16 = 0x86dd;
+const IPV6_LEN: usize = 40;
+/// Longest L2 header, tags and labels in the frame included, that fragments can be given again (spec A30).
+const MAX_L2_LEN: usize = 30;
 /// EtherType of a whole Ethernet frame as payload.
 const ETH_TEB: u16 = 0x6558;
 
@@ -27,7 +32,7 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &FlowKey) {
         return pkt.discard(DropReason::NoMem);
     }
     if pkt.meta().mru != 0 && !fits_unfragmented(&pkt, dev) {
-        return too_big(pkt);
+        return fragment(cx, pkt, dev, key);
     }
     send(cx, pkt, dev, key.mac_proto)
 }
@@ -60,11 +65,42 @@ fn fits_unfragmented(pkt: &Packet, dev: &Device) -> bool {
     pkt.len() <= usize::from(pkt.meta().mru).saturating_add(dev.hard_header_len() as usize)
 }
 
-/// Fragmentation (spec A30) comes with connection tracking, which is what makes packets that need it.
+/// A packet that came as fragments leaves as fragments (spec A29, A30).
 #[cold]
 #[inline(never)]
-fn too_big(pkt: Packet) {
-    pkt.discard(DropReason::PktTooBig)
+fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
+    let mru = pkt.meta().mru;
+    let ip = pkt.network_offset();
+    if u32::from(mru) > dev.mtu() {
+        return pkt.discard(DropReason::PktTooBig);
+    }
+    if ip > MAX_L2_LEN {
+        return pkt.discard(DropReason::FragL2TooLong);
+    }
+    if dev.is_ethernet() && key.mac_proto != MAC_PROTO_ETHERNET {
+        return pkt.discard(DropReason::NotSpecified);
+    }
+    let ipv6 = key.eth_type.get() == ETH_IPV6;
+    let header = match key.eth_type.get() {
+        ETH_IPV4 => ipv4_header_len(&mut pkt, ip),
+        ETH_IPV6 => Some(IPV6_LEN),
+        _ => None,
+    };
+    let Some(header) = header else {
+        return pkt.discard(DropReason::FragInvalidProto);
+    };
+    let end = ip.saturating_add(header);
+    if pkt.len() < end || pkt.pull(end).is_err() {
+        return pkt.discard(DropReason::NoMem);
+    }
+    dev.fragment(pkt, mru, ipv6, cx.bh)
+}
+
+/// Of an IPv4 header with options, if it can be one.
+fn ipv4_header_len(pkt: &mut Packet, ip: usize) -> Option<usize> {
+    let [first, ..] = *pkt.header::<20>(ip)?;
+    let words = usize::from(first & 0x0f);
+    (words >= 5).then(|| words.wrapping_mul(4))
 }
 
 /// The rules of K39 and A31, then the device.

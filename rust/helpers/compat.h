@@ -52,6 +52,19 @@ static inline void ovs_netdev_set_immovable(struct net_device *dev)
 #endif
 }
 
+/* A route that nobody counts. */
+#ifdef HAVE_DST_INIT_REF
+#define ovs_dst_init(dst, ops) dst_init(dst, ops, NULL, 1, DST_OBSOLETE_NONE, DST_NOCOUNT)
+#else
+#define ovs_dst_init(dst, ops) dst_init(dst, ops, NULL, DST_OBSOLETE_NONE, DST_NOCOUNT)
+#endif
+
+#ifdef HAVE_IPV6_STUB_FRAGMENT
+#define ovs_ip6_fragment(net, skb, output) ipv6_stub->ipv6_fragment(net, (skb)->sk, skb, output)
+#else
+#define ovs_ip6_fragment(net, skb, output) ip6_fragment(net, (skb)->sk, skb, output)
+#endif
+
 #ifdef HAVE_SYSTEM_PERCPU_WQ
 #define ovs_wq system_percpu_wq
 #else

@@ -65,6 +65,10 @@ void rust_helper_netif_set_ovs_port(struct net_device *dev);
 void rust_helper_netif_clear_ovs_port(struct net_device *dev);
 bool rust_helper_netif_is_registered(const struct net_device *dev);
 
+/* frag.c */
+#define OVS_FRAG_L2_MAX 30 /* Ethernet, a tag, and three more words: VLAN_ETH_HLEN + 3 * 4 */
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload);
+
 /* genetlink.c */
 s32 rust_helper_genl_dp_ifindex(const struct genl_info *info);
 struct net *rust_helper_genl_info_net(struct genl_info *info);

@@ -6,7 +6,7 @@
 use crate::rust::bindings;
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
-use crate::rust::sync::Rtnl;
+use crate::rust::sync::{RcuGuard, Rtnl};
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
@@ -44,7 +44,8 @@ impl CallersRtnl {
 }
 
 /// Called for each packet that a device receives.
-pub type RxHandler = unsafe extern "C" fn(*mut *mut bindings::sk_buff) -> bindings::rx_handler_result_t;
+pub type RxHandler =
+    unsafe extern "C" fn(*mut *mut bindings::sk_buff) -> bindings::rx_handler_result_t;
 
 /// A network device.
 ///
@@ -81,7 +82,8 @@ impl NetDevice {
         name[15] = 0;
         // SAFETY: the namespace is alive and the name ends with a NUL.
         // INVARIANT: the reference keeps the memory.
-        NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) }).map(Self)
+        NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) })
+            .map(Self)
     }
 
     /// Gives a reference back.
@@ -226,6 +228,39 @@ impl NetDevice {
     pub fn xmit(&self, skb: SkBuff) {
         // SAFETY: valid by the invariant; ownership of the packet goes to the kernel.
         unsafe { bindings::rust_helper_dev_xmit(skb.into_raw(), self.as_ptr()) };
+    }
+
+    /// Sends the L3 packet in a frame as IP fragments of at most `mru` bytes, each in a frame of its own, or with
+    /// `internal` hands them to the stack. `payload`: the device takes frames as payload. Drops the packet if its
+    /// network header, of IPv4 or with `ipv6` IPv6, is not where that can be done.
+    pub fn fragment(
+        &self,
+        skb: SkBuff,
+        mru: u16,
+        ipv6: bool,
+        internal: bool,
+        payload: bool,
+        _rcu: &RcuGuard,
+    ) {
+        let l2 = skb.network_offset();
+        let l3 = if ipv6 { 40 } else { 20 };
+        // CAST: a small constant.
+        let fits = l2 <= bindings::OVS_FRAG_L2_MAX as usize;
+        if !fits || skb.linear().len() < l2.wrapping_add(l3) {
+            return;
+        }
+        // SAFETY: valid by the invariant; in a read section; both headers are linear, the first fits its copy; ownership
+        // of the packet goes to the kernel.
+        unsafe {
+            bindings::rust_helper_fragment(
+                skb.into_raw(),
+                self.as_ptr(),
+                mru,
+                ipv6,
+                internal,
+                payload,
+            )
+        };
     }
 
     /// Hands a frame to the stack as received by this device, or drops it if the device is down.

@@ -74,14 +74,55 @@ fn a28_trunc_counts_once_and_leaves_the_ethernet_header() {
 }
 
 #[test]
-fn a29_a_reassembled_packet_leaves_only_if_it_fits() {
+fn a29_a_reassembled_packet_leaves_as_fragments() {
     let mut lab = Lab::new();
-    let with_mru = |mru| request(&udp(), list().output(2)).u16(packet_attr::MRU, mru);
-    for (mru, sent) in [(0, 1), (45, 0), (46, 1), (1500, 1)] {
-        lab.run(&with_mru(mru)).unwrap();
-        assert_eq!(lab.counts(), [0, sent, 0], "{mru}");
-        assert_eq!(drops().len(), 1 - sent);
+    let with_mru = |acts, mru| request(&udp(), acts).u16(packet_attr::MRU, mru);
+    for mru in [0, 46, 1500] {
+        lab.run(&with_mru(list().output(2), mru)).unwrap();
+        assert_eq!(lab.bytes(2), [udp()], "{mru}");
     }
+    // 26 bytes of payload, 8 in each fragment.
+    lab.run(&with_mru(list().push_vlan(0x8100, 0x1005).output(2), 35))
+        .unwrap();
+    let sent = lab.sent(2);
+    let parts: Vec<_> = sent
+        .iter()
+        .map(|s| (s.bytes.len() - 34, s.bytes[20..22].to_vec()))
+        .collect();
+    let want =
+        [(8, [0x20, 0]), (8, [0x20, 1]), (8, [0x20, 2]), (2, [0, 3])].map(|(n, o)| (n, o.to_vec()));
+    assert_eq!(parts, want);
+    assert!(sent
+        .iter()
+        .all(|s| s.vlan.is_some() && s.bytes[..14] == udp()[..14]));
+    lab.devs[1].set_mtu(34);
+    lab.run(&with_mru(list().output(2), 35)).unwrap();
+    assert_eq!(drops(), [DropReason::PktTooBig]);
+}
+
+#[test]
+fn a30_what_cannot_be_cut_is_dropped() {
+    let mut lab = Lab::new();
+    let mut run = |packet: &[u8], acts: Bytes| {
+        lab.run(&request(packet, acts).u16(packet_attr::MRU, 40))
+            .unwrap();
+        assert_eq!(lab.counts(), [0; 3]);
+        drops()
+    };
+    let mut strange = udp();
+    strange[12..14].copy_from_slice(&[0x12, 0x34]);
+    assert_eq!(
+        run(&strange, list().output(2)),
+        [DropReason::FragInvalidProto]
+    );
+    let mut bad_ip = udp();
+    bad_ip[14] = 0x44;
+    assert_eq!(
+        run(&bad_ip, list().output(2)),
+        [DropReason::FragInvalidProto]
+    );
+    let tags = (0..6).fold(list(), |l, n| l.push_vlan(0x8100, 0x1000 + n));
+    assert_eq!(run(&udp(), tags.output(2)), [DropReason::FragL2TooLong]);
 }
 
 #[test]

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cutting an L3 packet inside a frame into IP fragments, each in a frame of its own (spec A30).
+ *
+ * The stack's own functions do the cutting. They take the device and its MTU from the packet's route, so the packet
+ * gets one for the time being, which lies on this stack and knows what every fragment needs to become a frame again.
+ * It is a whole rtable or rt6_info, because that is what they cast it to (CVE-2021-46955).
+ */
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
+#include <net/ip.h>
+#include <net/ip6_fib.h>
+#include <net/ipv6.h>
+#include <net/ipv6_stubs.h>
+#include <net/route.h>
+#include "helpers.h"
+
+struct ovs_frag_route {
+	union {
+		struct dst_entry dst;
+		struct rtable v4;
+		struct rt6_info v6;
+	};
+	struct net_device *dev;
+	unsigned long real_dst;
+	u16 vlan_tci;
+	__be16 vlan_proto;
+	bool tagged;
+	bool internal;
+	bool payload;
+	u8 l2_len;
+	u8 l2[OVS_FRAG_L2_MAX];
+};
+
+static unsigned int ovs_frag_mtu(const struct dst_entry *dst)
+{
+	return dst->dev->mtu;
+}
+
+static struct dst_ops ovs_frag_dst_ops = {
+	.family = AF_UNSPEC,
+	.mtu = ovs_frag_mtu,
+};
+
+/* One fragment, its data at the L3 header: a frame again, and out. */
+static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	const struct ovs_frag_route *r = container_of(skb_dst(skb), struct ovs_frag_route, dst);
+
+	if (skb_cow_head(skb, r->l2_len)) {
+		kfree_skb(skb);
+		return -ENOMEM;
+	}
+	skb->_skb_refdst = 0;
+	__skb_dst_copy(skb, r->real_dst);
+	if (r->tagged)
+		__vlan_hwaccel_put_tag(skb, r->vlan_proto, r->vlan_tci);
+	else
+		__vlan_hwaccel_clear_tag(skb);
+	memcpy(skb_push(skb, r->l2_len), r->l2, r->l2_len);
+	skb_postpush_rcsum(skb, skb->data, r->l2_len);
+	skb_reset_mac_header(skb);
+	if (r->payload) {
+		skb_reset_network_header(skb);
+		skb->protocol = htons(ETH_P_TEB);
+	}
+	skb_reset_mac_len(skb);
+	if (r->internal)
+		rust_helper_dev_receive(skb, r->dev);
+	else
+		rust_helper_dev_xmit(skb, r->dev);
+	return 0;
+}
+
+/*
+ * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header is linear and no longer than
+ * OVS_FRAG_L2_MAX; the L3 header is IPv6's if ipv6, else IPv4's. internal: up the stack instead of out.
+ * payload: dev has no Ethernet header of its own and takes frames as payload.
+ */
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload)
+{
+	struct net *net = dev_net(dev);
+	struct ovs_frag_route r;
+
+	memset(&r, 0, sizeof(r));
+	ovs_dst_init(&r.dst, &ovs_frag_dst_ops);
+	r.dst.dev = dev;
+	r.dev = dev;
+	r.real_dst = skb->_skb_refdst;
+	r.tagged = skb_vlan_tag_present(skb);
+	r.vlan_tci = skb_vlan_tag_get(skb);
+	r.vlan_proto = skb->vlan_proto;
+	r.internal = internal;
+	r.payload = payload;
+	r.l2_len = skb_network_offset(skb);
+	memcpy(r.l2, skb->data, r.l2_len);
+
+	/* From here on the control block is the IP layer's. */
+	if (!ipv6) {
+		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+		IPCB(skb)->frag_max_size = mru;
+		skb_pull(skb, r.l2_len);
+		skb_dst_set_noref(skb, &r.dst);
+		ip_do_fragment(net, skb->sk, skb, ovs_frag_output);
+	} else {
+#if IS_ENABLED(CONFIG_IPV6)
+		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+		IP6CB(skb)->frag_max_size = mru;
+		skb_pull(skb, r.l2_len);
+		skb_dst_set_noref(skb, &r.dst);
+		ovs_ip6_fragment(net, skb, ovs_frag_output);
+#else
+		kfree_skb(skb);
+		return;
+#endif
+	}
+	refdst_drop(r.real_dst);
+}
