@@ -107,13 +107,6 @@ enum Image {
     Exact,
 }
 
-/// True for the mask of a tunnel that matches nothing. ovs-vswitchd puts it into every mask, with a TTL of 0.
-fn masks_no_tunnel(attr: Attr<'_>) -> bool {
-    let mut inner = attr.nested();
-    let all_zero = |a: Attr<'_>| !a.is_empty() && a.payload().iter().all(|b| *b == 0);
-    attr.ty() == ka::TUNNEL && inner.all(all_zero) && inner.is_exhausted()
-}
-
 /// What an attribute's payload must be.
 enum Kind {
     Len(usize),
@@ -238,7 +231,6 @@ impl<'a> Parser<'a> {
         for attr in attrs.by_ref() {
             let len_fits = match kind(attr.ty()) {
                 None => return Err(at(c"unknown key attribute", attr)),
-                Some(Kind::Refused) if self.image == Image::Mask && masks_no_tunnel(attr) => continue,
                 Some(Kind::Refused) => return Err(at(c"key attribute not supported", attr)),
                 Some(Kind::Len(len)) => attr.len() == len,
                 Some(Kind::Nested) => true,
