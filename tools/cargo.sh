@@ -20,7 +20,8 @@ test)
 	if python3 -c '' 2>/dev/null; then
 		say "netlink cases of tests/system in userspace, against the stock module's answers"
 		cargo build --quiet --locked --manifest-path $manifest --example stdio
-		tests/answers/run.py "${CARGO_TARGET_DIR:-userspace-shim/target}/debug/examples/stdio" nl_packet nl_flow nl_bad |
+		tests/answers/run.py "${CARGO_TARGET_DIR:-userspace-shim/target}/debug/examples/stdio" \
+			nl_datapath nl_vport nl_flow nl_packet nl_bad |
 			grep -v '^note '
 	fi ;;
 loom)

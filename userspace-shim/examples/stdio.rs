@@ -2,8 +2,8 @@
 //! The switch behind a pipe: netlink messages in, netlink messages out, as hexadecimal lines. `tests/answers/run.py` puts it
 //! in the place of the kernel under the netlink cases of `tests/system`.
 //!
-//! Requests: `bind PORT`, `join PORT FAMILY`, `device NAME IFINDEX`, `send PORT HEX`. Answers: lines `PORT HEX`, one a
-//! message, then an empty line.
+//! Requests: `bind PORT`, `join PORT FAMILY`, `device NAME IFINDEX`, `rename OLD NEW`, `remove NAME`, `devices`,
+//! `send PORT HEX`. Answers: lines `PORT HEX`, one a message (port 0: the names of the devices), then an empty line.
 //!
 //! Kernel counterpart: `net/netlink/af_netlink.c`, `genetlink.c`, as far as the cases look.
 
@@ -46,6 +46,9 @@ fn main() {
     let mut stdout = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         kernel.obey(&line.split(' ').collect::<Vec<_>>());
+        for (family, event) in kernel.net.take_multicasts() {
+            kernel.multicast(family, event, 0, 0);
+        }
         openvswitch::sys::testing::run_rcu();
         openvswitch::packet::take_drops();
         for (port, message) in kernel.out.drain(..) {
@@ -79,6 +82,11 @@ impl Kernel {
                 let dev = self.net.add_with_ifindex(name, number(ifindex) as i32);
                 dev.set_up(false);
             }
+            ["rename", old, new] => self.net.device(old).expect("a device").rename(new),
+            ["remove", name] => self.net.device(name).expect("a device").unregister(),
+            ["devices"] => self
+                .out
+                .push((0, self.net.device_names().join(" ").into_bytes())),
             ["send", port, hex] => {
                 let bytes = (0..hex.len())
                     .step_by(2)
@@ -124,9 +132,6 @@ impl Kernel {
             }
             _ => Err(EINVAL.into()),
         };
-        for (family, message) in self.net.take_multicasts() {
-            self.multicast(family, message, portid, flags);
-        }
         for upcall in self.net.take_upcalls() {
             self.out.push((upcall.portid, upcall.message));
         }
