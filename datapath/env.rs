@@ -116,7 +116,11 @@ pub trait PacketOps: Sized {
     #[inline]
     fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
         self.ensure_writable(off.saturating_add(N))?;
-        match self.linear_mut().get_mut(off..).and_then(|s| s.first_chunk_mut()) {
+        match self
+            .linear_mut()
+            .get_mut(off..)
+            .and_then(|s| s.first_chunk_mut())
+        {
             Some(h) => Ok(h),
             None => Err(kernel::error::code::EINVAL),
         }
@@ -316,7 +320,15 @@ pub trait UpcallOps: Sized {
     fn room(&mut self) -> &mut [u8];
     /// `used` bytes of the room are written; appends the PACKET attribute (type `attr`), pads as U6 says, fixes
     /// `nlmsg_len` and unicasts to `portid`. EAGAIN, ECONNREFUSED, ENOMEM …
-    fn send(self, used: usize, attr: u16, pkt: &Packet, pkt_len: usize, net: &Net, portid: u32) -> Result<()>;
+    fn send(
+        self,
+        used: usize,
+        attr: u16,
+        pkt: &Packet,
+        pkt_len: usize,
+        net: &Net,
+        portid: u32,
+    ) -> Result<()>;
     /// Prepares `pkt` for being copied out: completes a partial checksum and pushes the hwaccel tag into a clone's
     /// data (U5, U16). Returns the clone when one was needed.
     fn prepare(pkt: &mut Packet) -> Result<Option<Packet>>;

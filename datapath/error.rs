@@ -53,24 +53,40 @@ impl NlError {
     /// A refusal with a text.
     #[cold]
     pub fn new(errno: Error, msg: &'static CStr) -> Self {
-        Self { errno, msg: Some(msg), attr: None }
+        Self {
+            errno,
+            msg: Some(msg),
+            attr: None,
+        }
     }
 
     /// The same, pointing at the attribute whose bytes (header included) are `attr`.
     #[cold]
     pub fn at(errno: Error, msg: &'static CStr, attr: &[u8]) -> Self {
-        Self { errno, msg: Some(msg), attr: Some(attr.as_ptr() as usize) }
+        Self {
+            errno,
+            msg: Some(msg),
+            attr: Some(attr.as_ptr() as usize),
+        }
     }
 }
 
 impl From<Error> for NlError {
     fn from(errno: Error) -> Self {
-        Self { errno, msg: None, attr: None }
+        Self {
+            errno,
+            msg: None,
+            attr: None,
+        }
     }
 }
 
 impl From<AllocError> for NlError {
     fn from(_: AllocError) -> Self {
-        Self { errno: ENOMEM, msg: None, attr: None }
+        Self {
+            errno: ENOMEM,
+            msg: None,
+            attr: None,
+        }
     }
 }

@@ -88,9 +88,7 @@ pub fn dump(
         Group::Datapath => dp::dump(net, cursor, header, w),
         Group::Vport => vport::dump(net, dp_ifindex, cursor, header, w),
         Group::Flow => flow::dump(net, dp_ifindex, attrs, cursor, header, w),
-        Group::Packet => {
-            Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped"))
-        }
+        Group::Packet => Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped")),
     }
 }
 

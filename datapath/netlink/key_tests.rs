@@ -124,7 +124,10 @@ fn k9_a_mask_may_name_a_tunnel_that_matches_nothing() {
     assert!(refused(with_mask(&key, &tunnel(&ttl(0xff)))));
     assert!(refused(with_mask(&key, &tunnel(&attr(5, &[])))));
     assert!(refused(with_mask(&key, &tunnel(&[5, 0, 4]))));
-    assert!(refused(self::key(&[key.concat(), attr(ka::TUNNEL, &ttl(0))])));
+    assert!(refused(self::key(&[
+        key.concat(),
+        attr(ka::TUNNEL, &ttl(0))
+    ])));
 }
 
 #[test]

@@ -652,7 +652,11 @@ impl DeviceOps for FakeDevice {
         let (headers, payload) = all.split_at(ip + ihl);
         for (n, part) in payload.chunks(room).enumerate() {
             let mut b = [headers, part].concat();
-            let more = if (n + 1) * room < payload.len() { 0x2000 } else { 0 };
+            let more = if (n + 1) * room < payload.len() {
+                0x2000
+            } else {
+                0
+            };
             let offset = (n * room / 8) as u16 | more;
             b[ip + 2..ip + 4].copy_from_slice(&((ihl + part.len()) as u16).to_be_bytes());
             b[ip + 6..ip + 8].copy_from_slice(&offset.to_be_bytes());
