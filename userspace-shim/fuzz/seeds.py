@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""seeds.py DIR: first inputs for the fuzz targets, DIR/extract from tests/vectors/keys.txt and DIR/nl_flow."""
+"""seeds.py DIR: first inputs for the fuzz targets, DIR/extract from tests/vectors/keys.txt, DIR/nl_flow, DIR/nl_actions."""
 import os
 import struct
 import sys
 
 top = sys.argv[1]
-for d in 'extract', 'nl_flow':
+for d in 'extract', 'nl_flow', 'nl_actions':
     os.makedirs(f'{top}/{d}', exist_ok=True)
 
 
@@ -72,3 +72,17 @@ for upper in UPPER:
         key, mask = nest(upper, tags, False), nest(upper, tags, True)
         write('nl_flow', n, bytes([min(len(key), 255)]) + key + mask)
         n += 1
+
+# Action lists: kind of frame, allocation that fails, the list.
+OUT = attr(1, b'\2\0\0\0')
+SETS = [(2, bytes(4)), (15, bytes(4)), (4, bytes(range(12))), (9, PORTS), (10, PORTS), (17, PORTS),
+        (7, bytes([1, 2, 3, 4, 5, 6, 7, 8, 17, 1, 9, 0])), (8, b'\3' * 32 + bytes([0, 1, 2, 3, 17, 5, 6, 0]))]
+ACTS = [attr(3, attr(t, v)) + OUT for t, v in SETS]
+ACTS += [attr(11, attr(t, (v if len(v) == 4 else bytes(len(v))) + (ones(v) if len(v) == 4 else bytes(len(v))))) + OUT for t, v in SETS]
+ACTS += [attr(4, b'\x81\0\x10\5') + OUT + attr(5, b'') + OUT, attr(13, b'\x14\0\0\0') + OUT + OUT, attr(24, bytes(4)),
+         attr(8, bytes(8)) + attr(7, b'\5\0\0\0') + OUT, attr(15, b'') + attr(14, bytes(12)) + OUT,
+         attr(2, attr(1, b'\x09\0\0\0') + attr(2, b'12345') + attr(4, b'')) + OUT]
+ACTS += [attr(20, a) + OUT for a in ACTS[-6:]] + [attr(6, attr(1, b'\xff' * 4) + attr(2, a)) + a for a in ACTS[-6:]]
+for n, a in enumerate(ACTS):
+    for kind in 1, 9, 17, 0, 2:
+        write('nl_actions', n * 5 + kind % 5, bytes([kind, n]) + a)
