@@ -189,6 +189,7 @@ static const struct genl_small_ops packet_ops[] = {
 /* Attribute numbers that the target kernel's own uapi header may be too old for. */
 #define DP_IFINDEX_ATTR 9
 #define PACKET_UPCALL_PID 12
+#define VPORT_UPCALL_STATS 10
 
 static const struct nla_policy dp_policy[DP_IFINDEX_ATTR + 1] = {
 	[OVS_DP_ATTR_NAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
@@ -198,7 +199,7 @@ static const struct nla_policy dp_policy[DP_IFINDEX_ATTR + 1] = {
 	[DP_IFINDEX_ATTR] = NLA_POLICY_MIN(NLA_S32, 0),
 };
 
-static const struct nla_policy vport_policy[OVS_VPORT_ATTR_MAX + 1] = {
+static const struct nla_policy vport_policy[VPORT_UPCALL_STATS + 1] = {
 	[OVS_VPORT_ATTR_NAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
 	[OVS_VPORT_ATTR_STATS] = { .len = sizeof(struct ovs_vport_stats) },
 	[OVS_VPORT_ATTR_PORT_NO] = { .type = NLA_U32 },
@@ -207,6 +208,9 @@ static const struct nla_policy vport_policy[OVS_VPORT_ATTR_MAX + 1] = {
 	[OVS_VPORT_ATTR_OPTIONS] = { .type = NLA_NESTED },
 	[OVS_VPORT_ATTR_IFINDEX] = NLA_POLICY_MIN(NLA_S32, 0),
 	[OVS_VPORT_ATTR_NETNSID] = { .type = NLA_S32 },
+#ifdef HAVE_VPORT_UPCALL_STATS /* checked where the stock module checks it */
+	[VPORT_UPCALL_STATS] = { .type = NLA_NESTED },
+#endif
 };
 
 static const struct nla_policy flow_policy[OVS_FLOW_ATTR_MAX + 1] = {
