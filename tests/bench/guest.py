@@ -33,7 +33,7 @@ def write(path, line):
 
 
 def memory():
-    """Bytes in use: objects of every slab cache, and the rest of the kernel's own memory."""
+    """Objects of every slab cache, and bytes of pages that the kernel itself holds."""
     write("/proc/sys/vm/drop_caches", "3")
     slab = {}
     with open("/proc/slabinfo") as f:
@@ -42,7 +42,9 @@ def memory():
             slab[w[0]] = (int(w[1]), int(w[3]))
     with open("/proc/meminfo") as f:
         info = {l.split(":")[0]: int(l.split()[1]) * 1024 for l in f}
-    return slab, info
+    own = info["MemTotal"] - sum(info[f] for f in ("MemFree", "Buffers", "Cached", "AnonPages", "PageTables", "KernelStack",
+                                                   "SReclaimable"))
+    return slab, own
 
 
 def main():
@@ -112,9 +114,7 @@ def main():
         if abs(d) >= FLOWS * 4:
             print("slab %s %d" % (name, d))
     print("memory slab %d" % total)
-    for field in ("Percpu", "VmallocUsed"):
-        print("memory %s %d" % (field, after[1].get(field, 0) - before[1].get(field, 0)))
-    print("memory free %d" % (before[1]["MemFree"] - after[1]["MemFree"]))
+    print("memory pages %d" % (after[1] - before[1]))
 
     request = struct.pack("=IHHII", 24, family, NLM_F_REQUEST | NLM_F_DUMP, 2, 0) + struct.pack("=BBHi", GET, 1, 0, dp)
 

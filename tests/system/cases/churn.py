@@ -11,13 +11,10 @@ import sys
 import time
 
 from ovsnl import *
+from rtnl import Namespace, Rtnl
 
 SECONDS = int(os.environ.get("CHURN", 60))
 FRAME = MAC2 + MAC1 + bytes.fromhex("0800 4500002e000000004011 0000 0a000001 0a000002 03e807d0 001a0000".replace(" ", "")) + b"\0" * 18
-
-
-def sh(*cmd):
-    return subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def references():
@@ -30,14 +27,8 @@ def slabs():
         return {r[0]: int(r[1]) * int(r[3]) for r in (l.split() for l in f.readlines()[2:])}
 
 
-def veth(a, b):
-    sh("ip", "link", "add", a, "type", "veth", "peer", "name", b)
-    sh("ip", "link", "set", a, "up")
-    sh("ip", "link", "set", b, "up")
-
-
 def flow_parts(rng):
-    port, n = rng.randrange(1, 5), rng.randrange(60)
+    port, n = rng.randrange(1, 6), rng.randrange(60)
     key = [k_port(port), k_eth(), k_type(0x800), k_ipv4("10.0.0.%d" % (n % 8)), k_udp(1000 + n)]
     cut = rng.randrange(33)
     mask = [k_port(0xffffffff), k_type(0xffff), attr(KEY.IPV4, be32(0xffffffff << cut & 0xffffffff) + b"\0" * 4 + b"\xff\0\0\xff"),
@@ -52,12 +43,12 @@ def flow_parts(rng):
 def changer(me, end, report):
     """Random changes until `end`; every errno is fine, the kernel staying sane is the test."""
     rng = random.Random(me)
-    s = Sock()
+    s, links = Sock(), Rtnl()
     done = dict.fromkeys(("flow", "port", "device", "namespace", "datapath", "dump"), 0)
     own = "dp%d" % me
     while time.monotonic() < end:
         dp = 1000 + rng.randrange(3)  # 1000 is shared and rarely dies, 1001 and 1002 come and go
-        what = rng.choices(list(done), (60, 15, 6, 2, 4, 8))[0]
+        what = rng.choices(list(done), (60, 15, 4, 2, 4, 8))[0]
         done[what] += 1
         if what == "flow":
             key, mask, acts = flow_parts(rng)
@@ -80,17 +71,22 @@ def changer(me, end, report):
                 s.vport(NEW, dp, attr(VPORT.NAME, name.encode() + b"\0"), attr(VPORT.TYPE, u32(kind)), attr(VPORT.UPCALL_PID, u32(4242)),
                         attr(VPORT.PORT_NO, u32(n)))
                 if kind == INTERNAL and rng.random() < 0.5:
-                    sh("ip", "link", "set", name, "up")
+                    links.up(name)
         elif what == "device":
             n = rng.randrange(1, 5)
-            if sh("ip", "link", "delete", "p%d" % n).returncode or rng.random() < 0.9:
-                veth("p%d" % n, "q%d" % n)
+            if links.delete("p%d" % n) or rng.random() < 0.9:
+                links.veth("p%d" % n, "q%d" % n)
         elif what == "namespace":
-            ns = "churn%d" % me
-            sh("ip", "netns", "add", ns)
-            sh("ip", "link", "set", rng.choice(["in1", "in2", "q3", "p4"]), "netns", ns)
-            sh("ip", "netns", "exec", ns, "ovs-dpctl", "add-dp", "dpx")
-            sh("ip", "netns", "delete", ns)
+            ns = Namespace()
+            links.move(rng.choice(["in1", "in2", "q3", "p4"]), ns.fd)
+            with ns:
+                t = Sock()
+                t.dp(NEW, 0, attr(DP.NAME, b"dpx\0"), attr(DP.UPCALL_PID, u32(0)), attr(DP.IFINDEX, u32(1009)))
+                if rng.random() < 0.5:
+                    t.vport(NEW, 1009, attr(VPORT.NAME, b"p4\0"), attr(VPORT.TYPE, u32(NETDEV)), attr(VPORT.UPCALL_PID, u32(0)))
+                    t.new_flow(1009, *flow_parts(rng)[::2])
+                t.close()
+            ns.close()
         elif what == "datapath":
             if rng.random() < 0.5 and dp != 1000:
                 s.dp(DEL, dp)
@@ -131,12 +127,30 @@ def traffic(end, report):
         f.write("%d frames" % sent)
 
 
+def write(path, line):
+    with open("/proc/net/pktgen/" + path, "w") as f:
+        f.write(line + "\n")
+
+
+def generator():
+    """The kernel's own generator feeds p5, which stays, without end."""
+    subprocess.run(["modprobe", "pktgen"], check=True)
+    subprocess.run(["ip", "link", "add", "p5", "type", "dummy"], check=True)
+    Rtnl().up("p5")
+    write("kpktgend_1", "rem_device_all")
+    write("kpktgend_1", "add_device p5")
+    for line in ("xmit_mode netif_receive", "pkt_size 60", "dst 10.0.0.2", "dst_mac 02:00:00:00:00:02", "src_min 10.0.0.0", "src_max 10.0.0.7",
+                 "src_mac 02:00:00:00:00:01", "udp_src_min 1000", "udp_src_max 1059", "flag IPSRC_RND", "flag UDPSRC_RND", "count 0", "delay 50000"):
+        write("p5", line)
+
+
 def everything():
     s = Sock()
+    links = Rtnl()
     for n in range(1, 5):
-        veth("p%d" % n, "q%d" % n)
+        links.veth("p%d" % n, "q%d" % n)
     s.new_dp("dp0", 1000)
-    for n in range(1, 5):
+    for n in range(1, 6):
         s.new_port(1000, "p%d" % n, n, NETDEV, 4242)
     s.close()
 
@@ -146,9 +160,10 @@ def nothing():
     for m in s.dump("ovs_datapath").messages:
         s.dp(DEL, m.dp_ifindex)
     s.close()
+    links = Rtnl()
     for n in range(1, 5):
-        sh("ip", "link", "delete", "p%d" % n)
-        sh("ip", "link", "delete", "q%d" % n)
+        links.delete("p%d" % n)
+        links.delete("q%d" % n)
     for _ in range(100):  # devices leave their namespaces in the background
         if references() == 0:
             break
@@ -171,21 +186,30 @@ def spell(seconds):
                 os._exit(1)
             os._exit(0)
         children.append(pid)
+    storm = os.fork()
+    if storm == 0:
+        write("pgctrl", "start")  # until stopped
+        os._exit(0)
     bad = 0
     while children:
         pid, status = os.wait()
         children.remove(pid)
         bad |= status
+    write("pgctrl", "stop")
+    os.waitpid(storm, 0)
+    with open("/proc/net/pktgen/p5") as f:
+        generated = next((l.split()[1] for l in f if "pkts-sofar" in l), "?")
     reports = []
     for i in range(3):
         with open("/run/work/report%d" % i) as f:
             reports.append(f.read())
-    print(":: " + "; ".join(reports))
+    print(":: %s; %s generated" % ("; ".join(reports), generated))
     nothing()
     if bad:
         sys.exit("a process failed")
 
 
+generator()
 base = references()
 spell(5)  # fills what the kernel keeps for later: its memory is the measure
 before = slabs()
