@@ -208,9 +208,7 @@ static const struct nla_policy vport_policy[VPORT_UPCALL_STATS + 1] = {
 	[OVS_VPORT_ATTR_OPTIONS] = { .type = NLA_NESTED },
 	[OVS_VPORT_ATTR_IFINDEX] = NLA_POLICY_MIN(NLA_S32, 0),
 	[OVS_VPORT_ATTR_NETNSID] = { .type = NLA_S32 },
-#ifdef HAVE_VPORT_UPCALL_STATS /* checked where the stock module checks it */
 	[VPORT_UPCALL_STATS] = { .type = NLA_NESTED },
-#endif
 };
 
 static const struct nla_policy flow_policy[OVS_FLOW_ATTR_MAX + 1] = {
