@@ -145,7 +145,9 @@ unsafe fn tell(outcome: Outcome, info: *mut bindings::genl_info) -> Result {
 /// `extack` is null or that of the request being handled, and `e.attr` points into the request.
 unsafe fn explain(extack: *mut bindings::netlink_ext_ack, e: &NlError) {
     // SAFETY: by the caller.
-    let Some(extack) = (unsafe { extack.as_mut() }) else { return };
+    let Some(extack) = (unsafe { extack.as_mut() }) else {
+        return;
+    };
     if let Some(msg) = e.msg {
         extack._msg = msg.as_ptr();
     }
@@ -235,9 +237,17 @@ pub struct UpcallMessage {
 
 impl UpcallOps for UpcallMessage {
     fn new(meta: usize, pkt: &SkBuff, pkt_len: usize, unaligned: bool) -> Result<Self> {
-        let linear = if unaligned { pkt_len.min(pkt.zerocopy_headlen()) } else { pkt_len };
+        let linear = if unaligned {
+            pkt_len.min(pkt.zerocopy_headlen())
+        } else {
+            pkt_len
+        };
         let msg = Message::with_room(meta, append_size(linear), true)?;
-        Ok(Self { msg, linear, pad: !unaligned })
+        Ok(Self {
+            msg,
+            linear,
+            pad: !unaligned,
+        })
     }
 
     fn room(&mut self) -> &mut [u8] {
@@ -253,7 +263,11 @@ impl UpcallOps for UpcallMessage {
         net: &NetRef,
         portid: u32,
     ) -> Result<()> {
-        let Self { mut msg, linear, pad } = self;
+        let Self {
+            mut msg,
+            linear,
+            pad,
+        } = self;
         msg.set_len(used);
         msg.append_packet(attr, pkt, pkt_len.min(PacketOps::len(pkt)), linear, pad)?;
         msg.unicast(net, portid)

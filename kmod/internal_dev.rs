@@ -21,7 +21,11 @@ pub fn alloc(net: &NetRef, name: &DeviceName, ifindex: i32) -> Option<NetDevice>
     name[15] = 0;
     // SAFETY: namespace alive, name ended by a NUL. The caller owns the device.
     unsafe {
-        NetDevice::from_raw(tables::ovs_internal_dev_alloc(net.as_ptr(), name.as_ptr().cast(), ifindex))
+        NetDevice::from_raw(tables::ovs_internal_dev_alloc(
+            net.as_ptr(),
+            name.as_ptr().cast(),
+            ifindex,
+        ))
     }
 }
 
@@ -40,7 +44,12 @@ pub unsafe fn free(dev: NetDevice) {
 /// # Safety
 ///
 /// `dev` came from [`alloc`]; `vport` lives until a grace period after [`unregister`].
-pub unsafe fn register(_rtnl: &impl RtnlHeld, dev: NetDevice, vport: &Vport, local: bool) -> Result {
+pub unsafe fn register(
+    _rtnl: &impl RtnlHeld,
+    dev: NetDevice,
+    vport: &Vport,
+    local: bool,
+) -> Result {
     // SAFETY: valid device that nobody else knows yet, RTNL held.
     unsafe {
         tables::ovs_internal_dev_slot(dev.as_ptr()).write(ptr::from_ref(vport).cast_mut().cast());
@@ -68,7 +77,12 @@ pub unsafe fn unregister(rtnl: impl RtnlHeld, dev: NetDevice, gone: impl FnOnce(
 /// True for devices of ours.
 pub fn is_internal(dev: NetDevice) -> bool {
     // SAFETY: valid device; only the address of the table is used.
-    unsafe { ptr::eq((*dev.as_ptr()).netdev_ops, &raw const tables::ovs_internal_dev_ops) }
+    unsafe {
+        ptr::eq(
+            (*dev.as_ptr()).netdev_ops,
+            &raw const tables::ovs_internal_dev_ops,
+        )
+    }
 }
 
 /// The vport of an internal device.
@@ -77,7 +91,12 @@ pub fn vport(dev: NetDevice, _rcu: &RcuGuard) -> Option<&Vport> {
         return None;
     }
     // SAFETY: written before the device could be found; the vport outlives readers that found the device.
-    unsafe { tables::ovs_internal_dev_slot(dev.as_ptr()).read().cast::<Vport>().as_ref() }
+    unsafe {
+        tables::ovs_internal_dev_slot(dev.as_ptr())
+            .read()
+            .cast::<Vport>()
+            .as_ref()
+    }
 }
 
 /// `ndo_start_xmit`: a packet from the stack enters the switch.
@@ -94,7 +113,12 @@ unsafe extern "C" fn ovs_internal_dev_xmit(
     // SAFETY: BH is disabled by the caller, the read section is just above.
     let bh = unsafe { BhGuard::assume() };
     // SAFETY: the kernel's own device and packet, which it gives away.
-    let (dev, skb) = unsafe { (NetDevice::from_raw(dev), NonNull::new(skb).map(|s| SkBuff::from_raw(s))) };
+    let (dev, skb) = unsafe {
+        (
+            NetDevice::from_raw(dev),
+            NonNull::new(skb).map(|s| SkBuff::from_raw(s)),
+        )
+    };
     if let (Some(dev), Some(pkt)) = (dev, skb) {
         if let Some(vport) = vport(dev, bh.rcu()) {
             let len = pkt.len();

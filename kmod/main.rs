@@ -4,7 +4,10 @@
 //! C counterpart: the end of `net/openvswitch/datapath.c`.
 #![no_std]
 
-#[allow(missing_docs, reason = "the names of the ABI are documented in the kernel")]
+#[allow(
+    missing_docs,
+    reason = "the names of the ABI are documented in the kernel"
+)]
 #[path = "../datapath/mod.rs"]
 pub mod datapath;
 pub mod env;
@@ -92,7 +95,12 @@ impl Module {
         let _flows = flow::entry::Caches::create()?;
         let _execution = Execution::set_up()?;
         let _retired = Retired;
-        Ok(Self { _entries: Entries::open()?, _retired, _execution, _flows })
+        Ok(Self {
+            _entries: Entries::open()?,
+            _retired,
+            _execution,
+            _flows,
+        })
     }
 }
 

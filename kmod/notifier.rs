@@ -18,7 +18,11 @@ const UNREGISTER: c_ulong = bindings::netdev_cmd_NETDEV_UNREGISTER as c_ulong;
 ///
 /// Called by the kernel under the RTNL with a `struct netdev_notifier_info`.
 #[no_mangle]
-unsafe extern "C" fn ovs_device_event(_nb: *mut c_void, event: c_ulong, info: *mut c_void) -> c_int {
+unsafe extern "C" fn ovs_device_event(
+    _nb: *mut c_void,
+    event: c_ulong,
+    info: *mut c_void,
+) -> c_int {
     if event != UNREGISTER {
         return NOTIFY_DONE;
     }

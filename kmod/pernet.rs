@@ -33,14 +33,17 @@ impl NetOps for NetRef {
         // SAFETY: our id. The state is made before anything can be done in the namespace and freed after everything in
         // it is gone: whoever has a `NetRef` in hand keeps the namespace from ending, or holds `ovs_mutex` and took it
         // from the list.
-        unsafe { &*(*self.generic(tables::ovs_net_id).cast::<OvsNet>()).state.cast() }
+        unsafe {
+            &*(*self.generic(tables::ovs_net_id).cast::<OvsNet>())
+                .state
+                .cast()
+        }
     }
 
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport> {
         // SAFETY: the namespace is alive, the read section lasts for 'g.
-        let dev = unsafe {
-            NetDevice::from_raw(bindings::dev_get_by_index_rcu(self.as_ptr(), ifindex))
-        }?;
+        let dev =
+            unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(self.as_ptr(), ifindex)) }?;
         internal_dev::vport(dev, rcu)
     }
 
@@ -79,7 +82,8 @@ fn init_state(on: *mut OvsNet) -> Result {
     let state = KBox::new(PerNet::new(), GFP_KERNEL)?;
     let mut ovs = OvsGuard::lock();
     // SAFETY: the caller's, alive during this call.
-    NETS.borrow_mut(&mut ovs).push(unsafe { net_of(on) }, GFP_KERNEL)?;
+    NETS.borrow_mut(&mut ovs)
+        .push(unsafe { net_of(on) }, GFP_KERNEL)?;
     // SAFETY: as above; nobody looks at it yet.
     unsafe { (*on).state = KBox::into_raw(state).cast() };
     Ok(())

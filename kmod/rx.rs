@@ -37,11 +37,15 @@ pub unsafe extern "C" fn frame_hook(
             bindings::rust_helper_skb_share_check(raw)
         }
     };
-    let Some(mine) = NonNull::new(mine) else { return CONSUMED };
+    let Some(mine) = NonNull::new(mine) else {
+        return CONSUMED;
+    };
     // SAFETY: not shared, and ours.
     let mut pkt = unsafe { SkBuff::from_raw(mine) };
     // SAFETY: a received packet has a device, alive in this section.
-    let Some(dev) = (unsafe { NetDevice::from_raw(pkt.dev()) }) else { return CONSUMED };
+    let Some(dev) = (unsafe { NetDevice::from_raw(pkt.dev()) }) else {
+        return CONSUMED;
+    };
     // SAFETY: called from the handler. The data is a vport, which outlives the section.
     let Some(vport) = (unsafe { dev.rx_handler_data().cast::<Vport>().as_ref() }) else {
         pkt.kfree(bindings::ovs_core_drop_DROP_NOT_SPECIFIED);

@@ -15,7 +15,10 @@ pub struct OvsNet {
     pub net: *mut bindings::net,
 }
 
-#[allow(improper_ctypes, reason = "some structs of the kernel are empty under some configurations")]
+#[allow(
+    improper_ctypes,
+    reason = "some structs of the kernel are empty under some configurations"
+)]
 extern "C" {
     #[allow(missing_docs)]
     pub static ovs_internal_dev_ops: bindings::net_device_ops;

@@ -33,7 +33,10 @@ impl Message {
         // SAFETY: any size may be asked for.
         let skb = NonNull::new(unsafe { bindings::rust_helper_nlmsg_alloc(all, atomic) });
         // INVARIANT: just allocated with that tailroom.
-        Ok(Self { skb: skb.ok_or(ENOMEM)?, room })
+        Ok(Self {
+            skb: skb.ok_or(ENOMEM)?,
+            room,
+        })
     }
 
     /// All of the room, whatever part of it is in use.
@@ -45,7 +48,7 @@ impl Message {
     /// The first `len` bytes are the message; capped to the room.
     pub fn set_len(&mut self, len: usize) {
         let len = len.min(self.room as usize) as u32; // CAST: at most `room`
-        // SAFETY: exclusively owned and linear; stays within the room.
+                                                      // SAFETY: exclusively owned and linear; stays within the room.
         unsafe {
             let skb = self.skb.as_ptr();
             (*skb).tail = (*skb).tail.wrapping_sub((*skb).len).wrapping_add(len);
@@ -74,12 +77,21 @@ impl Message {
             }
             let [l0, l1] = nla_len.to_ne_bytes();
             let [t0, t1] = attr.to_ne_bytes();
-            bindings::skb_put(skb, NLA_HDRLEN).cast::<[u8; 4]>().write([l0, l1, t0, t1]);
+            bindings::skb_put(skb, NLA_HDRLEN)
+                .cast::<[u8; 4]>()
+                .write([l0, l1, t0, t1]);
             // CAST: `len` has at most 16 bits, `linear` is not larger.
-            to_result(bindings::skb_zerocopy(skb, pkt.as_ptr(), len as i32, linear as i32))?;
+            to_result(bindings::skb_zerocopy(
+                skb,
+                pkt.as_ptr(),
+                len as i32,
+                linear as i32,
+            ))?;
             if pad {
                 let n = (*skb).len.wrapping_neg() & 3;
-                bindings::skb_put(skb, n).cast::<u8>().write_bytes(0, n as usize);
+                bindings::skb_put(skb, n)
+                    .cast::<u8>()
+                    .write_bytes(0, n as usize);
             }
             (*skb).data.cast::<u32>().write_unaligned((*skb).len);
         }

@@ -99,12 +99,21 @@ impl SkBuff {
     #[inline(always)]
     fn set_field<T: Copy>(&mut self, offset: bindings::ovs_skb_offset, v: T) {
         // SAFETY: as in `field`; exclusively owned by the invariant.
-        unsafe { self.0.as_ptr().byte_add(offset as usize).cast::<T>().write(v) }
+        unsafe {
+            self.0
+                .as_ptr()
+                .byte_add(offset as usize)
+                .cast::<T>()
+                .write(v)
+        }
     }
 
     /// Total length in bytes.
     #[inline(always)]
-    #[allow(clippy::len_without_is_empty, reason = "an empty packet is no special case")]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "an empty packet is no special case"
+    )]
     pub fn len(&self) -> usize {
         self.skb().len as usize
     }
@@ -191,7 +200,7 @@ impl SkBuff {
     #[allow(missing_docs)]
     pub fn set_mac_header(&mut self, off: usize) {
         let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-        // SAFETY: exclusively owned by the invariant.
+                                                              // SAFETY: exclusively owned by the invariant.
         unsafe { headers_mut!(self.0) }.mac_header = at;
     }
 
@@ -199,7 +208,7 @@ impl SkBuff {
     #[allow(missing_docs)]
     pub fn set_network_header(&mut self, off: usize) {
         let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-        // SAFETY: exclusively owned by the invariant.
+                                                              // SAFETY: exclusively owned by the invariant.
         unsafe { headers_mut!(self.0) }.network_header = at;
     }
 
@@ -207,7 +216,7 @@ impl SkBuff {
     #[allow(missing_docs)]
     pub fn set_transport_header(&mut self, off: usize) {
         let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-        // SAFETY: exclusively owned by the invariant.
+                                                              // SAFETY: exclusively owned by the invariant.
         unsafe { headers_mut!(self.0) }.transport_header = at;
     }
 
@@ -431,10 +440,7 @@ impl SkBuff {
     }
 
     /// Segments of an aggregate: `f` gets each with its index until it errs; from there on they count as dropped.
-    pub fn for_each_segment(
-        &self,
-        f: &mut impl FnMut(&mut SkBuff, usize) -> Result,
-    ) -> Result {
+    pub fn for_each_segment(&self, f: &mut impl FnMut(&mut SkBuff, usize) -> Result) -> Result {
         // SAFETY: valid; segmenting leaves the packet itself usable.
         let list = unsafe { bindings::rust_helper_skb_gso_segment(self.as_ptr()) };
         let errno = list as isize;
