@@ -42,6 +42,8 @@ def memory():
             slab[w[0]] = (int(w[1]), int(w[3]))
     with open("/proc/meminfo") as f:
         info = {l.split(":")[0]: int(l.split()[1]) * 1024 for l in f}
+    with open("/proc/zoneinfo") as f:  # free pages that a CPU keeps at hand are not in MemFree
+        info["MemFree"] += sum(int(l.split()[1]) * 4096 for l in f if l.split()[:1] == ["count:"])
     own = info["MemTotal"] - sum(info[f] for f in ("MemFree", "Buffers", "Cached", "AnonPages", "PageTables", "KernelStack",
                                                    "SReclaimable"))
     return slab, own

@@ -96,7 +96,6 @@ for label in ("USERSPACE short by 12", "USERSPACE short by 1", "USERSPACE long b
 for name in ("USERDATA", "EGRESS_TUN_PORT", "ACTIONS"):
     for what in ("length 3", "length beyond the message"):
         g.ours["USERSPACE.%s %s" % (name, what)] = "EINVAL"
-g.either.add("vport get: UPCALL_STATS short by 11")  # 6.1 does not know the attribute
 before = {f: state(f) for f in ("ovs_datapath", "ovs_vport", "ovs_flow")}
 
 # ---- ovs_datapath ----
