@@ -82,8 +82,8 @@ fn init_state(on: *mut OvsNet) -> Result {
     let state = KBox::new(PerNet::new(), GFP_KERNEL)?;
     let mut ovs = OvsGuard::lock();
     // SAFETY: the caller's, alive during this call.
-    NETS.borrow_mut(&mut ovs)
-        .push(unsafe { net_of(on) }, GFP_KERNEL)?;
+    let net = unsafe { net_of(on) };
+    NETS.borrow_mut(&mut ovs).push(net, GFP_KERNEL)?;
     // SAFETY: as above; nobody looks at it yet.
     unsafe { (*on).state = KBox::into_raw(state).cast() };
     Ok(())
