@@ -42,7 +42,7 @@ walls:
 	@tools/check-layers.sh
 
 vm-test:
-	@tools/vm.sh test "$(KERNELS)" $(CASES)
+	@tools/vm.sh test "$(KERNELS)" $(if $(APPEND),--append "$(APPEND)") $(CASES)
 
 bench:
 	@tools/vm.sh bench

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# vm.sh demo | test KERNELS [CASE...] | bench
+# vm.sh demo | test KERNELS [OPTION | CASE...] | bench
 #
 # What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system.
 set -euo pipefail
