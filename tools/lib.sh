@@ -65,9 +65,9 @@ apt_private() {
 	[ -n "$main" ] && [ -e "$key" ] || return 1
 	suites="$*"
 	text=$(printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s' "$main" "$suites" "$key")
-	case " $suites " in *" bookworm "*)
-		[ -z "$security" ] || text=$(printf '%s\n\nTypes: deb\nURIs: %s\nSuites: bookworm-security\nComponents: main\nSigned-By: %s' \
-			"$text" "$security" "$key") ;;
+	case $1 in bullseye | bookworm) # fixes of trixie's kernel come through its backports
+		[ -z "$security" ] || text=$(printf '%s\n\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s' \
+			"$text" "$security" "$1" "$key") ;;
 	esac
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc"
 	[ -e "$dir/status" ] || : > "$dir/status"
@@ -84,6 +84,7 @@ apt_private() {
 		apt-get -q "${APT[@]}" update >"$dir/update.log" 2>&1 || { cat "$dir/update.log" >&2; return 1; }
 	fi
 }
+apt_bullseye() { apt_private apt-bullseye bullseye; }
 apt_bookworm() { apt_private apt bookworm bookworm-updates; }
 apt_backports() { apt_private apt-backports bookworm bookworm-updates bookworm-backports; }
 apt_trixie() { apt_private apt-trixie trixie trixie-backports; }
