@@ -20,7 +20,7 @@ test)
 	for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/run --kernel "$kernels" "$@" ;;
 bench)
-	tools/build-modules.sh -k 6.1
-	exec tests/bench/run --kernel 6.1 "$@" ;;
+	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
+	exec tests/bench/run "$@" ;;
 *) die "usage: vm.sh demo|test|bench" ;;
 esac

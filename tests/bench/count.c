@@ -4,7 +4,10 @@
  *
  * The guest marks what is to be counted with two instructions that do nothing else,
  * `nopl MARK+k(%rax,%rax,1)`: k = 0 clears the counters, k = 1 writes them to the next file
- * PREFIX.0, PREFIX.1, … (lines "address count"; the last line is "user count").
+ * PREFIX.0, PREFIX.1, … (lines "address count", "rep address count"; the last line is "user count").
+ *
+ * Emulation executes `rep movs` and `rep stos` once for each iteration, where hardware has one instruction. Each iteration but
+ * the first begins a translation block of its own, so these are told apart by their place in the block and counted as "rep".
  *
  * QEMU's own header is not packaged by Debian 12, so what is used of it is declared here.
  */
@@ -40,7 +43,7 @@ API int qemu_plugin_version = 1;
 /* Counters never move: translated code holds their addresses. Pages of 512, chained by hash. */
 enum { PER_PAGE = 4096, HASH = 1 << 16 };
 struct page {
-	uint64_t base, count[PER_PAGE];
+	uint64_t base, count[PER_PAGE], iterations[PER_PAGE];
 	struct page *next;
 };
 static struct page *pages[HASH];
@@ -48,7 +51,7 @@ static uint64_t user;
 static const char *prefix = "count";
 static unsigned int dumps;
 
-static uint64_t *counter(uint64_t address)
+static struct page *page_of(uint64_t address)
 {
 	uint64_t base = address & ~(uint64_t)(PER_PAGE - 1);
 	struct page **slot = &pages[(base / PER_PAGE * 0x9e3779b97f4a7c15u) >> 48];
@@ -59,7 +62,7 @@ static uint64_t *counter(uint64_t address)
 		*slot = calloc(1, sizeof(**slot));
 		(*slot)->base = base;
 	}
-	return &(*slot)->count[address - base];
+	return *slot;
 }
 
 static void on_mark(unsigned int cpu, void *stop)
@@ -77,13 +80,30 @@ static void on_mark(unsigned int cpu, void *stop)
 			for (size_t k = 0; k < PER_PAGE; k++) {
 				if (out && p->count[k])
 					fprintf(out, "%016" PRIx64 " %" PRIu64 "\n", p->base + k, p->count[k]);
-				p->count[k] = 0;
+				if (out && p->iterations[k])
+					fprintf(out, "rep %016" PRIx64 " %" PRIu64 "\n", p->base + k, p->iterations[k]);
+				p->count[k] = p->iterations[k] = 0;
 			}
 	if (out) {
 		fprintf(out, "user %" PRIu64 "\n", user);
 		fclose(out);
 	}
 	user = 0;
+}
+
+/* A string instruction under a repeat prefix: prefixes in any order, then one of movs, cmps, stos, lods, scas, ins, outs. */
+static bool repeats(const unsigned char *code, size_t size)
+{
+	bool rep = false;
+
+	for (; size; code++, size--) {
+		if (*code == 0xf2 || *code == 0xf3)
+			rep = true;
+		else if (*code != 0x66 && *code != 0x67 && (*code & 0xf0) != 0x40)
+			return rep && ((*code >= 0xa4 && *code <= 0xa7) || (*code >= 0xaa && *code <= 0xaf) ||
+				       (*code >= 0x6c && *code <= 0x6f));
+	}
+	return false;
 }
 
 static void on_translate(plugin_id id, struct qemu_plugin_tb *tb)
@@ -96,7 +116,11 @@ static void on_translate(plugin_id id, struct qemu_plugin_tb *tb)
 		uint32_t operand;
 
 		if (address >> 63) {
-			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, counter(address), 1);
+			struct page *p = page_of(address);
+			bool again = i == 0 && repeats(code, qemu_plugin_insn_size(insn));
+			uint64_t *n = again ? p->iterations : p->count;
+
+			qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &n[address - p->base], 1);
 			continue;
 		}
 		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &user, 1);
