@@ -9,12 +9,15 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules demo check test loom asan fuzz lint walls vm-test bench clean
+.PHONY: help modules loads demo check test loom asan fuzz lint walls vm-test bench clean
 help:
 	@cat tools/help.txt
 
 modules:
 	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)"
+
+loads:
+	@tools/check-loads.sh $(if $(NAMES),--names) $(KO) $(SYMBOLS)
 
 demo:
 	@tools/vm.sh demo
