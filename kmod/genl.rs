@@ -5,10 +5,9 @@
 
 use crate::datapath::control::{self, Outcome};
 use crate::datapath::env::{Group, PacketOps, ReplyOps, UpcallOps};
-use crate::datapath::error::NlError;
-use crate::datapath::netlink::attr::Attr;
+use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
-use crate::datapath::netlink::{nlm, Request, TopAttrs};
+use crate::datapath::netlink::{nlm, policy, split_message, Request};
 use crate::rust::bindings;
 use crate::rust::net::genetlink::{self, append_size, Family, Message};
 use crate::rust::net::netns::NetRef;
@@ -43,32 +42,14 @@ pub fn family(group: Group) -> Family {
     unsafe { Family::from_raw(tables::ovs_family(number(group))) }
 }
 
-/// The attribute that starts at `nla`.
+/// The `dp_ifindex` and the attributes of a message that userspace sent.
 ///
 /// # Safety
 ///
-/// Null, or a validated attribute that stays for `'a`.
-unsafe fn attr<'a>(nla: *const bindings::nlattr) -> Option<Attr<'a>> {
-    if nla.is_null() {
-        return None;
-    }
-    // SAFETY: as many bytes belong to the attribute as its header says.
-    let bytes = unsafe { slice::from_raw_parts(nla.cast::<u8>(), (*nla).nla_len.into()) };
-    Attr::split_first(bytes).map(|(attr, _)| attr)
-}
-
-/// The attributes of a request, of `n` types.
-///
-/// # Safety
-///
-/// `attrs` has `n` pointers as for [`attr`].
-unsafe fn top_attrs<'a>(attrs: *const *mut bindings::nlattr, n: usize) -> TopAttrs<'a> {
-    let mut top = TopAttrs::default();
-    for (i, to) in top.0.iter_mut().enumerate().take(n) {
-        // SAFETY: below `n`.
-        *to = unsafe { attr(*attrs.add(i)) };
-    }
-    top
+/// `nlh` starts a message that is as long as it says and stays for `'a`.
+unsafe fn parts<'a>(nlh: *const bindings::nlmsghdr) -> NlResult<(i32, &'a [u8])> {
+    // SAFETY: by the caller.
+    split_message(unsafe { slice::from_raw_parts(nlh.cast(), (*nlh).nlmsg_len as usize) })
 }
 
 /// A request.
@@ -83,22 +64,7 @@ unsafe extern "C" fn ovs_genl_doit(
     family_no: c_uint,
 ) -> c_int {
     // SAFETY: by this function's contract.
-    let result = unsafe {
-        let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
-        let n = (*tables::ovs_family(family_no)).maxattr as usize;
-        let request = Request {
-            net: &net,
-            cmd: (*(*info).genlhdr).cmd,
-            version: (*(*info).genlhdr).version,
-            dp_ifindex: bindings::rust_helper_genl_dp_ifindex(info),
-            attrs: top_attrs((*info).attrs, n.saturating_add(1)),
-            portid: (*info).snd_portid,
-            seq: (*info).snd_seq,
-            flags: (*(*info).nlhdr).nlmsg_flags,
-        };
-        control::dispatch(group(family_no), &request)
-    };
-    match result {
+    match unsafe { obey(info, group(family_no)) } {
         Ok(outcome) => {
             // SAFETY: the request being handled.
             match unsafe { tell(outcome, info) } {
@@ -111,6 +77,30 @@ unsafe extern "C" fn ovs_genl_doit(
             unsafe { explain((*info).extack, &e) };
             e.errno.to_errno()
         }
+    }
+}
+
+/// Reads a request and carries it out.
+///
+/// # Safety
+///
+/// `info` is the request being handled, one to `family`.
+unsafe fn obey(info: *mut bindings::genl_info, family: Group) -> NlResult<Outcome> {
+    // SAFETY: by the caller.
+    unsafe {
+        let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
+        let (dp_ifindex, attrs) = parts((*info).nlhdr)?;
+        let request = Request {
+            net: &net,
+            cmd: (*(*info).genlhdr).cmd,
+            version: (*(*info).genlhdr).version,
+            dp_ifindex,
+            attrs: policy::validate(family, attrs)?,
+            portid: (*info).snd_portid,
+            seq: (*info).snd_seq,
+            flags: (*(*info).nlhdr).nlmsg_flags,
+        };
+        control::dispatch(family, &request)
     }
 }
 
@@ -167,46 +157,53 @@ unsafe extern "C" fn ovs_genl_dumpit(
     cb: *mut bindings::netlink_callback,
     family_no: c_uint,
 ) -> c_int {
-    let group = group(family_no);
-    // SAFETY: by this function's contract. The buffer is the kernel's, linear, and ours during the call.
+    // SAFETY: by this function's contract.
+    match unsafe { dump_batch(skb, cb, group(family_no)) } {
+        // SAFETY: as above.
+        Ok(()) => unsafe { (*skb).len as c_int }, // CAST: buffers of dumps are small
+        Err(e) => {
+            // Not the place: if the first batch comes late, the request has left its buffer's data, and netlink core
+            // has had versions that warn of a place outside.
+            let e = NlError { attr: None, ..e };
+            // SAFETY: as above.
+            unsafe { explain((*cb).extack, &e) };
+            e.errno.to_errno()
+        }
+    }
+}
+
+/// Fills the buffer of a dump.
+///
+/// # Safety
+///
+/// `skb` and `cb` are the buffer and the state of a dump of `family`.
+unsafe fn dump_batch(
+    skb: *mut bindings::sk_buff,
+    cb: *mut bindings::netlink_callback,
+    group: Group,
+) -> NlResult {
+    // SAFETY: by the caller. The buffer is the kernel's, linear, and ours during the call.
     unsafe {
         let net = NetRef::from_raw(bindings::rust_helper_skb_sk_net(skb));
-        let nlh = (*cb).nlh;
+        let (dp_ifindex, attrs) = parts((*cb).nlh)?;
         let header = MsgHeader {
             family: family(group).id(),
             flags: nlm::MULTI,
-            seq: (*nlh).nlmsg_seq,
+            seq: (*(*cb).nlh).nlmsg_seq,
             portid: bindings::rust_helper_netlink_cb_portid(cb),
             cmd: crate::datapath::abi::cmd::GET,
-            version: (*tables::ovs_family(family_no)).version as u8, // CAST: small by definition
+            version: (*tables::ovs_family(number(group))).version as u8, // CAST: small by definition
             dp_ifindex: 0,
         };
-        // The request's own attributes, after nlmsghdr, genlmsghdr and ovs_header.
-        let len = ((*nlh).nlmsg_len as usize).saturating_sub(24);
-        let payload = slice::from_raw_parts(nlh.cast::<u8>().add(20), len.saturating_add(4));
-        let dp_ifindex = payload.first_chunk().map_or(0, |b| i32::from_ne_bytes(*b));
-        let mut attrs = TopAttrs::default();
-        for a in crate::datapath::netlink::attr::Attrs::new(payload.get(4..).unwrap_or(&[])) {
-            if let Some(to) = attrs.0.get_mut(usize::from(a.ty())) {
-                *to = Some(a);
-            }
-        }
         // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.
         let cursor = &mut *(&raw mut (*cb).__bindgen_anon_1).cast::<[u64; 2]>();
         let room = bindings::rust_helper_skb_tailroom(skb).max(0) as usize;
         let tail = (*skb).head.add((*skb).tail as usize);
         let mut w = Writer::new(slice::from_raw_parts_mut(tail, room));
-        match control::dump(group, &net, dp_ifindex, &attrs, cursor, header, &mut w) {
-            Ok(()) => {
-                bindings::skb_put(skb, w.len() as u32); // CAST: at most the tailroom
-                (*skb).len as c_int
-            }
-            Err(e) => {
-                explain((*cb).extack, &e);
-                e.errno.to_errno()
-            }
-        }
+        control::dump(group, &net, dp_ifindex, attrs, cursor, header, &mut w)?;
+        bindings::skb_put(skb, w.len() as u32); // CAST: at most the tailroom
     }
+    Ok(())
 }
 
 impl ReplyOps for Message {

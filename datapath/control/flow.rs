@@ -16,7 +16,7 @@ use crate::datapath::netlink::flow::{
     FlowNew, FlowRef, FlowSet,
 };
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
-use crate::datapath::netlink::{nlm, Request, TopAttrs};
+use crate::datapath::netlink::{nlm, policy, Request};
 use crate::rust::sync::{BhGuard, OvsGuard, RcuBox};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::error::code::{EEXIST, EMSGSIZE, ENOENT};
@@ -69,7 +69,7 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 pub fn dump(
     net: &Net,
     dp_ifindex: i32,
-    attrs: &TopAttrs<'_>,
+    attrs: &[u8],
     cursor: &mut [u64; 2],
     header: MsgHeader,
     w: &mut Writer<'_>,
@@ -78,7 +78,7 @@ pub fn dump(
         dp_ifindex,
         ..header
     };
-    let ufid_flags = ufid_flags(attrs);
+    let ufid_flags = ufid_flags(&policy::validate(Group::Flow, attrs)?);
     // BH stay off for the batch, so that softirqs do not run between its flows (spec B59).
     let bh = &*BhGuard::enter();
     let dp = find_dp_rcu(net, dp_ifindex, bh.rcu())?;

@@ -13,7 +13,7 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
-use crate::datapath::netlink::{Request, TopAttrs};
+use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
 use crate::rust::sync::{OvsCell, OvsGuard, RcuGuard};
 use kernel::alloc::KVec;
@@ -53,7 +53,7 @@ pub enum Outcome {
     Lost(Group, Error),
 }
 
-/// Carries out a request. Its permission was checked, its attributes have passed the family's policy.
+/// Carries out a request. Its permission was checked.
 pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
     match (family, req.cmd) {
         (Group::Datapath, cmd::NEW) => dp::new(req),
@@ -74,12 +74,13 @@ pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
 }
 
 /// Fills `w` with as many of a family's objects as fit, from `cursor` on, which starts as zeroes. An empty `w`
-/// afterwards is the end. `header` is that of every message but for its `dp_ifindex`.
+/// afterwards is the end. `header` is that of every message but for its `dp_ifindex`. Attributes count for flows only;
+/// other families ignore them, whatever they are.
 pub fn dump(
     family: Group,
     net: &Net,
     dp_ifindex: i32,
-    attrs: &TopAttrs<'_>,
+    attrs: &[u8],
     cursor: &mut [u64; 2],
     header: MsgHeader,
     w: &mut Writer<'_>,

@@ -12,19 +12,33 @@ pub mod vport;
 pub mod writer;
 
 use crate::datapath::env::{DeviceName, Net};
+use crate::datapath::error::{NlError, NlResult};
 use attr::Attr;
+use kernel::error::code::EINVAL;
+use writer::MSG_HDRLEN;
 
 /// Slots for top-level attributes, enough for every family (`OVS_PACKET_ATTR_UPCALL_PID` = 12 is the largest).
 pub const TOP_SLOTS: usize = 13;
 
-/// A request's top-level attributes by type, after liberal policy validation (spec N5).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TopAttrs<'a>(pub [Option<Attr<'a>>; TOP_SLOTS]);
+/// A request's top-level attributes by type. Only [`policy::validate`] makes them, so what a length or a range must be
+/// holds on every kernel, whatever it checks by itself (spec N5).
+#[derive(Clone, Copy, Debug)]
+pub struct TopAttrs<'a>([Option<Attr<'a>>; TOP_SLOTS]);
 
 impl<'a> TopAttrs<'a> {
     pub fn get(&self, ty: u16) -> Option<Attr<'a>> {
         self.0.get(usize::from(ty)).copied().flatten()
     }
+}
+
+/// Parts a message, which begins with its `nlmsghdr`: `ovs_header.dp_ifindex`, and the bytes of its attributes.
+/// EINVAL if it ends before them.
+pub fn split_message(message: &[u8]) -> NlResult<(i32, &[u8])> {
+    let Some((headers, attrs)) = message.split_first_chunk::<MSG_HDRLEN>() else {
+        return Err(NlError::new(EINVAL, c"Message shorter than its headers"));
+    };
+    let [.., d0, d1, d2, d3] = *headers;
+    Ok((i32::from_ne_bytes([d0, d1, d2, d3]), attrs))
 }
 
 /// A generic netlink request, permission already checked.
@@ -61,4 +75,22 @@ pub mod nlm {
     pub const ECHO: u16 = 0x8;
     pub const EXCL: u16 = 0x200;
     pub const CREATE: u16 = 0x400;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_parted_after_their_headers() {
+        let whole: Vec<u8> = (0..28).collect();
+        let (dp_ifindex, attrs) = split_message(&whole).unwrap();
+        assert_eq!(dp_ifindex.to_ne_bytes(), [20, 21, 22, 23]);
+        assert_eq!(attrs, [24, 25, 26, 27]);
+        assert_eq!(split_message(&whole[..24]).unwrap().1, []);
+        for short in 0..24 {
+            let e = split_message(&whole[..short]).unwrap_err();
+            assert_eq!(e.errno, EINVAL);
+        }
+    }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Liberal policy validation of a request's top-level attributes (spec N5).
 //!
-//! In the kernel, netlink core does this by the policies in `kmod/tables.c` and hands over the attributes; the
-//! userspace build and the tests do it here, with core's errors.
+//! The errors are netlink core's. Core has checked requests by the policies in `kmod/tables.c` before; that is a second
+//! line, which on old kernels knows no ranges, and dumps it does not check.
 //!
 //! C counterpart: `nla_validate_parse()` in `lib/nlattr.c`, and the `*_policy` tables in `net/openvswitch/datapath.c`.
 
 use super::attr::{Attr, Attrs};
-use super::TopAttrs;
+use super::{TopAttrs, TOP_SLOTS};
 use crate::datapath::abi::{dp_attr, flow_attr, packet_attr, vport_attr};
 use crate::datapath::env::Group;
 use crate::datapath::error::{NlError, NlResult};
@@ -86,7 +86,7 @@ fn max_type(family: Group) -> usize {
 /// Sorts the attributes of a `family` request by type. Unknown types are skipped, of duplicates the last counts
 /// but every one is checked, trailing bytes are ignored.
 pub fn validate(family: Group, attrs: &[u8]) -> NlResult<TopAttrs<'_>> {
-    let mut top = TopAttrs::default();
+    let mut top = TopAttrs([None; TOP_SLOTS]);
     for attr in Attrs::new(attrs) {
         let ty = attr.ty();
         if ty == 0 || usize::from(ty) > max_type(family) {

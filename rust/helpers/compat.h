@@ -21,15 +21,6 @@
 #define OVS_DROP(i) ((SKB_DROP_REASON_SUBSYS_OPENVSWITCH << SKB_DROP_REASON_SUBSYS_SHIFT) | (i))
 #endif
 
-static inline void *ovs_genl_userhdr(const struct genl_info *info)
-{
-#ifdef HAVE_GENL_INFO_USERHDR
-	return genl_info_userhdr(info);
-#else
-	return info->userhdr;
-#endif
-}
-
 /* A device that locks its own transmission. */
 static inline void ovs_netdev_set_lltx(struct net_device *dev)
 {

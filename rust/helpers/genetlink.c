@@ -6,11 +6,6 @@
 #include <net/sock.h>
 #include "helpers.h"
 
-s32 rust_helper_genl_dp_ifindex(const struct genl_info *info)
-{
-	return *(s32 *)ovs_genl_userhdr(info);
-}
-
 struct net *rust_helper_genl_info_net(struct genl_info *info)
 {
 	return genl_info_net(info);

@@ -70,7 +70,6 @@ bool rust_helper_netif_is_registered(const struct net_device *dev);
 void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload);
 
 /* genetlink.c */
-s32 rust_helper_genl_dp_ifindex(const struct genl_info *info);
 struct net *rust_helper_genl_info_net(struct genl_info *info);
 struct net *rust_helper_skb_sk_net(const struct sk_buff *skb);
 u32 rust_helper_netlink_cb_portid(struct netlink_callback *cb);

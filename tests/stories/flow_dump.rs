@@ -68,3 +68,30 @@ fn f12_an_unknown_datapath() {
         ENODEV
     );
 }
+
+#[test]
+fn f11_flow_dumps_refuse_bad_attributes_and_other_dumps_ignore_them() {
+    let mut s = Switch::new();
+    fill(&mut s, 1);
+    for bad in [
+        Bytes::new().put(flow_attr::UFID_FLAGS, &[0; 3]),
+        Bytes::new().put(flow_attr::UFID, &[]),
+        Bytes::new().put(flow_attr::KEY, &[0; 3]),
+        Bytes::new().u8(flow_attr::PROBE, 1),
+        // The last counts, but every one is checked.
+        Bytes::new().put(flow_attr::UFID_FLAGS, &[0]).ufid_flags(0),
+    ] {
+        assert_eq!(refused(s.client.dump(Group::Flow, s.dp, &bad)), ERANGE);
+    }
+    let ignored = Bytes::new()
+        .put(dp_attr::NAME, b"no NUL")
+        .put(vport_attr::IFINDEX, &[0xff; 4]);
+    assert_eq!(
+        s.client.dump(Group::Datapath, 0, &ignored).unwrap().len(),
+        1
+    );
+    assert_eq!(
+        s.client.dump(Group::Vport, s.dp, &ignored).unwrap().len(),
+        1
+    );
+}

@@ -7,14 +7,14 @@
 //!
 //! Kernel counterpart: `net/netlink/af_netlink.c`, `genetlink.c`, as far as the cases look.
 
-use kernel::error::code::{EINVAL, EOPNOTSUPP};
+use kernel::error::code::EOPNOTSUPP;
 use openvswitch::client::Message;
 use openvswitch::datapath::abi::cmd;
 use openvswitch::datapath::control::{self, Outcome};
 use openvswitch::datapath::env::{Group, ReplyOps};
 use openvswitch::datapath::error::{NlError, NlResult};
 use openvswitch::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
-use openvswitch::datapath::netlink::{nlm, policy, Request, TopAttrs};
+use openvswitch::datapath::netlink::{nlm, policy, split_message, Request};
 use openvswitch::env::{DeviceKind, FakeNet, FakeReply};
 use openvswitch::World;
 use std::io::{BufRead, Write};
@@ -111,27 +111,23 @@ impl Kernel {
             .into_iter()
             .find(|&f| FakeReply::family_id(f) == kind)
             .expect("a family");
-        let body = &bytes[16..len.min(bytes.len())];
-        let done = match body {
-            [cmd, version, _, _, a, b, c, d, attrs @ ..] => {
-                let dp_ifindex = i32::from_ne_bytes([*a, *b, *c, *d]);
-                let ids = MsgHeader {
-                    family: kind,
-                    flags,
-                    seq,
-                    portid,
-                    cmd: *cmd,
-                    version: *version,
-                    dp_ifindex,
-                };
-                if flags & NLM_F_DUMP == NLM_F_DUMP {
-                    self.dump(family, ids, attrs)
-                } else {
-                    self.request(family, ids, attrs)
-                }
+        let parts = split_message(&bytes[..len.min(bytes.len())]);
+        let done = parts.and_then(|(dp_ifindex, attrs)| {
+            let ids = MsgHeader {
+                family: kind,
+                flags,
+                seq,
+                portid,
+                cmd: bytes[16],
+                version: bytes[17],
+                dp_ifindex,
+            };
+            if flags & NLM_F_DUMP == NLM_F_DUMP {
+                self.dump(family, ids, attrs)
+            } else {
+                self.request(family, ids, attrs)
             }
-            _ => Err(EINVAL.into()),
-        };
+        });
         for upcall in self.net.take_upcalls() {
             self.out.push((upcall.portid, upcall.message));
         }
@@ -200,10 +196,6 @@ impl Kernel {
         if ids.cmd != cmd::GET || family == Group::Packet {
             return Err(NlError::from(EOPNOTSUPP));
         }
-        let attrs = match family {
-            Group::Flow => policy::validate(family, attrs)?,
-            _ => TopAttrs::default(),
-        };
         let header = MsgHeader {
             flags: nlm::MULTI,
             cmd: cmd::GET,
@@ -217,7 +209,7 @@ impl Kernel {
                 family,
                 &self.net,
                 ids.dp_ifindex,
-                &attrs,
+                attrs,
                 &mut cursor,
                 header,
                 &mut w,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A netlink client for tests: [`Client`] sends requests through policy, dispatch and notification the way generic
-//! netlink does, [`Bytes`] writes attributes, [`Message`] reads what comes back.
+//! A netlink client for tests: [`Client`] sends requests through dispatch and notification the way generic netlink
+//! does, but with no policy in front, [`Bytes`] writes attributes, [`Message`] reads what comes back.
 //!
 //! Kernel counterpart: `kmod/genl.rs` and netlink core.
 
@@ -249,7 +249,6 @@ impl Client {
         dp_ifindex: i32,
         attrs: &Bytes,
     ) -> Result<Vec<Message>, Refused> {
-        let attrs = policy::validate(group, &attrs.0)?;
         let header = MsgHeader {
             family: <World as crate::datapath::env::Env>::Reply::family_id(group),
             flags: nlm::MULTI,
@@ -269,7 +268,7 @@ impl Client {
                 group,
                 &self.net,
                 dp_ifindex,
-                &attrs,
+                &attrs.0,
                 &mut cursor,
                 header,
                 &mut w,

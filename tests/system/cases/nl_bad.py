@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: bad input: every attribute of the four families missing, short, long, twice, nested or flat
 # timeout: 180
+import struct
 import subprocess
 
 from golden import Golden
@@ -153,6 +154,39 @@ each("flow get", "ovs_flow", GET, [("KEY", 1, GOOD), ("UFID_FLAGS", 10, u32(0)),
                                    ("USED", 5, b"\0" * 8), ("PAD", 11, b"")], nothing)
 each("flow set", "ovs_flow", SET, [("KEY", 1, GOOD), ("ACTIONS", 2, ACT), ("CLEAR", 6, b""), ("UFID", 9, b"u" * 16)], nothing)
 each("flow del", "ovs_flow", DEL, [("KEY", 1, GOOD), ("UFID", 9, b"u" * 16), ("UFID_FLAGS", 10, u32(0))], flush)
+
+# ---- values out of range ----
+LONGEST = b"a" * 15
+for what, value in (("-1", -1), ("the least", -1 << 31), ("0", 0)):
+    number = struct.pack("=i", value)
+    trial("dp new: IFINDEX " + what, "ovs_datapath", NEW, [attr(1, b"dp1\0"), attr(2, u32(7)), attr(9, number)], drop_dp1, dp=0)
+    trial("dp get: IFINDEX " + what, "ovs_datapath", GET, [attr(9, number)], nothing)
+    trial("vport new: IFINDEX " + what, "ovs_vport", NEW, [attr(2, u32(2)), attr(3, b"in1\0"), attr(5, u32(7)), attr(8, number)], drop_port)
+    trial("vport get: IFINDEX " + what, "ovs_vport", GET, [attr(1, u32(1)), attr(8, number)], nothing)
+for size in (0, 1, 3, 4095, 4096, 4097, 8192, 0x7fffffff, 0x80000000, 0xffffffff):
+    trial("dp set: MASKS_CACHE_SIZE %d" % size, "ovs_datapath", SET, [attr(7, u32(size))], reset_dp)
+for what, name in (("15", LONGEST + b"\0"), ("16", LONGEST + b"a\0"), ("15 without NUL", LONGEST), ("16 without NUL", LONGEST + b"a"),
+                   ("15 and more", LONGEST + b"\0a"), ("0", b"\0"), ("0 and more", b"\0" * 15 + b"a")):
+    trial("dp new: NAME of " + what, "ovs_datapath", NEW, [attr(1, name), attr(2, u32(7))], drop_dp1, dp=0)
+    trial("vport new: NAME of " + what, "ovs_vport", NEW, [attr(2, u32(2)), attr(3, name), attr(5, u32(7))], drop_port)
+    trial("vport get: NAME of " + what, "ovs_vport", GET, [attr(3, name)], nothing)
+
+# ---- dumps: attributes count for flows only ----
+def dumps(label, family, parts):
+    for i, (name, kind, payload) in enumerate(parts):
+        for what, bad in variants(kind, payload):
+            attrs = [attr(k, p) for _, k, p in parts]
+            attrs[i] = bad
+            r = s.dump(family, DP0, *attrs)
+            g.say("%s: %s %s" % (label, name, what), "%s %d" % (r.error, len(r.messages)))
+
+
+s.flow(NEW, DP0, attr(FLOW.KEY, GOOD), attr(FLOW.ACTIONS, ACT), flags=NLM_F_CREATE)
+dumps("dp dump", "ovs_datapath", [("NAME", 1, b"dp0\0"), ("MASKS_CACHE_SIZE", 7, u32(1)), ("IFINDEX", 9, u32(1))])
+dumps("vport dump", "ovs_vport", [("PORT_NO", 1, u32(1)), ("NAME", 3, b"d1\0"), ("OPTIONS", 4, b""), ("IFINDEX", 8, u32(1))])
+dumps("flow dump", "ovs_flow", [("KEY", 1, GOOD), ("ACTIONS", 2, ACT), ("STATS", 3, b"\0" * 16), ("CLEAR", 6, b""), ("MASK", 7, MASK),
+                                ("PROBE", 8, b""), ("UFID", 9, b"u" * 16), ("UFID_FLAGS", 10, u32(0)), ("PAD", 11, b"")])
+flush()
 
 # Every attribute of the key, in KEY, in MASK, and as SET and SET_MASKED.
 for name, payload in list(KEYS.items()) + [(n, p) for n, (_, p) in OTHER.items()]:
