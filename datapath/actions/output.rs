@@ -112,7 +112,8 @@ fn send(cx: &Context<'_>, mut pkt: Packet, dev: &Device, mac_proto: u8) {
         }
     } else if mac_proto == MAC_PROTO_ETHERNET {
         mark_as_payload(&mut pkt);
-    } else if mac_proto != MAC_PROTO_NONE {
+    } else if mac_proto != MAC_PROTO_NONE || pkt.len() == 0 {
+        // Queueing disciplines and drivers do not expect packets without a single byte.
         return pkt.discard(DropReason::NotSpecified);
     }
     let over = pkt.len().saturating_sub(dev.hard_header_len() as usize) > dev.mtu() as usize;

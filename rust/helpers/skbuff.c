@@ -96,6 +96,19 @@ void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
 }
 #endif
 
+/*
+ * Appends len bytes of from to the linear message to: hlen of them copied, for the rest pages shared. skb_zerocopy() ends the
+ * kernel (BUG) where hlen is 0 and from's head is in no page, as for a packet of no bytes at all.
+ */
+int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen)
+{
+	if (!len)
+		return 0;
+	if (!hlen && !from->head_frag)
+		return -EINVAL;
+	return skb_zerocopy(to, from, len, hlen);
+}
+
 int rust_helper_skb_tailroom(const struct sk_buff *skb)
 {
 	return skb_tailroom(skb);

@@ -70,7 +70,7 @@ impl Message {
             .map_err(|_| kernel::error::code::EFBIG)?;
         let skb = self.skb.as_ptr();
         // SAFETY: exclusively owned. `append_size` made room for the header, `linear` bytes and padding; the kernel
-        // copies no more than `linear` bytes and shares pages of `pkt`, which is valid.
+        // copies no more than `linear` bytes and shares pages of `pkt`, which is valid and may be empty.
         unsafe {
             if (bindings::rust_helper_skb_tailroom(skb) as usize) < append_size(linear) {
                 return Err(kernel::error::code::EMSGSIZE);
@@ -81,11 +81,11 @@ impl Message {
                 .cast::<[u8; 4]>()
                 .write([l0, l1, t0, t1]);
             // CAST: `len` has at most 16 bits, `linear` is not larger.
-            to_result(bindings::skb_zerocopy(
+            to_result(bindings::rust_helper_skb_append(
                 skb,
                 pkt.as_ptr(),
-                len as i32,
-                linear as i32,
+                len as u32,
+                linear as u32,
             ))?;
             if pad {
                 let n = (*skb).len.wrapping_neg() & 3;

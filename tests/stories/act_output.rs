@@ -246,3 +246,24 @@ fn vlan_tags_are_pushed_and_popped() {
         assert_eq!((sent.vlan, &sent.bytes), (None, &udp()));
     }
 }
+
+#[test]
+fn a_packet_of_no_bytes_is_told_but_not_sent() {
+    let mut lab = Lab::new();
+    lab.devs[1].set_kind(DeviceKind::L3);
+    let header = &udp()[..14];
+    let pop_eth = || list().attr(act::POP_ETH, &[]);
+    let told = pop_eth().trunc(20).user(9).hash(0, 1).output(2);
+    lab.on(header, told).expect("no error");
+    let m = &lab.upcalls(9)[0];
+    assert_eq!(m.get(packet_attr::PACKET), Some(&[][..]));
+    assert_eq!(lab.counts(), [0, 0, 0]);
+    assert_eq!(drops(), [DropReason::NotSpecified]);
+    // Nothing to set, which is an error of the list; a header makes it a frame again.
+    let set = pop_eth().set(key_attr::IPV4, &[0; 12]).output(2);
+    assert!(lab.on(header, set).is_err());
+    let push = [&header[6..12], &header[..6]].concat();
+    let again = pop_eth().attr(act::PUSH_ETH, &push).output(3);
+    lab.on(header, again).expect("no error");
+    assert_eq!(lab.bytes(3), [header]);
+}
