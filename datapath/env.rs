@@ -9,7 +9,7 @@
 
 use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
-use crate::rust::sync::{BhGuard, OvsGuard, RcuGuard};
+use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard};
 use kernel::error::{Error, Result};
 
 /// An sk_buff or its stand-in, owned. Dropping it consumes the packet (not counted as a drop).
@@ -222,20 +222,24 @@ pub struct DeviceStats {
 /// A device name, NUL-padded, at most 15 bytes.
 pub type DeviceName = [u8; 16];
 
-/// The device below a vport. Created open, [`DeviceOps::link`]ed once its vport exists, unlinked after the
-/// vport left the port table.
+/// The device below a vport. Created open, registered if it is internal, [`DeviceOps::link`]ed once its vport exists,
+/// unlinked after the vport left the port table. Ports come and go under `ovs_mutex` and the RTNL together.
 pub trait DeviceOps: Sized + Send + Sync {
-    /// Finds the netdev `name` in `net` and takes a reference. ENODEV, EINVAL (spec W1).
-    fn open_netdev(ovs: &OvsGuard, net: &Net, name: &DeviceName) -> Result<Self>;
+    /// Finds the netdev `name` in `net`, not an alternative name, and takes a reference. ENODEV, EINVAL (spec W1).
+    fn open_netdev(net: &Net, name: &DeviceName) -> Result<Self>;
     /// Allocates an internal device, not registered yet. `ifindex` 0 lets the kernel choose (spec W10).
-    fn new_internal(ovs: &OvsGuard, net: &Net, name: &DeviceName, ifindex: i32) -> Result<Self>;
-    /// Starts traffic: registers the internal device (`local`: it is port 0 and stays in its namespace, W12),
-    /// or takes the rx handler, upper link and promiscuity of the netdev, whose master becomes `master` (W2).
-    /// On error nothing remains to undo. EBUSY, EEXIST, EINVAL, ENOMEM …
-    fn link(ovs: &OvsGuard, vport: &Vport, local: bool, master: Option<&Device>) -> Result<()>;
-    /// Stops traffic and undoes `link` (W6, W16). The vport is out of the table; when this returns no new packet
-    /// enters through it. An internal device is gone afterwards and must not be used again.
-    fn unlink(ovs: &OvsGuard, vport: &Vport);
+    fn new_internal(net: &Net, name: &DeviceName, ifindex: i32) -> Result<Self>;
+    /// Registers an internal device, which gets its final name then (`br%d`). `local`: it is port 0 and stays in its
+    /// namespace (W12). Nothing for a netdev. EBUSY, EEXIST, EINVAL, ENOMEM …; a device that was refused is dropped
+    /// after the locks.
+    fn register(&mut self, rtnl: &OvsRtnl, local: bool) -> Result<()>;
+    /// Starts traffic: for a netdev takes rx handler, upper link and promiscuity, its master becomes `master` (W2).
+    /// On error nothing remains to undo; none for an internal device. EBUSY, EEXIST, ENODEV …
+    fn link(rtnl: &OvsRtnl, vport: &Vport, master: Option<&Device>) -> Result<()>;
+    /// Stops traffic and undoes `link` and `register` of all of them (W6, W16), internal devices in this order. Each is
+    /// out of its table when the iterator yields it; when this returns no new packet enters through any. Their devices
+    /// are gone for requests; who refers to them is waited for when the token is dropped, after `ovs_mutex`.
+    fn unlink_all<'v>(rtnl: &OvsRtnl, vports: impl Iterator<Item = &'v Vport>);
 
     /// Current name; differs from the vport's after a rename (V5).
     fn name(&self) -> DeviceName;
@@ -243,7 +247,7 @@ pub trait DeviceOps: Sized + Send + Sync {
     /// The namespace the device is in now; may differ from the datapath's for internal ports (W12). Callers that use it
     /// for more than comparing are in a read section (B39).
     fn net(&self) -> Net;
-    /// `dev_get_stats`.
+    /// `dev_get_stats`; zeros for a device that is leaving.
     fn stats(&self) -> DeviceStats;
     /// True if traffic may be sent: running and with carrier (spec A27).
     fn is_ready(&self) -> bool;
@@ -254,7 +258,7 @@ pub trait DeviceOps: Sized + Send + Sync {
     fn is_ethernet(&self) -> bool;
     /// An OVS internal device.
     fn is_internal(&self) -> bool;
-    /// False once the netdev is leaving and its rx handler is gone (spec W6: IFF_OVS_DATAPATH lost).
+    /// False once the netdev has left this port, whatever became of it since (spec W6).
     fn is_attached(&self) -> bool;
     /// `needed_headroom`, 0 for phony-headroom devices; and its setter's propagation (spec W9).
     fn needed_headroom(&self) -> u16;
@@ -277,9 +281,9 @@ pub trait NetOps: Clone + PartialEq + Send + Sync {
     fn state(&self) -> &crate::datapath::control::PerNet;
     /// The vport of the OVS internal device with this ifindex in this namespace (spec N7).
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport>;
-    /// Asks every namespace in turn until `f` has an answer (`for_each_net`, spec W17): every namespace whose
-    /// state is there, which the mutex keeps so.
-    fn find_map_all<R>(ovs: &OvsGuard, f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R>;
+    /// The ports whose OVS internal device is in this namespace now, wherever their datapath is (spec W17). The devices
+    /// of ports that were unlinked with this token may still be among them.
+    fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport>;
     /// The id by which this namespace knows `other`; allocated if need be, atomically (spec V8).
     fn peer_id(&self, other: &Net) -> i32;
     /// True if someone listens to the family's multicast group (spec N9).

@@ -7,12 +7,13 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::DeviceName;
 use crate::datapath::ports::port::Vport;
 use crate::rust::bindings;
-use crate::rust::net::netdev::{NetDevice, RtnlHeld};
+use crate::rust::net::netdev::{Leaving, NetDevice};
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
-use crate::rust::sync::{BhGuard, RcuGuard};
+use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, ReadToken};
 use crate::tables::{self, called_from_c};
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{to_result, Result};
 
 /// Allocates a device, not registered.
@@ -39,39 +40,40 @@ pub unsafe fn free(dev: NetDevice) {
     unsafe { tables::ovs_internal_dev_free(dev.as_ptr()) }
 }
 
-/// Registers the device as that of `vport`; packets may come from it at once.
+/// Registers the device. It has no vport yet, and is down.
 ///
 /// # Safety
 ///
-/// `dev` came from [`alloc`]; `vport` lives until a grace period after [`unregister`].
-pub unsafe fn register(
-    _rtnl: &impl RtnlHeld,
-    dev: NetDevice,
-    vport: &Vport,
-    local: bool,
-) -> Result {
-    // SAFETY: valid device that nobody else knows yet, RTNL held.
-    unsafe {
-        tables::ovs_internal_dev_slot(dev.as_ptr()).write(ptr::from_ref(vport).cast_mut().cast());
-        to_result(tables::ovs_internal_dev_register(dev.as_ptr(), local))
-    }
+/// It came from [`alloc`] and nobody else knows it.
+pub unsafe fn register(_rtnl: &OvsRtnl, dev: NetDevice, local: bool) -> Result {
+    // SAFETY: valid device, RTNL held. Should the kernel refuse it late, it goes when the RTNL is released, after the
+    // mutex.
+    to_result(unsafe { tables::ovs_internal_dev_register(dev.as_ptr(), local) })
 }
 
-/// Unregisters the device and waits for its packets and for readers. Calls `gone` before; the device is freed when
-/// `rtnl` is released.
+/// From now on packets come from the device to `vport`, and requests find its datapath by the device.
 ///
 /// # Safety
 ///
-/// Registered by [`register`]; after `gone` nobody gets at `dev` any more.
-pub unsafe fn unregister(rtnl: impl RtnlHeld, dev: NetDevice, gone: impl FnOnce()) {
-    // SAFETY: valid device, RTNL held.
+/// `dev` is one of ours; `vport` lives until a grace period after [`leave`].
+pub unsafe fn publish(dev: NetDevice, vport: &Vport) {
+    // SAFETY: a word in the device, aligned.
+    let slot = unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) };
+    slot.store(ptr::from_ref(vport).cast_mut().cast(), Ordering::Release);
+}
+
+/// Stops the device and puts it among those that leave.
+///
+/// # Safety
+///
+/// Registered by [`register`], and only once here.
+pub unsafe fn leave(rtnl: &OvsRtnl, dev: NetDevice, leaving: &mut Leaving) {
+    // SAFETY: valid device, RTNL held, by the caller.
     unsafe {
         bindings::rust_helper_netif_stop_queue(dev.as_ptr());
-        dev.set_promiscuity(&rtnl, -1);
-        gone();
-        bindings::rust_helper_unregister_netdevice(dev.as_ptr());
+        dev.set_promiscuity(rtnl, -1);
+        leaving.add(rtnl, dev);
     }
-    drop(rtnl);
 }
 
 /// True for devices of ours.
@@ -86,17 +88,26 @@ pub fn is_internal(dev: NetDevice) -> bool {
 }
 
 /// The vport of an internal device.
-pub fn vport(dev: NetDevice, _rcu: &RcuGuard) -> Option<&Vport> {
+pub fn vport<'g>(dev: NetDevice, _token: &'g impl ReadToken) -> Option<&'g Vport> {
     if !is_internal(dev) {
         return None;
     }
-    // SAFETY: written before the device could be found; the vport outlives readers that found the device.
-    unsafe {
-        tables::ovs_internal_dev_slot(dev.as_ptr())
-            .read()
-            .cast::<Vport>()
-            .as_ref()
-    }
+    // SAFETY: a word in the device, aligned.
+    let slot = unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) };
+    // SAFETY: null or what `publish` was given, which outlives those who found the device.
+    unsafe { slot.load(Ordering::Acquire).cast::<Vport>().as_ref() }
+}
+
+/// The vports of all internal devices that are in a namespace now.
+pub fn vports_in<'g>(net: &'g NetRef, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
+    let mut last = ptr::null_mut();
+    core::iter::from_fn(move || {
+        // SAFETY: the RTNL, held for 'g, keeps the namespace's list of devices as it is.
+        last = unsafe { bindings::rust_helper_next_net_device(net.as_ptr(), last) };
+        // SAFETY: on the list.
+        unsafe { NetDevice::from_raw(last) }
+    })
+    .filter_map(|dev| vport(dev, rtnl))
 }
 
 /// `ndo_start_xmit`: a packet from the stack enters the switch.

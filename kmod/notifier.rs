@@ -3,6 +3,7 @@
 //!
 //! C counterpart: `dp_device_event()` in `net/openvswitch/dp_notify.c`.
 
+use crate::datapath::ports::port::Vport;
 use crate::internal_dev;
 use crate::rust::bindings;
 use crate::rust::net::netdev::{CallersRtnl, NetDevice};
@@ -30,8 +31,12 @@ unsafe extern "C" fn ovs_device_event(
     let dev = unsafe { NetDevice::from_raw((*info.cast::<bindings::netdev_notifier_info>()).dev) };
     // SAFETY: by this function's contract.
     let rtnl = unsafe { CallersRtnl::assume() };
-    if let Some(dev) = dev.filter(|d| !internal_dev::is_internal(*d) && d.is_ovs_port()) {
-        dev.detach_port(&rtnl);
+    let Some(dev) = dev.filter(|d| !internal_dev::is_internal(*d) && d.is_ovs_port()) else {
+        return NOTIFY_DONE;
+    };
+    // SAFETY: attached to us, and the RTNL keeps it so: the data is its vport.
+    if let Some(vport) = unsafe { dev.rx_handler_data().cast::<Vport>().as_ref() } {
+        vport.dev.detach(&rtnl);
         // SAFETY: the device is still in its namespace.
         unsafe { tables::ovs_net_queue_notify(dev.net().as_ptr()) };
     }

@@ -12,15 +12,13 @@ use crate::rust::bindings;
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
-use crate::rust::sync::{OvsCell, OvsGuard, RcuGuard};
+use crate::rust::sync::{OvsRtnl, RcuGuard};
 use crate::tables::{self, called_from_c, OvsNet};
 use core::ffi::c_int;
 use kernel::alloc::flags::GFP_KERNEL;
-use kernel::alloc::{KBox, KVec};
-use kernel::error::{Error, Result};
-
-/// All namespaces that have a state. Our own list, because the kernel's has members that have none yet or any more.
-static NETS: OvsCell<KVec<NetRef>> = OvsCell::new(KVec::new());
+use kernel::alloc::KBox;
+use kernel::error::code::ENOMEM;
+use kernel::error::Error;
 
 /// The namespace that never ends.
 pub fn init_net() -> NetRef {
@@ -31,8 +29,7 @@ pub fn init_net() -> NetRef {
 impl NetOps for NetRef {
     fn state(&self) -> &PerNet {
         // SAFETY: our id. The state is made before anything can be done in the namespace and freed after everything in
-        // it is gone: whoever has a `NetRef` in hand keeps the namespace from ending, or holds `ovs_mutex` and took it
-        // from the list.
+        // it is gone, and whoever has a `NetRef` in hand keeps the namespace from ending.
         unsafe {
             &*(*self.generic(tables::ovs_net_id).cast::<OvsNet>())
                 .state
@@ -63,8 +60,8 @@ impl NetOps for NetRef {
         genl::family(group).multicast_error(self, err);
     }
 
-    fn find_map_all<R>(ovs: &OvsGuard, f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
-        NETS.borrow(ovs).iter().find_map(f)
+    fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
+        internal_dev::vports_in(self, rtnl)
     }
 }
 
@@ -78,17 +75,6 @@ unsafe fn net_of(on: *mut OvsNet) -> NetRef {
     unsafe { NetRef::from_raw((*on).net) }
 }
 
-fn init_state(on: *mut OvsNet) -> Result {
-    let state = KBox::new(PerNet::new(), GFP_KERNEL)?;
-    let mut ovs = OvsGuard::lock();
-    // SAFETY: the caller's, alive during this call.
-    let net = unsafe { net_of(on) };
-    NETS.borrow_mut(&mut ovs).push(net, GFP_KERNEL)?;
-    // SAFETY: as above; nobody looks at it yet.
-    unsafe { (*on).state = KBox::into_raw(state).cast() };
-    Ok(())
-}
-
 /// A namespace begins, or is there when the module is loaded.
 ///
 /// # Safety
@@ -96,9 +82,14 @@ fn init_state(on: *mut OvsNet) -> Result {
 /// Called by `tables.c` with a new `struct ovs_net`, once.
 #[no_mangle]
 unsafe extern "C" fn ovs_net_init_state(on: *mut OvsNet) -> c_int {
-    match init_state(on) {
-        Ok(()) => 0,
-        Err(e) => e.to_errno(),
+    // No lock: whoever makes a namespace must not queue behind the switch's changes.
+    match KBox::new(PerNet::new(), GFP_KERNEL) {
+        Ok(state) => {
+            // SAFETY: the caller's; nobody looks at it yet.
+            unsafe { (*on).state = KBox::into_raw(state).cast() };
+            0
+        }
+        Err(_) => ENOMEM.to_errno(),
     }
 }
 
@@ -120,12 +111,7 @@ unsafe extern "C" fn ovs_net_exit_state(on: *mut OvsNet) {
 /// As for [`ovs_net_exit_state`], and after it.
 #[no_mangle]
 unsafe extern "C" fn ovs_net_free_state(on: *mut OvsNet) {
-    let mut ovs = OvsGuard::lock();
-    // SAFETY: by the caller.
-    let net = unsafe { net_of(on) };
-    NETS.borrow_mut(&mut ovs).retain(|n| *n != net);
-    drop(ovs);
-    // SAFETY: made by `init_state`; off the list, so nobody has it.
+    // SAFETY: made by `ovs_net_init_state`; nobody is left who could ask for it.
     drop(unsafe { KBox::from_raw((*on).state.cast::<PerNet>()) });
 }
 

@@ -5,46 +5,76 @@
 
 use crate::datapath::env::{DeviceName, DeviceOps, DeviceStats, Packet};
 use crate::datapath::ports::port::Vport;
-use crate::rust::net::netdev::{NetDevice, ARPHRD_ETHER, ARPHRD_NONE};
+use crate::rust::net::netdev::{
+    unregister_all, DeviceRef, Leaving, NetDevice, RtnlHeld, ARPHRD_ETHER, ARPHRD_NONE,
+};
 use crate::rust::net::netns::NetRef;
-use crate::rust::sync::{BhGuard, OvsGuard};
+use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, RcuHold};
 use crate::{internal_dev, rx, tables};
-use core::ptr::{self, NonNull};
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use kernel::error::code::{EBUSY, EINVAL, ENODEV, ENOMEM};
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::error::code::{EINVAL, ENODEV, ENOMEM};
 use kernel::error::Result;
 
 /// The device of a vport.
 ///
 /// # Invariants
 ///
-/// `dev` is null or points to a live device: a netdev that we hold a reference on until dropped, or an internal device,
-/// whose pointer becomes null before it is freed and before the grace period that precedes that. So whoever reads the
-/// pointer under RCU or `ovs_mutex` may use it there.
+/// `dev` is null or points to a device that stays for all who found it there in an RCU section. It becomes null when the
+/// port is unlinked, before the reference on a netdev is let go and before an internal device is unregistered, both of
+/// which wait for readers. Only a holder of `ovs_mutex` unlinks; it reads the pointer anew afterwards.
 pub struct Port {
     dev: AtomicPtr<crate::rust::bindings::net_device>,
-    internal: bool,
+    /// The reference on a netdev; none for an internal device, which is ours.
+    ///
+    /// Given back after a grace period, whoever holds `ovs_mutex`: whoever unregisters the device waits for it.
+    hold: Option<RcuHold<DeviceRef>>,
     /// Our reference on the module is held (spec X8).
     pinned: AtomicBool,
-    /// The internal device was registered.
-    registered: AtomicBool,
+    /// A netdev is attached, or an internal device registered. Changes under the RTNL.
+    linked: AtomicBool,
 }
 
 impl Port {
-    fn new(dev: NetDevice, internal: bool) -> Self {
+    fn new(dev: NetDevice, hold: Option<RcuHold<DeviceRef>>) -> Self {
         Self {
             dev: AtomicPtr::new(dev.as_ptr()),
-            internal,
+            hold,
             pinned: AtomicBool::new(true),
-            registered: AtomicBool::new(false),
+            linked: AtomicBool::new(false),
         }
     }
 
-    /// The device; `None` once an internal device is gone.
+    /// The device; `None` once the port was unlinked.
     #[inline(always)]
     pub fn dev(&self) -> Option<NetDevice> {
         // SAFETY: alive by the invariant.
         unsafe { NetDevice::from_raw(self.dev.load(Ordering::Relaxed)) }
+    }
+
+    /// Takes a netdev out of the switch: no packet comes from it any more. The port stays until it is unlinked. Does
+    /// nothing the second time.
+    pub fn detach(&self, rtnl: &impl RtnlHeld) {
+        if let (Some(dev), true) = (self.dev(), self.linked.swap(false, Ordering::Relaxed)) {
+            dev.detach_port(rtnl);
+        }
+    }
+
+    fn unlink(&self, rtnl: &OvsRtnl, leaving: &mut Leaving) {
+        if let Some(hold) = &self.hold {
+            self.detach(rtnl);
+            self.dev.store(ptr::null_mut(), Ordering::Relaxed);
+            hold.release();
+        } else if self.linked.swap(false, Ordering::Relaxed) {
+            let dev = self.dev();
+            self.dev.store(ptr::null_mut(), Ordering::Relaxed);
+            if let Some(dev) = dev {
+                // SAFETY: registered by `register`, and only once here, as `linked` was set.
+                unsafe { internal_dev::leave(rtnl, dev, leaving) };
+            }
+        }
+        self.unpin();
     }
 
     fn unpin(&self) {
@@ -64,44 +94,42 @@ fn pin_module() -> Result {
     }
 }
 
-fn link_netdev(ovs: &OvsGuard, vport: &Vport, master: &Port) -> Result {
+fn link_netdev(rtnl: &OvsRtnl, vport: &Vport, master: &Port) -> Result {
     let (Some(dev), Some(master)) = (vport.dev.dev(), master.dev()) else {
         return Err(ENODEV);
     };
-    let rtnl = ovs.rtnl();
-    // What is leaving would never tell us again (spec 0.15).
-    if !dev.is_registered() {
+    // What is leaving would never tell us again (spec 0.15); what has left for another namespace is not the device that
+    // was asked for.
+    if !dev.is_registered() || dev.net() != vport.dp.net {
         return Err(ENODEV);
     }
-    // SAFETY: the vport is freed a grace period after `unlink`, which detaches.
-    unsafe { dev.attach_port(&rtnl, master, rx::frame_hook, ptr::from_ref(vport).cast()) }
+    // SAFETY: the vport is freed a grace period after `unlink_all`, which detaches.
+    unsafe { dev.attach_port(rtnl, master, rx::frame_hook, ptr::from_ref(vport).cast()) }
 }
 
 impl DeviceOps for Port {
-    fn open_netdev(_ovs: &OvsGuard, net: &NetRef, name: &DeviceName) -> Result<Self> {
-        let dev = NetDevice::get_by_name(net, name).ok_or(ENODEV)?;
+    fn open_netdev(net: &NetRef, name: &DeviceName) -> Result<Self> {
+        let held = DeviceRef::by_name(net, name).ok_or(ENODEV)?;
+        let dev = held.get();
+        // Found by an alternative name (spec W1).
+        if dev.name() != *name {
+            return Err(ENODEV);
+        }
         let usable = !dev.is_loopback()
             && matches!(dev.kind(), ARPHRD_ETHER | ARPHRD_NONE)
-            && !internal_dev::is_internal(dev)
-            && dev.name() == *name; // no alternative name (spec W1)
-        let pinned = if usable { pin_module() } else { Err(EINVAL) };
-        if let Err(e) = pinned {
-            // SAFETY: the lookup took a reference, and nobody else got it.
-            unsafe { dev.put() };
-            return Err(e);
+            && !internal_dev::is_internal(dev);
+        if !usable {
+            return Err(EINVAL);
         }
-        Ok(Self::new(dev, false))
+        let hold = RcuHold::new(held, GFP_KERNEL)?;
+        pin_module()?;
+        Ok(Self::new(dev, Some(hold)))
     }
 
-    fn new_internal(
-        _ovs: &OvsGuard,
-        net: &NetRef,
-        name: &DeviceName,
-        ifindex: i32,
-    ) -> Result<Self> {
+    fn new_internal(net: &NetRef, name: &DeviceName, ifindex: i32) -> Result<Self> {
         pin_module()?;
         match internal_dev::alloc(net, name, ifindex) {
-            Some(dev) => Ok(Self::new(dev, true)),
+            Some(dev) => Ok(Self::new(dev, None)),
             None => {
                 // SAFETY: taken just above.
                 unsafe { tables::ovs_module_put() };
@@ -110,32 +138,32 @@ impl DeviceOps for Port {
         }
     }
 
-    fn link(ovs: &OvsGuard, vport: &Vport, local: bool, master: Option<&Self>) -> Result<()> {
-        let port = &vport.dev;
-        if !port.internal {
-            return link_netdev(ovs, vport, master.ok_or(ENODEV)?);
-        }
-        let dev = port.dev().ok_or(EBUSY)?;
-        // SAFETY: allocated by `new_internal` and not registered; the vport is freed a grace period after `unlink`.
-        unsafe { internal_dev::register(&ovs.rtnl(), dev, vport, local) }?;
-        port.registered.store(true, Ordering::Relaxed);
+    fn register(&mut self, rtnl: &OvsRtnl, local: bool) -> Result {
+        let Some(dev) = self.dev().filter(|_| self.hold.is_none()) else {
+            return Ok(());
+        };
+        // SAFETY: allocated by `new_internal`, and known to nobody else, as we are borrowed exclusively.
+        unsafe { internal_dev::register(rtnl, dev, local) }?;
+        *self.linked.get_mut() = true;
         Ok(())
     }
 
-    fn unlink(ovs: &OvsGuard, vport: &Vport) {
+    fn link(rtnl: &OvsRtnl, vport: &Vport, master: Option<&Self>) -> Result {
         let port = &vport.dev;
-        let Some(dev) = port.dev() else { return };
-        if port.internal {
-            if port.registered.load(Ordering::Relaxed) {
-                // INVARIANT: null before the device goes, which waits for readers.
-                let gone = || port.dev.store(ptr::null_mut(), Ordering::Relaxed);
-                // SAFETY: registered by `link`, and only once unregistered as the pointer is null from now on.
-                unsafe { internal_dev::unregister(ovs.rtnl(), dev, gone) };
-            }
-        } else if dev.is_ovs_port() {
-            dev.detach_port(&ovs.rtnl());
+        if port.hold.is_some() {
+            link_netdev(rtnl, vport, master.ok_or(ENODEV)?)?;
+            port.linked.store(true, Ordering::Relaxed);
+        } else if let Some(dev) = port.dev() {
+            // SAFETY: one of ours; the vport is freed a grace period after `unlink_all`, which makes the device leave.
+            unsafe { internal_dev::publish(dev, vport) };
         }
-        port.unpin();
+        Ok(())
+    }
+
+    fn unlink_all<'v>(rtnl: &OvsRtnl, vports: impl Iterator<Item = &'v Vport>) {
+        unregister_all(rtnl, |leaving| {
+            vports.for_each(|vport| vport.dev.unlink(rtnl, leaving));
+        });
     }
 
     fn name(&self) -> DeviceName {
@@ -154,10 +182,11 @@ impl DeviceOps for Port {
     }
 
     fn stats(&self) -> DeviceStats {
+        let rcu = RcuGuard::new();
         let Some(dev) = self.dev() else {
             return DeviceStats::default();
         };
-        let s = dev.stats();
+        let s = dev.stats(&rcu);
         DeviceStats {
             rx_packets: s.rx_packets,
             tx_packets: s.tx_packets,
@@ -192,11 +221,11 @@ impl DeviceOps for Port {
 
     #[inline(always)]
     fn is_internal(&self) -> bool {
-        self.internal
+        self.hold.is_none()
     }
 
     fn is_attached(&self) -> bool {
-        self.dev().is_some_and(|d| self.internal || d.is_ovs_port())
+        self.linked.load(Ordering::Relaxed)
     }
 
     fn needed_headroom(&self) -> u16 {
@@ -224,7 +253,7 @@ impl DeviceOps for Port {
     #[inline(always)]
     fn send(&self, pkt: Packet, _bh: &BhGuard) {
         match self.dev() {
-            Some(dev) if self.internal => dev.receive(pkt),
+            Some(dev) if self.hold.is_none() => dev.receive(pkt),
             Some(dev) => dev.xmit(pkt),
             None => drop(pkt),
         }
@@ -233,7 +262,7 @@ impl DeviceOps for Port {
     fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
         if let Some(dev) = self.dev() {
             let payload = !self.is_ethernet() && pkt.network_offset() != 0;
-            dev.fragment(pkt, mru, ipv6, self.internal, payload, bh.rcu());
+            dev.fragment(pkt, mru, ipv6, self.hold.is_none(), payload, bh.rcu());
         }
     }
 }
@@ -241,19 +270,10 @@ impl DeviceOps for Port {
 impl Drop for Port {
     fn drop(&mut self) {
         self.unpin();
-        let Some(dev) = NonNull::new(*self.dev.get_mut()) else {
-            return;
-        };
-        // SAFETY: alive by the invariant.
-        let Some(dev) = (unsafe { NetDevice::from_raw(dev.as_ptr()) }) else {
-            return;
-        };
-        if self.internal {
-            // SAFETY: had it been registered and unregistered, the pointer would be null.
+        if let (Some(dev), true) = (self.dev(), self.hold.is_none()) {
+            // SAFETY: had it been registered and unlinked, the pointer would be null. Registering may have failed, in an
+            // RTNL section that has ended.
             unsafe { internal_dev::free(dev) };
-        } else {
-            // SAFETY: the reference taken by `open_netdev`; nobody uses this value any more.
-            unsafe { dev.put() };
         }
     }
 }

@@ -7,7 +7,9 @@ use super::vport::{self, PortSpec};
 use super::{end_batch, fill, find_dp, no_dp, reply_header, Outcome};
 use crate::datapath::abi::{cmd, dp_feature as feature, version};
 use crate::datapath::datapath::{Datapath, DpStats, PerCpuPids};
-use crate::datapath::env::{DeviceName, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps};
+use crate::datapath::env::{
+    Device, DeviceName, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps,
+};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::table::Table;
 use crate::datapath::netlink::dp::{self as message, DpInfo, DpRequest};
@@ -16,7 +18,7 @@ use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::{VportType, LOCAL};
 use crate::datapath::ports::table::PortTable;
-use crate::rust::sync::{OvsGuard, PerCpu, RcuBox, RcuSlot};
+use crate::rust::sync::{ListBox, OvsGuard, OvsRtnl, PerCpu, RcuBox, RcuSlot};
 use crate::World;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 use kernel::alloc::flags::GFP_KERNEL;
@@ -46,30 +48,21 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
             c"OVS_DP_ATTR_NAME and OVS_DP_ATTR_UPCALL_PID are required",
         ));
     };
-    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
     let dp = Datapath::prepare(req.net)?;
+    let listed = ListBox::new(dp.clone(), GFP_KERNEL)?;
     let change = Change::prepare(&attrs)?;
-    let local = PortSpec::prepare(VportType::Internal, &name, attrs.ifindex, &pids)?;
-    let mut ovs = OvsGuard::lock();
-    commit_new(&mut ovs, req, reply, dp, change, local)
-        .map_err(|e| explain_new(&ovs, req, &attrs, e))
-}
-
-fn commit_new(
-    ovs: &mut OvsGuard,
-    req: &Request<'_>,
-    mut reply: Reply,
-    dp: Arc<Datapath>,
-    change: Change,
-    local: PortSpec,
-) -> NlResult<Outcome> {
-    change.apply(ovs, &dp)?;
-    req.net.state().dps.borrow_mut(ovs).reserve(1, GFP_KERNEL)?;
-    vport::create(ovs, &dp, LOCAL, local)?;
+    let local = PortSpec::prepare(req.net, VportType::Internal, &name, attrs.ifindex, &pids)?;
+    // A device that is refused goes after the locks.
+    let mut refused = None;
+    let rtnl = OvsGuard::lock().with_rtnl();
+    change
+        .apply(&rtnl, &dp)
+        .and_then(|()| vport::create(&rtnl, &dp, LOCAL, local, &mut refused))
+        .map_err(|e| explain_new(&rtnl, req, &attrs, e))?;
+    let dp = req.net.state().dps.push(&rtnl, listed);
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::NEW);
-    let filled = fill(&mut reply, |w| write(w, header, &dp, ovs));
-    // Room was reserved.
-    let _ = req.net.state().dps.borrow_mut(ovs).push(dp, GFP_KERNEL);
+    let filled = fill(&mut reply, |w| write(w, header, dp, &rtnl));
     Ok(notify(filled, reply))
 }
 
@@ -96,11 +89,11 @@ fn explain_new(ovs: &OvsGuard, req: &Request<'_>, attrs: &DpRequest<'_>, e: NlEr
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = DpRequest::parse(&req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
-    let mut ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock();
     let dp = find(req, &attrs, &ovs)?;
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::DEL);
     let filled = fill(&mut reply, |w| write(w, header, &dp, &ovs));
-    destroy(&mut ovs, &dp);
+    destroy(&ovs.with_rtnl(), &dp);
     Ok(notify(filled, reply))
 }
 
@@ -129,33 +122,29 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     Ok(Outcome::Reply(reply))
 }
 
-/// Describes all datapaths of a namespace; the cursor counts those done (spec D7).
+/// Describes all datapaths of a namespace; the cursor is the position of the next (spec D7).
 pub fn dump(net: &Net, cursor: &mut [u64; 2], header: MsgHeader, w: &mut Writer<'_>) -> NlResult {
-    let [done, _] = cursor;
+    let [next, _] = cursor;
     let ovs = OvsGuard::lock();
-    let skip = usize::try_from(*done).unwrap_or(usize::MAX);
-    for dp in net.state().dps.borrow(&ovs).iter().skip(skip) {
+    for (at, dp) in net.state().dps.iter_from(*next, &ovs) {
         if write(w, header, dp, &ovs).is_err() {
             return end_batch(w);
         }
-        *done = done.wrapping_add(1);
+        *next = at.wrapping_add(1);
     }
     Ok(())
 }
 
 /// Ends a datapath: ports first, the local one last, then its flows (spec D6). What is left is freed when the last
 /// reader of its ports is gone.
-pub(super) fn destroy(ovs: &mut OvsGuard, dp: &Arc<Datapath>) {
-    for port in dp.ports.iter(ovs).filter(|port| port.no != LOCAL) {
-        vport::detach(ovs, dp, port.no);
-    }
-    dp.net
-        .state()
-        .dps
-        .borrow_mut(ovs)
-        .retain(|other| !Arc::ptr_eq(other, dp));
-    vport::detach(ovs, dp, LOCAL);
-    dp.table.flush(ovs);
+///
+/// It can be found no more when this returns, although its devices go only after the mutex: their ports are out of its
+/// table, and they are off the namespace's list of devices.
+fn destroy(rtnl: &OvsRtnl, dp: &Arc<Datapath>) {
+    let net = &dp.net;
+    drop(net.state().dps.remove(rtnl, |other| Arc::ptr_eq(other, dp)));
+    Device::unlink_all(rtnl, dp.ports.drain(rtnl));
+    dp.table.flush(rtnl);
 }
 
 /// The datapath a request means: by the name of its local port if given, else by ifindex (spec D5).

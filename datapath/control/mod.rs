@@ -10,34 +10,26 @@ pub mod vport;
 
 use crate::datapath::abi::{cmd, packet_cmd};
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
+use crate::datapath::env::{Device, DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
-use crate::rust::sync::{OvsCell, OvsGuard, RcuGuard};
-use kernel::alloc::KVec;
+use crate::rust::sync::{OvsGuard, RcuGuard, RcuList};
 use kernel::error::code::{EMSGSIZE, ENODEV, EOPNOTSUPP};
 use kernel::error::Error;
 use kernel::sync::Arc;
 
 /// The switch's state in a network namespace (spec X9).
+#[derive(Default)]
 pub struct PerNet {
     /// Its datapaths in creation order (spec D7).
-    pub dps: OvsCell<KVec<Arc<Datapath>>>,
+    pub dps: RcuList<Arc<Datapath>>,
 }
 
 impl PerNet {
-    pub const fn new() -> Self {
-        Self {
-            dps: OvsCell::new(KVec::new()),
-        }
-    }
-}
-
-impl Default for PerNet {
-    fn default() -> Self {
-        Self::new()
+    pub fn new() -> Self {
+        Self::default()
     }
 }
 
@@ -120,47 +112,35 @@ fn no_dp() -> NlError {
 }
 
 /// A namespace ends: its datapaths go, and so do the internal ports in it that belong to datapaths elsewhere
-/// (spec W17). The caller has stopped its works, or stops them next.
-///
-/// Afterwards [`PerNet`] holds no memory, but it must stay valid until the namespace is off the list that [`NetOps::find_map_all`] walks.
+/// (spec W17). All in one section, so that the grace periods are paid once. The caller has stopped its works, or stops
+/// them next.
 pub fn exit_net(net: &Net) {
-    let mut ovs = OvsGuard::lock();
-    while let Some(dp) = net.state().dps.borrow(&ovs).last().cloned() {
-        dp::destroy(&mut ovs, &dp);
+    let dps = &net.state().dps;
+    let rtnl = OvsGuard::lock().with_rtnl();
+    let own = dps.iter(&rtnl).flat_map(|dp| dp.ports.drain(&rtnl));
+    // Only looked for when its own are out of their tables.
+    let strays = net
+        .internal_ports(&rtnl)
+        .filter(|port| port.dp.ports.remove(&rtnl, port.no).is_some());
+    Device::unlink_all(&rtnl, own.chain(strays));
+    while let Some(dp) = dps.remove(&rtnl, |_| true) {
+        dp.table.flush(&rtnl);
     }
-    *net.state().dps.borrow_mut(&mut ovs) = KVec::new();
-    // One at a time: the list of namespaces is locked while it is searched, and detaching sleeps.
-    while let Some((dp, no)) = find_stray_port(net, &ovs) {
-        vport::detach(&ovs, &dp, no);
-    }
-}
-
-/// An internal port in `net` of some datapath.
-fn find_stray_port(net: &Net, ovs: &OvsGuard) -> Option<(Arc<Datapath>, u16)> {
-    Net::find_map_all(ovs, &mut |other: &Net| {
-        other.state().dps.borrow(ovs).iter().find_map(|dp| {
-            let stray = dp
-                .ports
-                .iter(ovs)
-                .find(|p| p.kind == VportType::Internal && p.dev.net() == *net)?;
-            Some((dp.clone(), stray.no))
-        })
-    })
 }
 
 /// The work that follows the netdev notifier: removes every netdev port whose device has left, and says so to the
 /// group (spec W6, V12).
 pub fn detach_unregistered(net: &Net) {
-    let ovs = OvsGuard::lock();
-    for dp in net.state().dps.borrow(&ovs).iter() {
+    let rtnl = OvsGuard::lock().with_rtnl();
+    for dp in net.state().dps.iter(&rtnl) {
         for port in dp
             .ports
-            .iter(&ovs)
+            .iter(&rtnl)
             .filter(|p| p.kind != VportType::Internal && !p.dev.is_attached())
         {
-            let message = vport::event(port, cmd::DEL, &ovs);
-            vport::detach(&ovs, dp, port.no);
-            vport::shrink_headroom(&ovs, dp);
+            let message = vport::event(port, cmd::DEL, &rtnl);
+            vport::detach(&rtnl, port);
+            vport::shrink_headroom(&rtnl, dp);
             match message {
                 Ok(message) => net.multicast(Group::Vport, message),
                 Err(e) => net.multicast_error(Group::Vport, e.errno),
@@ -172,7 +152,7 @@ pub fn detach_unregistered(net: &Net) {
 /// The periodic work: sorts the masks of all datapaths by use (spec T8).
 pub fn rebalance(net: &Net) {
     let ovs = OvsGuard::lock();
-    for dp in net.state().dps.borrow(&ovs).iter() {
+    for dp in net.state().dps.iter(&ovs) {
         dp.table.rebalance(&ovs);
     }
 }

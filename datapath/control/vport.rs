@@ -16,7 +16,7 @@ use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::{Portids, UpcallStats, Vport, VportType, LOCAL, MAX_PORTS};
 use crate::datapath::ports::table::NewPort;
-use crate::rust::sync::{OvsGuard, PerCpu, RcuBox, RcuGuard, RcuSlot, ReadToken};
+use crate::rust::sync::{OvsGuard, OvsRtnl, PerCpu, RcuBox, RcuGuard, RcuSlot, ReadToken};
 use crate::World;
 use core::sync::atomic::Ordering::Relaxed;
 use kernel::alloc::flags::GFP_KERNEL;
@@ -29,25 +29,32 @@ use kernel::sync::Arc;
 pub(super) struct PortSpec {
     kind: VportType,
     name: DeviceName,
-    /// 0: the kernel chooses.
-    ifindex: i32,
+    dev: Device,
     portids: RcuBox<Portids>,
     upcalls: PerCpu<UpcallStats>,
 }
 
 impl PortSpec {
+    /// `ifindex` 0: the kernel chooses.
     pub(super) fn prepare(
+        net: &Net,
         kind: VportType,
         name: &DeviceName,
         ifindex: i32,
         pids: &Attr<'_>,
     ) -> NlResult<Self> {
+        let portids = prepare_portids(pids)?;
+        let upcalls = PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?;
+        let dev = match kind {
+            VportType::Netdev => Device::open_netdev(net, name),
+            VportType::Internal => Device::new_internal(net, name, ifindex),
+        };
         Ok(Self {
             kind,
             name: *name,
-            ifindex,
-            portids: prepare_portids(pids)?,
-            upcalls: PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?,
+            dev: dev.map_err(device_error)?,
+            portids,
+            upcalls,
         })
     }
 }
@@ -71,14 +78,19 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let wanted = attrs.port_no.map_or(Ok(LOCAL), |no| port_no(&no))?;
     let ifindex = attrs.ifindex.and_then(|a| a.i32()).unwrap_or(0);
     let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
-    // A missing datapath and a number in use are told before a bad type or bad netlink ports.
-    let spec = port_type(&kind).and_then(|kind| PortSpec::prepare(kind, &name, ifindex, &pids));
+    // A missing datapath and a number in use are told before a bad type, bad netlink ports or a missing device.
+    let spec =
+        port_type(&kind).and_then(|kind| PortSpec::prepare(req.net, kind, &name, ifindex, &pids));
+    // A device that is refused goes after the locks.
+    let mut refused = None;
     let ovs = OvsGuard::lock();
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     let no = choose_number(&ovs, &dp, wanted)?;
-    let port = create(&ovs, &dp, no, spec?)?;
-    let outcome = notify(req, reply, cmd::NEW, port, &ovs);
-    grow_headroom(&ovs, &dp, port);
+    let spec = spec?;
+    let rtnl = ovs.with_rtnl();
+    let port = create(&rtnl, &dp, no, spec, &mut refused)?;
+    let outcome = notify(req, reply, cmd::NEW, port, &rtnl);
+    grow_headroom(&rtnl, &dp, port);
     Ok(outcome)
 }
 
@@ -125,38 +137,28 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
             c"The local port is deleted with its datapath only",
         ));
     }
-    let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
-    let outcome = notify(req, reply, cmd::DEL, port, &ovs);
+    let rtnl = ovs.with_rtnl();
+    let port = dp.ports.get(no, &rtnl).ok_or_else(no_port)?;
+    let outcome = notify(req, reply, cmd::DEL, port, &rtnl);
     port.dev.reset_rx_headroom();
-    detach(&ovs, &dp, no);
-    shrink_headroom(&ovs, &dp);
+    detach(&rtnl, port);
+    shrink_headroom(&rtnl, &dp);
     Ok(outcome)
 }
 
-/// Describes a port (spec V8). By number this takes no mutex; names are looked up in every datapath of the
-/// namespace, whose list the mutex guards.
+/// Describes a port (spec V8). Anybody may ask, so this takes no mutex that changes of others hold.
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = VportRequest::parse(&req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
     let header = reply_header(req, Group::Vport, version::VPORT, cmd::GET);
-    if attrs.name.is_some() {
-        let ovs = OvsGuard::lock();
-        let (dp, no) = find(req, &attrs, &ovs)?;
-        let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
-        fill(&mut reply, |w| write(w, header, port, req.net, &ovs))?;
-    } else {
-        let no = number_or_refuse(&attrs)?;
-        let rcu = RcuGuard::new();
-        let port = find_dp_rcu(req.net, req.dp_ifindex, &rcu)?
-            .ports
-            .get(no, &rcu)
-            .ok_or_else(no_port)?;
-        fill(&mut reply, |w| write(w, header, port, req.net, &rcu))?;
-    }
+    let rcu = RcuGuard::new();
+    let port = find_rcu(req, &attrs, &rcu)?;
+    fill(&mut reply, |w| write(w, header, port, req.net, &rcu))?;
     Ok(Outcome::Reply(reply))
 }
 
-/// Describes the ports of a datapath (spec V8).
+/// Describes the ports of a datapath, in the order of their numbers; the cursor is the next number (spec V8). A port
+/// that is there all the time is told once, whatever comes and goes meanwhile.
 pub fn dump(
     net: &Net,
     dp_ifindex: i32,
@@ -164,14 +166,14 @@ pub fn dump(
     header: MsgHeader,
     w: &mut Writer<'_>,
 ) -> NlResult {
+    let [next, _] = cursor;
     let rcu = RcuGuard::new();
     let dp = find_dp_rcu(net, dp_ifindex, &rcu)?;
-    let mut at = *cursor;
-    while let Some(port) = dp.ports.next(&mut at, &rcu) {
+    for port in dp.ports.iter_from(*next, &rcu) {
         if write(w, header, port, net, &rcu).is_err() {
             return end_batch(w);
         }
-        *cursor = at;
+        *next = u64::from(port.no).wrapping_add(1);
     }
     Ok(())
 }
@@ -190,83 +192,91 @@ pub(super) fn event(port: &Vport, cmd: u8, ovs: &OvsGuard) -> NlResult<Reply> {
     Ok(reply)
 }
 
-/// Makes a port and its device, and publishes it. Nothing remains if it fails.
+/// Makes a port, and publishes it. If that fails nothing remains but what is put into `refused`, to be dropped after
+/// the locks: the device may have been registered for a while, and whoever refers to it is waited for.
 pub(super) fn create<'o>(
-    ovs: &'o OvsGuard,
+    rtnl: &'o OvsRtnl,
     dp: &'o Arc<Datapath>,
     no: u16,
     spec: PortSpec,
+    refused: &mut Option<NewPort>,
 ) -> NlResult<&'o Vport> {
-    let PortSpec {
-        kind,
-        name,
-        ifindex,
-        portids,
-        upcalls,
-    } = spec;
-    let dev = match kind {
-        VportType::Netdev => Device::open_netdev(ovs, &dp.net, &name),
-        VportType::Internal => Device::new_internal(ovs, &dp.net, &name, ifindex),
+    let port = Vport {
+        no,
+        kind: spec.kind,
+        name: spec.name,
+        dp: dp.clone(),
+        dev: spec.dev,
+        portids: RcuSlot::new(Some(spec.portids)),
+        upcalls: spec.upcalls,
     };
-    let dev = dev.map_err(device_error)?;
-    let portids = RcuSlot::new(Some(portids));
-    let port = NewPort::new(
-        Vport {
-            no,
-            kind,
-            name,
-            dp: dp.clone(),
-            dev,
-            portids,
-            upcalls,
-        },
-        GFP_KERNEL,
-    )?;
-    let master = dp.ports.local(ovs).map(|local| &local.dev);
-    Device::link(ovs, &port, no == LOCAL, master).map_err(device_error)?;
-    Ok(dp.ports.insert(ovs, port))
+    let mut port = NewPort::new(port, GFP_KERNEL)?;
+    if let Err(e) = link(rtnl, &mut port) {
+        *refused = Some(port);
+        return Err(device_error(e));
+    }
+    Ok(dp.ports.insert(rtnl, port))
+}
+
+fn link(rtnl: &OvsRtnl, port: &mut NewPort) -> kernel::error::Result {
+    let local = port.no == LOCAL;
+    port.dev.register(rtnl, local)?;
+    if port.kind == VportType::Internal {
+        // A template has become a name.
+        port.name = port.dev.name();
+    }
+    let master = port.dp.ports.local(rtnl).map(|local| &local.dev);
+    Device::link(rtnl, port, master)
 }
 
 /// Takes a port out and lets go of its device (`ovs_dp_detach_port`).
-pub(super) fn detach(ovs: &OvsGuard, dp: &Datapath, no: u16) {
-    if let Some(port) = dp.ports.remove(ovs, no) {
-        Device::unlink(ovs, &port);
+pub(super) fn detach(rtnl: &OvsRtnl, port: &Vport) {
+    if let Some(port) = port.dp.ports.remove(rtnl, port.no) {
+        Device::unlink_all(rtnl, core::iter::once(&*port));
     }
 }
 
-/// The port that was created with this name in a datapath of `net`.
-pub(super) fn find_by_name<'o>(
-    net: &'o Net,
+/// The port that was created with this name in a datapath of `net`, wherever its device is now.
+pub(super) fn find_by_name<'g>(
+    net: &'g Net,
     name: &DeviceName,
-    ovs: &'o OvsGuard,
-) -> Option<&'o Vport> {
-    net.state()
-        .dps
-        .borrow(ovs)
-        .iter()
-        .find_map(|dp| dp.ports.by_name(name, ovs))
+    token: &'g impl ReadToken,
+) -> Option<&'g Vport> {
+    let mut dps = net.state().dps.iter(token);
+    dps.find_map(|dp| dp.ports.by_name(name, token))
 }
 
-/// The port a request means, as datapath and number (spec V4).
+/// The port a request means, for whoever changes it (spec V4): datapath and number.
 fn find(
     req: &Request<'_>,
     attrs: &VportRequest<'_>,
     ovs: &OvsGuard,
 ) -> NlResult<(Arc<Datapath>, u16)> {
+    // The mutex keeps the answer true after the read section.
+    let port = find_rcu(req, attrs, &RcuGuard::new()).map(|port| (port.dp.clone(), port.no))?;
+    let _ = ovs;
+    Ok(port)
+}
+
+/// The same for readers.
+fn find_rcu<'g>(
+    req: &'g Request<'_>,
+    attrs: &VportRequest<'_>,
+    rcu: &'g RcuGuard,
+) -> NlResult<&'g Vport> {
     let Some(name) = attrs.name.filter(|_| attrs.ifindex.is_none()) else {
         let no = number_or_refuse(attrs)?;
-        let dp = find_dp(req.net, req.dp_ifindex, ovs)?;
-        dp.ports.get(no, ovs).ok_or_else(no_port)?;
-        return Ok((dp, no));
+        let dp = find_dp_rcu(req.net, req.dp_ifindex, rcu)?;
+        return dp.ports.get(no, rcu).ok_or_else(no_port);
     };
-    let port = find_by_name(req.net, &name, ovs).ok_or_else(no_port)?;
-    if req.dp_ifindex != 0 && req.dp_ifindex != port.dp.ports.local_ifindex(ovs) {
+    let port = find_by_name(req.net, &name, rcu).ok_or_else(no_port)?;
+    if req.dp_ifindex != 0 && req.dp_ifindex != port.dp.ports.local_ifindex(rcu) {
         return Err(NlError::new(
             ENODEV,
             c"The port belongs to another datapath",
         ));
     }
-    Ok((port.dp.clone(), port.no))
+    Ok(port)
 }
 
 /// The number in a request that names no port.

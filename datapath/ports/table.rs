@@ -5,7 +5,8 @@
 
 use crate::datapath::env::{DeviceName, DeviceOps};
 use crate::datapath::ports::port::{Vport, LOCAL, MAX_PORTS};
-use crate::rust::sync::{Cursor, Entry, OvsGuard, RcuTable, ReadToken, Retired, TableBox};
+use crate::rust::sync::{Entry, OvsGuard, RcuTable, ReadToken, Retired, TableBox};
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use kernel::alloc::{AllocError, Flags};
 
 /// A vport on its way into a table, or back out of one that refused it.
@@ -19,11 +20,18 @@ const BY_NAME: usize = 1;
 const BUCKETS: [u32; 2] = [6, 4];
 
 /// Vports by number and by name at creation.
-pub struct PortTable(RcuTable<Vport, 2>);
+pub struct PortTable {
+    ports: RcuTable<Vport, 2>,
+    /// No port has had a larger number, so that dumps need not look for one.
+    highest: AtomicU16,
+}
 
 impl PortTable {
     pub fn new(flags: Flags) -> Result<Self, AllocError> {
-        Ok(Self(RcuTable::new(BUCKETS, flags)?))
+        Ok(Self {
+            ports: RcuTable::new(BUCKETS, flags)?,
+            highest: AtomicU16::new(LOCAL),
+        })
     }
 
     /// The port with this number.
@@ -35,7 +43,7 @@ impl PortTable {
     /// The hash is the number itself, so an entry with the same hash is the right one.
     #[inline(always)]
     fn entry<'g>(&'g self, no: u16, token: &'g impl ReadToken) -> Option<Entry<'g, Vport, 2>> {
-        self.0.find::<BY_NUMBER>(u32::from(no), token, |_| true)
+        self.ports.find::<BY_NUMBER>(u32::from(no), token, |_| true)
     }
 
     /// The port that was created with this name and whose device still has it. One whose device was renamed is
@@ -46,7 +54,7 @@ impl PortTable {
         token: &'g impl ReadToken,
     ) -> Option<&'g Vport> {
         let same = |port: &Vport| port.name == *name && port.dev.name() == *name;
-        Some(self.0.find::<BY_NAME>(hash(name), token, same)?.get())
+        Some(self.ports.find::<BY_NAME>(hash(name), token, same)?.get())
     }
 
     /// The local port; absent only before a datapath is announced and while it is destroyed.
@@ -63,16 +71,16 @@ impl PortTable {
 
     /// How many ports there are, the local one included.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ports.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ports.is_empty()
     }
 
     /// All ports, in no order.
     pub fn iter<'g>(&'g self, token: &'g impl ReadToken) -> impl Iterator<Item = &'g Vport> {
-        self.0.iter(token).map(|entry| entry.get())
+        self.ports.iter(token).map(|entry| entry.get())
     }
 
     /// The lowest free number that is not the local port's (spec V1).
@@ -85,27 +93,37 @@ impl PortTable {
     /// Publishes a port whose number is free.
     pub fn insert<'o>(&'o self, ovs: &'o OvsGuard, port: NewPort) -> &'o Vport {
         let hashes = [Some(u32::from(port.no)), Some(hash(&port.name))];
-        self.0.insert(ovs, port, hashes).get()
+        // Under the mutex nobody else raises it. Before the port can be seen.
+        self.highest
+            .store(self.highest.load(Relaxed).max(port.no), Relaxed);
+        self.ports.insert(ovs, port, hashes).get()
     }
 
     /// Takes a port out. It is freed a grace period after the result is dropped.
     pub fn remove(&self, ovs: &OvsGuard, no: u16) -> Option<Retired<Vport>> {
         let entry = self.entry(no, ovs)?;
-        self.0.remove(ovs, entry)
+        self.ports.remove(ovs, entry)
     }
 
-    /// The port at `cursor`, which moves past it; `None` at the end (spec V8). Ports that come or go between calls
-    /// may be missed or seen twice.
-    pub fn next<'g>(
+    /// Takes out all ports, each when it is asked for, the local one last (spec D6).
+    pub fn drain<'o>(&'o self, ovs: &'o OvsGuard) -> impl Iterator<Item = &'o Vport> {
+        let others = self.iter(ovs).filter(|port| port.no != LOCAL);
+        let local = core::iter::once_with(|| self.local(ovs)).flatten();
+        // A reference outlives the removal: nothing is freed while the mutex is held.
+        others
+            .chain(local)
+            .inspect(|port| drop(self.remove(ovs, port.no)))
+    }
+
+    /// The ports with numbers from `no` on, in their order (spec V8). One that comes or goes meanwhile may be missed;
+    /// all others are seen.
+    pub fn iter_from<'g>(
         &'g self,
-        cursor: &mut [u64; 2],
+        no: u64,
         token: &'g impl ReadToken,
-    ) -> Option<&'g Vport> {
-        let [bucket, index] = cursor.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        let mut at = Cursor { bucket, index };
-        let entry = self.0.next(&mut at, token);
-        *cursor = [u64::from(at.bucket), u64::from(at.index)];
-        Some(entry?.get())
+    ) -> impl Iterator<Item = &'g Vport> {
+        let first = u16::try_from(no).unwrap_or(u16::MAX);
+        (first..=self.highest.load(Relaxed)).filter_map(|no| self.get(no, token))
     }
 }
 

@@ -57,7 +57,7 @@ void rust_helper_dev_put(struct net_device *dev);
 struct net *rust_helper_dev_net(const struct net_device *dev);
 void rust_helper_netif_start_queue(struct net_device *dev);
 void rust_helper_netif_stop_queue(struct net_device *dev);
-void rust_helper_unregister_netdevice(struct net_device *dev);
+struct net_device *rust_helper_next_net_device(struct net *net, struct net_device *dev);
 unsigned int rust_helper_netdev_get_fwd_headroom(struct net_device *dev);
 void rust_helper_netdev_set_rx_headroom(struct net_device *dev, int headroom);
 void rust_helper_netdev_reset_rx_headroom(struct net_device *dev);

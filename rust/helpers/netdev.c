@@ -72,9 +72,10 @@ void rust_helper_netif_stop_queue(struct net_device *dev)
 	netif_stop_queue(dev);
 }
 
-void rust_helper_unregister_netdevice(struct net_device *dev)
+/* The device after dev in its namespace, or with NULL the first. Under RTNL. */
+struct net_device *rust_helper_next_net_device(struct net *net, struct net_device *dev)
 {
-	unregister_netdevice(dev);
+	return dev ? next_net_device(dev) : first_net_device(net);
 }
 
 unsigned int rust_helper_netdev_get_fwd_headroom(struct net_device *dev)

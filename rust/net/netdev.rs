@@ -6,7 +6,7 @@
 use crate::rust::bindings;
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
-use crate::rust::sync::{RcuGuard, Rtnl};
+use crate::rust::sync::{OvsRtnl, RcuGuard};
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
@@ -24,8 +24,8 @@ const IFF_LOOPBACK: u32 = 1 << 3;
 ///
 /// It must be, as long as the value is borrowed.
 pub unsafe trait RtnlHeld {}
-// SAFETY: the guard releases it only when dropped.
-unsafe impl RtnlHeld for Rtnl<'_> {}
+// SAFETY: the token releases it only when dropped.
+unsafe impl RtnlHeld for OvsRtnl {}
 
 /// The RTNL held by whoever called us.
 pub struct CallersRtnl(());
@@ -74,26 +74,6 @@ impl NetDevice {
     pub unsafe fn from_raw(dev: *mut bindings::net_device) -> Option<Self> {
         // INVARIANT: the caller promises it.
         NonNull::new(dev).map(Self)
-    }
-
-    /// Finds the device called `name` and takes a reference, to be given back by [`Self::put`].
-    pub fn get_by_name(net: &NetRef, name: &[u8; 16]) -> Option<Self> {
-        let mut name = *name;
-        name[15] = 0;
-        // SAFETY: the namespace is alive and the name ends with a NUL.
-        // INVARIANT: the reference keeps the memory.
-        NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) })
-            .map(Self)
-    }
-
-    /// Gives a reference back.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns one, and does not use the device any more.
-    pub unsafe fn put(self) {
-        // SAFETY: by the caller.
-        unsafe { bindings::rust_helper_dev_put(self.as_ptr()) }
     }
 
     /// The C pointer.
@@ -170,12 +150,18 @@ impl NetDevice {
         field!(self.rx_handler_data)
     }
 
-    /// `dev_get_stats`
-    pub fn stats(&self) -> bindings::rtnl_link_stats64 {
+    /// `dev_get_stats`; zeros for a device that is leaving, whose driver may have freed them already.
+    ///
+    /// That is enough: a device stops being registered before the grace period that comes before the driver's
+    /// `ndo_uninit`, so what this read section finds in one that is registered stays until the section ends. What goes
+    /// later, in the device's destructor, waits for references too.
+    pub fn stats(&self, _rcu: &RcuGuard) -> bindings::rtnl_link_stats64 {
         let mut s = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
         // SAFETY: valid by the invariant; the structure is plain numbers, filled by the call.
         unsafe {
-            bindings::dev_get_stats(self.as_ptr(), s.as_mut_ptr());
+            if self.is_registered() {
+                bindings::dev_get_stats(self.as_ptr(), s.as_mut_ptr());
+            }
             s.assume_init()
         }
     }
@@ -326,5 +312,76 @@ impl NetDevice {
             bindings::dev_set_promiscuity(dev, -1);
             bindings::rust_helper_netif_clear_ovs_port(dev);
         }
+    }
+}
+
+/// A counted reference to a device, which does not go as long as there is one: who unregisters it waits.
+///
+/// # Invariants
+///
+/// Owns one reference.
+pub struct DeviceRef(NonNull<bindings::net_device>);
+
+// SAFETY: devices are shared by all CPUs, and references are given back on any.
+unsafe impl Send for DeviceRef {}
+
+impl DeviceRef {
+    /// Finds the device called `name`, or with that alternative name.
+    pub fn by_name(net: &NetRef, name: &[u8; 16]) -> Option<Self> {
+        let mut name = *name;
+        name[15] = 0;
+        // SAFETY: the namespace is alive and the name ends with a NUL.
+        // INVARIANT: the lookup takes a reference.
+        NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) })
+            .map(Self)
+    }
+
+    /// The device.
+    pub fn get(&self) -> NetDevice {
+        // INVARIANT: the reference keeps the memory.
+        NetDevice(self.0)
+    }
+}
+
+impl Drop for DeviceRef {
+    fn drop(&mut self) {
+        // SAFETY: ours by the invariant. Any context.
+        unsafe { bindings::rust_helper_dev_put(self.0.as_ptr()) }
+    }
+}
+
+/// Devices that are to be unregistered together, see [`unregister_all`].
+///
+/// # Invariants
+///
+/// Points to an initialised list head of registered devices.
+pub struct Leaving(*mut bindings::list_head);
+
+impl Leaving {
+    /// Adds a device.
+    ///
+    /// # Safety
+    ///
+    /// The device is registered and not on such a list; nobody else unregisters it.
+    pub unsafe fn add(&mut self, _rtnl: &impl RtnlHeld, dev: NetDevice) {
+        // SAFETY: by the caller; a list head by the invariant.
+        unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), self.0) };
+    }
+}
+
+/// Unregisters the devices that `fill` adds, in this order, with two grace periods for all. Readers and packets have
+/// left them afterwards; their memory goes when the RTNL is released, which waits for all who refer to them. So the
+/// token is the one that releases the mutex before.
+pub fn unregister_all(rtnl: &OvsRtnl, fill: impl FnOnce(&mut Leaving)) {
+    let _ = rtnl;
+    let mut head = MaybeUninit::<bindings::list_head>::uninit();
+    let head = head.as_mut_ptr();
+    // SAFETY: `head` stays where it is until the list is empty again. Lock held.
+    unsafe {
+        (*head).next = head;
+        (*head).prev = head;
+        // INVARIANT: initialised just above.
+        fill(&mut Leaving(head));
+        bindings::unregister_netdevice_many(head);
     }
 }

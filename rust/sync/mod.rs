@@ -6,24 +6,28 @@
 //! | "called with rcu_read_lock" | `&RcuGuard` |
 //! | "called with BH disabled" | `&BhGuard` |
 //! | "called with ovs_mutex" | `&OvsGuard` |
+//! | `ovs_lock(); rtnl_lock();` | `&OvsRtnl` |
 //! | "RCU or ovs_mutex" (`rcu_dereference_ovsl`) | `&impl ReadToken` |
 //! | `struct foo __rcu *` | [`RcuSlot`] |
+//! | `list_head` read under RCU | [`RcuList`] |
 //! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
 //! | `alloc_percpu` | [`PerCpu`] |
 //! | `DEFINE_PER_CPU` | [`GlobalPerCpu`] |
 //! | "protected by ovs_mutex" | [`OvsCell`] |
-//! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`] |
+//! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`]; [`RcuHold::release`] |
 //! | `kmem_cache_create` | [`SlabCache`] |
 //!
 //! May touch: the `kernel` crate, `crate::sys` leaves. Nothing here knows Open vSwitch.
 
 mod cells;
 mod global;
+mod hold;
 #[cfg(all(test, loom))]
 mod models;
 mod once;
 mod ovs_cell;
 mod percpu;
+mod rcu_list;
 mod rcu_slot;
 mod rcu_table;
 mod retire;
@@ -32,16 +36,18 @@ mod slab;
 mod tests;
 mod tokens;
 
-pub use cells::{LocalU64, SpinCell, SpinGuard};
+pub use cells::LocalU64;
 pub use global::GlobalPerCpu;
+pub use hold::RcuHold;
 pub use once::OnceSlot;
 pub use ovs_cell::OvsCell;
 pub use percpu::PerCpu;
+pub use rcu_list::{ListBox, RcuList};
 pub use rcu_slot::RcuSlot;
 pub use rcu_table::{Cursor, Entry, EntryCache, EntryCacheRegistration, Iter, RcuTable, TableBox};
 pub use retire::{RcuBox, RcuPin, RcuRef, Retired};
 pub use slab::{SlabCache, SlabRegistration};
-pub use tokens::{BhGuard, BhSection, OvsGuard, RcuGuard, ReadToken, Rtnl};
+pub use tokens::{BhGuard, BhSection, OvsGuard, OvsRtnl, RcuGuard, ReadToken};
 
 #[cfg(not(loom))]
 use core::sync::atomic;

@@ -142,6 +142,87 @@ fn mutex_holder_may_keep_what_it_retires() {
 }
 
 #[test]
+fn hold_keeps_what_readers_rely_on() {
+    model(|| {
+        let shared = Arc::new(Probe::new(7));
+        struct Last(Arc<Probe>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                // SAFETY: loom fails the model if a reader is at it.
+                self.0 .0.with_mut(|p| unsafe { *p = 0 });
+            }
+        }
+        let hold = Arc::new(RcuHold::new(Last(shared.clone()), GFP_KERNEL).unwrap());
+        let open = Arc::new(atomic::AtomicU32::new(1));
+        let reader = thread::spawn({
+            let (open, shared) = (open.clone(), shared.clone());
+            move || {
+                let _rcu = RcuGuard::new();
+                if open.load(atomic::Ordering::Relaxed) == 1 {
+                    assert_eq!(shared.read(), 7);
+                }
+            }
+        });
+        let _ovs = OvsGuard::lock();
+        open.store(0, atomic::Ordering::Relaxed);
+        hold.release();
+        testing::run_rcu();
+        reader.join().unwrap();
+    });
+}
+
+fn list_of(n: u32) -> Arc<RcuList<Probe>> {
+    let list = Arc::new(RcuList::new());
+    let g = OvsGuard::lock();
+    (0..n).for_each(|n| append(&list, &g, n));
+    list
+}
+
+fn append(list: &RcuList<Probe>, g: &OvsGuard, n: u32) {
+    list.push(g, ListBox::new(Probe::new(n), GFP_KERNEL).unwrap());
+}
+
+/// What a reader saw of a list, in a thread of its own while `write` runs.
+fn list_reader(n: u32, write: fn(&RcuList<Probe>), check: fn(Vec<u32>)) {
+    model(move || {
+        let list = list_of(n);
+        let reader = thread::spawn({
+            let list = list.clone();
+            move || check(list.iter(&RcuGuard::new()).map(Probe::read).collect())
+        });
+        write(&list);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn list_entry_is_seen_whole() {
+    list_reader(
+        1,
+        |list| append(list, &OvsGuard::lock(), 1),
+        |seen| assert!(seen == [0] || seen == [0, 1]),
+    );
+}
+
+#[test]
+fn list_removals_hide_nothing_else() {
+    list_reader(
+        4,
+        |list| {
+            let g = OvsGuard::lock();
+            drop(list.remove(&g, |p| p.read() == 1));
+            drop(list.remove(&g, |p| p.read() == 2));
+            drop(g);
+            testing::run_rcu();
+        },
+        |seen| {
+            assert_eq!(seen.first(), Some(&0));
+            assert_eq!(seen.last(), Some(&3));
+        },
+    );
+}
+
+#[test]
 fn inserted_entry_is_seen_whole() {
     with_reader(
         1,

@@ -412,37 +412,119 @@ fn slab_caches_hand_out_boxes() {
 }
 
 #[test]
-fn spin_cell_excludes() {
-    let cell = SpinCell::new(0u64);
+fn hold_waits_for_readers_but_not_for_the_mutex() {
+    let before = testing::live();
+    let d = drops();
+    let hold = RcuHold::new(Tracked::new(1, &d), GFP_KERNEL).unwrap();
+    let never_released = RcuHold::new(Tracked::new(2, &d), GFP_KERNEL).unwrap();
+    drop(never_released);
+    assert_eq!(d.load(Ordering::Relaxed), 1, "at once");
+    let account = Account::current();
+    let rcu = RcuGuard::new();
     thread::scope(|s| {
-        for cpu in 0..4 {
-            let cell = &cell;
-            s.spawn(move || {
-                testing::set_cpu(cpu);
-                for _ in 0..1000 {
-                    let bh = BhGuard::enter();
-                    let mut v = cell.lock(&bh);
-                    let seen = *v;
-                    std::hint::black_box(());
-                    *v = seen + 1;
+        s.spawn(|| {
+            account.adopt();
+            let _ovs = OvsGuard::lock();
+            hold.release();
+            hold.release();
+            testing::run_rcu();
+        });
+    });
+    assert_eq!(d.load(Ordering::Relaxed), 1, "a reader may rely on it");
+    drop(rcu);
+    let ovs = OvsGuard::lock();
+    sys::rcu_barrier();
+    assert_eq!(d.load(Ordering::Relaxed), 2, "while the mutex is held");
+    drop((ovs, hold));
+    assert_eq!((testing::live(), d.load(Ordering::Relaxed)), (before, 2));
+}
+
+#[test]
+fn list_keeps_order_and_positions() {
+    let before = testing::live();
+    let d = drops();
+    let list = RcuList::new();
+    let g = OvsGuard::lock();
+    let seen = |from| {
+        let all = list.iter_from(from, &g);
+        all.map(|(at, v): (u64, &Tracked)| (at, v.check()))
+            .collect::<Vec<_>>()
+    };
+    assert!(seen(0).is_empty());
+    for n in 0..4 {
+        let entry = ListBox::new(Tracked::new(n * 10, &d), GFP_KERNEL).unwrap();
+        assert_eq!(list.push(&g, entry).check(), n * 10);
+    }
+    assert_eq!(seen(0), [(0, 0), (1, 10), (2, 20), (3, 30)]);
+    assert!(list.remove(&g, |v| v.n == 99).is_none());
+    for n in [10, 0, 30] {
+        assert_eq!(list.remove(&g, |v| v.n == n).unwrap().check(), n);
+    }
+    assert_eq!((seen(0), seen(3)), (vec![(2, 20)], vec![]));
+    list.push(&g, ListBox::new(Tracked::new(40, &d), GFP_KERNEL).unwrap());
+    assert_eq!((seen(0), seen(3)), (vec![(2, 20), (3, 40)], vec![(3, 40)]));
+    assert_eq!(
+        list.iter(&g).map(Tracked::check).collect::<Vec<_>>(),
+        [20, 40]
+    );
+    drop(g);
+    sys::rcu_barrier();
+    assert_eq!(d.load(Ordering::Relaxed), 3);
+    drop(list);
+    assert_eq!((testing::live(), d.load(Ordering::Relaxed)), (before, 5));
+}
+
+#[test]
+fn list_readers_survive_changes() {
+    let before = testing::live();
+    let d = drops();
+    let list = RcuList::new();
+    let account = Account::current();
+    let push = |n| {
+        let entry = ListBox::new(Tracked::new(n, &d), GFP_KERNEL).unwrap();
+        list.push(&OvsGuard::lock(), entry);
+    };
+    (0..4).for_each(push);
+    let stop = AtomicBool::new(false);
+    thread::scope(|s| {
+        for _ in 0..2 {
+            s.spawn(|| {
+                account.adopt();
+                while !stop.load(Ordering::Relaxed) {
+                    let rcu = RcuGuard::new();
+                    let stable: Vec<_> = list
+                        .iter(&rcu)
+                        .map(Tracked::check)
+                        .filter(|n| *n < 4)
+                        .collect();
+                    assert_eq!(stable, [0, 1, 2, 3], "what stays is always seen, in order");
                 }
             });
         }
+        for n in 4..2000 {
+            push(n);
+            if n > 8 {
+                drop(list.remove(&OvsGuard::lock(), |v| v.n == n - 4));
+            }
+            testing::run_rcu();
+        }
+        stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(*cell.lock(&BhGuard::enter()), 4000);
+    sys::rcu_barrier();
+    drop(list);
+    assert_eq!(testing::live(), before);
 }
 
 #[test]
 fn tokens_nest() {
-    let g = OvsGuard::lock();
-    let rtnl = g.rtnl();
+    let rtnl = OvsGuard::lock().with_rtnl();
     let bh = BhGuard::enter();
     let inner = BhGuard::enter();
     let slot: RcuSlot<u32> = RcuSlot::new(None);
     assert!(slot.read(bh.rcu()).is_none());
     assert!(slot.read(&*inner).is_none());
+    assert!(slot.read(&rtnl).is_none());
     drop((inner, bh, rtnl));
-    drop(g);
     drop(OvsGuard::lock());
 }
 

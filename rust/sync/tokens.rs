@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Evidence of context: RCU read section, BH disabled, the OVS mutex, RTNL.
 //!
-//! Lock order: `OvsGuard` → `Rtnl` → (BH disabled) → [`SpinCell`](super::SpinCell). RCU read
-//! sections nest anywhere below the sleeping locks and never around them. All tokens stay on the
-//! thread that made them.
+//! Lock order: [`OvsGuard`] → RTNL ([`OvsRtnl`]) → BH disabled. RCU read sections nest anywhere
+//! below the sleeping locks and never around them. All tokens stay on the thread that made them.
+//!
+//! The RTNL is taken inside of the mutex but left after it. Leaving it waits until nobody refers to
+//! the devices that were unregistered in it (`netdev_run_todo`), and those who do may need the
+//! mutex to let go: ports on VLANs, bonds or tunnels above the device.
 //!
 //! C counterpart: `ovs_lock()`, `rcu_read_lock()`, `local_bh_disable()` and the comments about
 //! them at the head of `net/openvswitch/datapath.c`.
 
 use super::atomic::{AtomicU32, Ordering};
 use crate::sys;
-use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
+use core::{ops::Deref, ptr::NonNull};
 use kernel::types::NotThreadSafe;
 
 pub use kernel::sync::rcu::Guard as RcuGuard;
@@ -29,6 +32,8 @@ impl sealed::Sealed for BhGuard {}
 impl ReadToken for BhGuard {}
 impl sealed::Sealed for OvsGuard {}
 impl ReadToken for OvsGuard {}
+impl sealed::Sealed for OvsRtnl {}
+impl ReadToken for OvsRtnl {}
 
 /// Evidence that BH is disabled and that this is an RCU read section; knows the CPU it is on.
 ///
@@ -146,10 +151,13 @@ impl OvsGuard {
         Self(NotThreadSafe)
     }
 
-    /// Takes the RTNL, which nests inside. May sleep.
-    pub fn rtnl(&self) -> Rtnl<'_> {
+    /// Takes the RTNL too. May sleep.
+    pub fn with_rtnl(self) -> OvsRtnl {
         sys::rtnl_lock();
-        Rtnl(PhantomData)
+        OvsRtnl {
+            ovs: self,
+            _rtnl: LeaveRtnl(NotThreadSafe),
+        }
     }
 
     /// The number of this mutex section.
@@ -167,12 +175,27 @@ impl Drop for OvsGuard {
     }
 }
 
-/// Evidence that the RTNL is held, inside the OVS mutex.
-pub struct Rtnl<'a>(PhantomData<(&'a OvsGuard, *mut ())>);
+/// Evidence that the OVS mutex and the RTNL are held: the only way to make and remove ports.
+///
+/// There is none for the RTNL alone inside of the mutex, so that no device can be unregistered in
+/// a section that ends before the mutex is released. Field order is drop order.
+pub struct OvsRtnl {
+    ovs: OvsGuard,
+    _rtnl: LeaveRtnl,
+}
 
-impl Drop for Rtnl<'_> {
+impl Deref for OvsRtnl {
+    type Target = OvsGuard;
+    fn deref(&self) -> &OvsGuard {
+        &self.ovs
+    }
+}
+
+struct LeaveRtnl(#[allow(dead_code, reason = "marker")] NotThreadSafe);
+
+impl Drop for LeaveRtnl {
     fn drop(&mut self) {
-        // SAFETY: `OvsGuard::rtnl` took it on this thread.
+        // SAFETY: only `OvsGuard::with_rtnl` makes one, after `rtnl_lock` on this thread.
         unsafe { sys::rtnl_unlock() };
     }
 }

@@ -23,6 +23,7 @@ mod flow_packets;
 mod memory;
 mod namespaces;
 mod random_requests;
+mod stacked_devices;
 mod upcall_message;
 mod upcall_miss;
 mod vport_create;

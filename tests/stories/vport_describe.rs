@@ -100,3 +100,63 @@ fn v8_dump_over_many_batches() {
         EMSGSIZE
     );
 }
+
+/// Port numbers of a dump, `change` made after each batch.
+fn numbers(s: &mut Switch, mut change: impl FnMut(&mut Switch)) -> Vec<u32> {
+    use openvswitch::datapath::control;
+    use openvswitch::datapath::netlink::writer::{MsgHeader, Writer};
+    let (mut cursor, mut all) = ([0; 2], Vec::new());
+    loop {
+        let mut room = [0; 1000];
+        let mut w = Writer::new(&mut room);
+        let header = MsgHeader::default();
+        control::dump(Group::Vport, &s.net, s.dp, &[], &mut cursor, header, &mut w).unwrap();
+        if w.is_empty() {
+            return all;
+        }
+        let mut rest = w.written();
+        while !rest.is_empty() {
+            let len = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
+            let (message, after) = rest.split_at(len);
+            all.extend(Message(message.to_vec()).u32(vport_attr::PORT_NO));
+            rest = after;
+        }
+        change(s);
+    }
+}
+
+#[test]
+fn v8_dump_in_order_of_the_numbers() {
+    let mut s = Switch::new();
+    for (i, no) in [65534, 7, 1024, 300, 1, 2048].into_iter().enumerate() {
+        let attrs = port(&format!("in{i}"), INTERNAL).u32(vport_attr::PORT_NO, no);
+        s.new_port(&attrs).unwrap();
+    }
+    assert_eq!(numbers(&mut s, |_| ()), [0, 1, 7, 300, 1024, 2048, 65534]);
+}
+
+#[test]
+fn v8_dump_tells_each_port_once_while_others_come_and_go() {
+    let mut s = Switch::new();
+    for no in (10..200).step_by(10) {
+        let attrs = port(&format!("in{no}"), INTERNAL).u32(vport_attr::PORT_NO, no);
+        s.new_port(&attrs).unwrap();
+    }
+    let mut more = 0;
+    let seen = numbers(&mut s, |s| {
+        for _ in 0..if more < 600 { 60 } else { 0 } {
+            more += 1;
+            s.new_port(&port(&format!("more{more}"), INTERNAL)).unwrap();
+        }
+        s.vport(cmd::DEL, &by_name("more1")).ok();
+    });
+    assert!(
+        seen.is_sorted_by(|a, b| a < b),
+        "in order, none twice: {seen:?}"
+    );
+    let stayed: Vec<_> = seen
+        .iter()
+        .filter(|no| **no < 200 && **no % 10 == 0)
+        .collect();
+    assert_eq!(stayed.len(), 20, "all that stayed: {seen:?}");
+}

@@ -115,3 +115,19 @@ fn v5_a_renamed_device_is_found_by_number_only() {
     dev.rename("eth0");
     assert_eq!(get(&mut s, dp, &by_name("eth0")).unwrap(), no.into());
 }
+
+#[test]
+fn v5_a_template_is_found_by_the_name_it_became() {
+    let mut s = Switch::new();
+    let made = s.new_port(&port("in%d", INTERNAL)).unwrap();
+    assert_eq!(made.name(vport_attr::NAME).as_deref(), Some("in0"));
+    let dp = s.dp;
+    assert!(get(&mut s, dp, &by_name("in0")).is_ok());
+    assert_eq!(refused(get(&mut s, dp, &by_name("in%d"))), ENODEV);
+    s.vport(cmd::DEL, &by_name("in0")).unwrap();
+    let dp = new_dp(&mut s.client, "br%d").unwrap();
+    assert_eq!(dp.name(dp_attr::NAME).as_deref(), Some("br1"));
+    let name = Bytes::new().name(dp_attr::NAME, "br1");
+    s.client.call(Group::Datapath, cmd::DEL, 0, &name).unwrap();
+    assert_eq!(s.net.device_names(), ["br0"]);
+}

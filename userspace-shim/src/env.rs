@@ -20,7 +20,7 @@ use crate::datapath::env::{
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
 use crate::packet::Packet;
-use crate::rust::sync::{BhGuard, OvsGuard, RcuGuard};
+use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, RcuHold};
 use crate::upcall::FakeUpcall;
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
 use kernel::error::{code::*, Error, Result};
@@ -99,6 +99,10 @@ struct NetInner {
     upcalls: Mutex<Vec<SentUpcall>>,
     upcall_error: Mutex<Option<Error>>,
     upcall_ports: Mutex<Option<Vec<u32>>>,
+    /// The notifier has queued the namespace's work.
+    work_queued: AtomicBool,
+    /// What the next device that registers is refused with, late.
+    refusal: Mutex<Option<Error>>,
 }
 
 /// An upcall as userspace got it: the whole netlink message.
@@ -117,8 +121,6 @@ fn init_module() {
     });
 }
 
-/// All namespaces, as `for_each_net()` walks them.
-static NETS: Mutex<Vec<Weak<NetInner>>> = Mutex::new(Vec::new());
 /// Interface indices are unique over all namespaces here, so that mixing up namespaces shows.
 static NEXT_IFINDEX: AtomicI32 = AtomicI32::new(1 << 20);
 
@@ -127,7 +129,7 @@ impl FakeNet {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         init_module();
-        let net = Self(Arc::new(NetInner {
+        Self(Arc::new(NetInner {
             state: PerNet::new(),
             devices: Mutex::default(),
             peers: Mutex::default(),
@@ -137,15 +139,14 @@ impl FakeNet {
             upcalls: Mutex::default(),
             upcall_error: Mutex::default(),
             upcall_ports: Mutex::default(),
-        }));
-        lock(&NETS).push(Arc::downgrade(&net.0));
-        net
+            work_queued: AtomicBool::new(false),
+            refusal: Mutex::new(None),
+        }))
     }
 
-    /// Ends the namespace as the kernel does: leaves the list, runs the switch's exit, then forgets its devices.
+    /// Ends the namespace as the kernel does: runs the switch's exit, then forgets its devices.
     /// (In the kernel physical devices move to the first namespace; here all go.)
     pub fn exit(&self) {
-        lock(&NETS).retain(|n| !n.ptr_eq(&Arc::downgrade(&self.0)));
         crate::datapath::control::exit_net(self);
         for dev in std::mem::take(&mut *lock(&self.0.devices)) {
             dev.0.registered.store(false, SeqCst);
@@ -191,6 +192,18 @@ impl FakeNet {
         listening.retain(|&g| g != group);
         if on {
             listening.push(group);
+        }
+    }
+
+    /// Makes a notifier refuse the next device that registers, when others may have seen it.
+    pub fn refuse_registration(&self, e: Error) {
+        *lock(&self.0.refusal) = Some(e);
+    }
+
+    /// The work that the notifier queued, if any.
+    fn run_work(&self) {
+        if self.0.work_queued.swap(false, SeqCst) {
+            crate::datapath::control::detach_unregistered(self);
         }
     }
 
@@ -257,13 +270,13 @@ impl NetOps for FakeNet {
         dev.0.vport.get(rcu)
     }
 
-    fn find_map_all<R>(_ovs: &OvsGuard, f: &mut impl FnMut(&Self) -> Option<R>) -> Option<R> {
-        let nets: Vec<_> = lock(&NETS)
+    fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
+        let internal: Vec<_> = lock(&self.0.devices)
             .iter()
-            .filter_map(Weak::upgrade)
-            .map(FakeNet)
+            .filter(|d| d.is_internal())
+            .cloned()
             .collect();
-        nets.iter().find_map(f)
+        internal.into_iter().filter_map(|d| d.0.vport.get(rtnl))
     }
 
     fn peer_id(&self, other: &Self) -> i32 {
@@ -320,7 +333,22 @@ pub struct Sent {
 
 /// A network device. Clones are the same device.
 #[derive(Clone)]
-pub struct FakeDevice(Arc<DeviceInner>);
+pub struct FakeDevice(Arc<DeviceInner>, Option<Arc<PortSide>>);
+
+/// What a port has beside the device.
+struct PortSide {
+    hold: RcuHold<Reference>,
+    attached: AtomicBool,
+}
+
+/// A counted reference to a device, for which whoever unregisters it waits.
+struct Reference(Arc<DeviceInner>);
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.0.references.fetch_sub(1, SeqCst);
+    }
+}
 
 struct DeviceInner {
     /// Takes part in counting and failing allocations.
@@ -347,6 +375,9 @@ struct DeviceInner {
     stats: Mutex<DeviceStats>,
     sent: Mutex<Vec<Sent>>,
     link_error: Mutex<Option<Error>>,
+    references: AtomicI32,
+    /// VLANs, tunnels and the like that live on it.
+    uppers: Mutex<Vec<FakeDevice>>,
 }
 
 impl FakeDevice {
@@ -357,7 +388,7 @@ impl FakeDevice {
         } else {
             ifindex
         };
-        Ok(Self(Arc::new(DeviceInner {
+        let inner = Arc::new(DeviceInner {
             _memory: memory,
             name: Mutex::new(name),
             ifindex,
@@ -379,7 +410,10 @@ impl FakeDevice {
             stats: Mutex::default(),
             sent: Mutex::default(),
             link_error: Mutex::new(None),
-        })))
+            references: AtomicI32::new(0),
+            uppers: Mutex::default(),
+        });
+        Ok(Self(inner, None))
     }
 
     pub fn name_string(&self) -> String {
@@ -460,13 +494,16 @@ impl FakeDevice {
         std::mem::take(&mut *lock(&self.0.sent))
     }
 
+    /// Makes this a device on `lower`, with which it goes.
+    pub fn stack_on(&self, lower: &FakeDevice) {
+        lock(&lower.0.uppers).push(self.clone());
+    }
+
     /// Removes a netdev as its driver would: the notifier detaches it, then the namespace's work runs.
     pub fn unregister(&self) {
-        let net = self.net();
-        self.detach();
-        net.remove(self);
-        self.0.registered.store(false, SeqCst);
-        crate::datapath::control::detach_unregistered(&net);
+        crate::sys::rtnl_lock();
+        self.leave();
+        crate::sys::release_rtnl();
     }
 
     /// The same without the work that follows, to look at what lies between.
@@ -476,18 +513,56 @@ impl FakeDevice {
         self.0.registered.store(false, SeqCst);
     }
 
+    /// `unregister_netdevice`, under the RTNL: what is stacked on the device goes first, and all of them are waited for
+    /// when the RTNL is released.
+    fn leave(&self) {
+        for upper in std::mem::take(&mut *lock(&self.0.uppers)) {
+            upper.leave();
+        }
+        self.detach();
+        self.net().remove(self);
+        self.0.registered.store(false, SeqCst);
+        let dev = self.clone();
+        crate::sys::testing::after_rtnl(move || dev.wait_for_references());
+    }
+
+    /// Meanwhile works run and grace periods end elsewhere.
+    fn wait_for_references(&self) {
+        let patience = std::time::Instant::now();
+        loop {
+            self.net().run_work();
+            crate::sys::testing::run_rcu();
+            if self.0.references.load(SeqCst) == 0 {
+                return;
+            }
+            let waited = patience.elapsed().as_secs();
+            assert!(
+                waited < 20,
+                "waiting for {} to become free",
+                self.name_string()
+            );
+            std::thread::yield_now();
+        }
+    }
+
     /// Moves the device to another namespace. A netdev leaves the switch on the way; an internal device stays a port.
     /// False for the local port, which may not move.
     pub fn move_to(&self, net: &FakeNet) -> bool {
+        let old = self.net();
+        let moved = self.move_without_work(net);
+        old.run_work();
+        moved
+    }
+
+    /// The same without the work that follows.
+    pub fn move_without_work(&self, net: &FakeNet) -> bool {
         if self.0.local.load(SeqCst) {
             return false;
         }
-        let old = self.net();
         self.detach();
-        old.remove(self);
+        self.net().remove(self);
         *lock(&self.0.net) = net.clone();
         lock(&net.0.devices).push(self.clone());
-        crate::datapath::control::detach_unregistered(&old);
         true
     }
 
@@ -496,9 +571,15 @@ impl FakeDevice {
         if self.is_internal() || !self.0.attached.swap(false, SeqCst) {
             return;
         }
+        if let Some(vport) = self.0.vport.get(&RcuGuard::new()) {
+            if let Some(port) = &vport.dev.1 {
+                port.attached.store(false, SeqCst);
+            }
+        }
         self.0.vport.clear();
         self.0.promiscuity.fetch_sub(1, SeqCst);
         *lock(&self.0.master) = None;
+        self.net().0.work_queued.store(true, SeqCst);
     }
 
     /// A packet comes in: from the wire of a netdev, or from the stack out of an internal device. False if no
@@ -532,7 +613,7 @@ impl FakeDevice {
 }
 
 impl DeviceOps for FakeDevice {
-    fn open_netdev(_ovs: &OvsGuard, net: &FakeNet, name: &DeviceName) -> Result<Self> {
+    fn open_netdev(net: &FakeNet, name: &DeviceName) -> Result<Self> {
         let dev = lock(&net.0.devices)
             .iter()
             .find(|d| *lock(&d.0.name) == *name)
@@ -540,44 +621,64 @@ impl DeviceOps for FakeDevice {
             .ok_or(ENODEV)?;
         let kind = *lock(&dev.0.kind);
         match kind {
-            DeviceKind::Ethernet | DeviceKind::L3 => Ok(dev),
-            DeviceKind::Loopback | DeviceKind::Other | DeviceKind::Internal => Err(EINVAL),
+            DeviceKind::Ethernet | DeviceKind::L3 => {}
+            DeviceKind::Loopback | DeviceKind::Other | DeviceKind::Internal => return Err(EINVAL),
         }
+        dev.0.references.fetch_add(1, SeqCst);
+        let port = PortSide {
+            hold: RcuHold::new(Reference(dev.0.clone()), GFP_KERNEL)?,
+            attached: AtomicBool::new(false),
+        };
+        Ok(Self(dev.0, Some(Arc::new(port))))
     }
 
-    fn new_internal(
-        _ovs: &OvsGuard,
-        net: &FakeNet,
-        name: &DeviceName,
-        ifindex: i32,
-    ) -> Result<Self> {
+    fn new_internal(net: &FakeNet, name: &DeviceName, ifindex: i32) -> Result<Self> {
         Self::new(net, *name, DeviceKind::Internal, ifindex)
     }
 
-    fn link(_ovs: &OvsGuard, vport: &Vport, local: bool, master: Option<&Self>) -> Result<()> {
+    fn register(&mut self, _rtnl: &OvsRtnl, local: bool) -> Result {
+        if !self.is_internal() {
+            return Ok(());
+        }
+        self.enlist(local)?;
+        if let Some(e) = lock(&self.net().0.refusal).take() {
+            self.leave();
+            return Err(e);
+        }
+        self.0.promiscuity.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn link(_rtnl: &OvsRtnl, vport: &Vport, master: Option<&Self>) -> Result {
         let dev = &vport.dev;
         if let Some(e) = lock(&dev.0.link_error).take() {
             return Err(e);
         }
-        if dev.is_internal() {
-            dev.register(local)?;
-        } else {
+        if let Some(port) = &dev.1 {
+            if !dev.is_registered() || dev.net() != vport.dp.net {
+                return Err(ENODEV);
+            }
             dev.enslave(master)?;
+            dev.0.promiscuity.fetch_add(1, SeqCst);
+            port.attached.store(true, SeqCst);
         }
-        dev.0.promiscuity.fetch_add(1, SeqCst);
         dev.0.vport.set(vport);
         Ok(())
     }
 
-    fn unlink(_ovs: &OvsGuard, vport: &Vport) {
-        let dev = &vport.dev;
-        if dev.is_internal() {
-            dev.0.vport.clear();
-            dev.0.promiscuity.fetch_sub(1, SeqCst);
-            dev.net().remove(dev);
-            dev.0.registered.store(false, SeqCst);
-        } else {
-            dev.detach();
+    fn unlink_all<'v>(_rtnl: &OvsRtnl, vports: impl Iterator<Item = &'v Vport>) {
+        for vport in vports {
+            let dev = &vport.dev;
+            let Some(port) = &dev.1 else {
+                dev.0.vport.clear();
+                dev.0.promiscuity.fetch_sub(1, SeqCst);
+                dev.leave();
+                continue;
+            };
+            if port.attached.load(SeqCst) {
+                dev.detach();
+            }
+            port.hold.release();
         }
     }
 
@@ -594,6 +695,9 @@ impl DeviceOps for FakeDevice {
     }
 
     fn stats(&self) -> DeviceStats {
+        if !self.is_registered() {
+            return DeviceStats::default();
+        }
         *lock(&self.0.stats)
     }
 
@@ -622,7 +726,10 @@ impl DeviceOps for FakeDevice {
     }
 
     fn is_attached(&self) -> bool {
-        self.0.attached.load(SeqCst)
+        match &self.1 {
+            Some(port) => port.attached.load(SeqCst),
+            None => self.0.attached.load(SeqCst),
+        }
     }
 
     fn needed_headroom(&self) -> u16 {
@@ -724,15 +831,26 @@ impl FakeDevice {
         true
     }
 
+    /// `dev_get_valid_name`: the device's, or the first free one of a template.
+    fn free_name(&self, net: &FakeNet) -> DeviceName {
+        let template = self.name_string();
+        if !template.contains("%d") {
+            return self.name();
+        }
+        let mut names = (0..).map(|i: u32| template.replacen("%d", &i.to_string(), 1));
+        let name = names.find(|name| net.device(name).is_none());
+        device_name(&name.expect("endless"))
+    }
+
     /// `register_netdevice`
-    fn register(&self, local: bool) -> Result {
-        let name = self.name();
+    fn enlist(&self, local: bool) -> Result {
+        let net = self.net();
+        let name = self.free_name(&net);
         let text = name.split(|&b| b == 0).next().unwrap_or(&[]);
         let bad = |b: &u8| *b == b'/' || *b == b':' || b.is_ascii_whitespace();
         if text.is_empty() || text == b"." || text == b".." || text.iter().any(bad) {
             return Err(EINVAL);
         }
-        let net = self.net();
         let mut devices = lock(&net.0.devices);
         if devices.iter().any(|d| *lock(&d.0.name) == name) {
             return Err(EEXIST);
@@ -740,6 +858,7 @@ impl FakeDevice {
         if devices.iter().any(|d| d.0.ifindex == self.0.ifindex) {
             return Err(EBUSY);
         }
+        *lock(&self.0.name) = name;
         self.0.local.store(local, SeqCst);
         self.0.registered.store(true, SeqCst);
         devices.push(self.clone());

@@ -4,16 +4,16 @@
 //! Kernel counterpart: `rx_handler_data` and the private area of an internal device.
 
 use crate::datapath::ports::port::Vport;
-use crate::rust::sync::RcuGuard;
+use crate::rust::sync::ReadToken;
 use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
-/// Set by `DeviceOps::link`, cleared by `DeviceOps::unlink` and the netdev notifier.
+/// Set by `DeviceOps::link`, cleared by `DeviceOps::unlink_all` and the netdev notifier.
 ///
 /// # Invariants
 ///
 /// Null, or a vport that is linked and not yet unlinked: only `env.rs` sets it, to what `link` was given. A vport is
-/// freed a grace period after its `unlink`.
+/// freed a grace period after its `unlink_all`.
 #[derive(Default)]
 pub struct Link(AtomicPtr<Vport>);
 
@@ -27,8 +27,8 @@ impl Link {
     }
 
     /// The vport on top.
-    pub fn get<'g>(&self, _rcu: &'g RcuGuard) -> Option<&'g Vport> {
-        // SAFETY: by the invariant; the read section keeps one that is unlinked meanwhile from being freed.
+    pub fn get<'g>(&self, _token: &'g impl ReadToken) -> Option<&'g Vport> {
+        // SAFETY: by the invariant; the token keeps one that is unlinked meanwhile from being freed.
         unsafe { self.0.load(SeqCst).as_ref() }
     }
 }

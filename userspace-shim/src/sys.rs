@@ -301,11 +301,24 @@ loom::lazy_static! {
     static ref RTNL: RawMutex = RawMutex(loom::sync::atomic::AtomicBool::new(false));
 }
 
-/// Takes the mutex that serialises all changes. May sleep.
-pub fn ovs_mutex_lock() {
+thread_local! {
+    static MUTEX_HELD: Cell<bool> = const { Cell::new(false) };
+    static RTNL_HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What holds for every lock that may sleep.
+fn may_sleep() {
     assert!(!rcu::read_lock_held(), "sleeping lock in a read section");
     assert_eq!(BH_DEPTH.get(), 0, "sleeping lock with BH disabled");
+}
+
+/// Takes the mutex that serialises all changes. May sleep.
+pub fn ovs_mutex_lock() {
+    may_sleep();
+    assert!(!MUTEX_HELD.get(), "deadlock: this thread holds the mutex");
+    assert!(!RTNL_HELD.get(), "lock order: the mutex under the RTNL");
     OVS_MUTEX.lock();
+    MUTEX_HELD.set(true);
 }
 
 /// Releases it.
@@ -314,21 +327,40 @@ pub fn ovs_mutex_lock() {
 ///
 /// This thread holds it.
 pub unsafe fn ovs_mutex_unlock() {
+    MUTEX_HELD.set(false);
     OVS_MUTEX.unlock();
 }
 
 /// Takes the RTNL. May sleep; nests inside the OVS mutex.
 pub fn rtnl_lock() {
+    may_sleep();
+    assert!(!RTNL_HELD.get(), "deadlock: this thread holds the RTNL");
     RTNL.lock();
+    RTNL_HELD.set(true);
 }
 
-/// Releases it.
+/// Releases it, and then does what had to wait for that ([`testing::after_rtnl`]).
 ///
 /// # Safety
 ///
 /// This thread holds it.
 pub unsafe fn rtnl_unlock() {
+    RTNL_HELD.set(false);
     RTNL.unlock();
+    for wait in testing::TODO.take() {
+        assert!(
+            !MUTEX_HELD.get(),
+            "deadlock: waits for references under the mutex, which their owners may need"
+        );
+        wait();
+    }
+}
+
+/// [`rtnl_unlock`] for the pretended kernel, which is safe code: fails if this thread does not hold it.
+pub fn release_rtnl() {
+    assert!(RTNL_HELD.get(), "not under the RTNL");
+    // SAFETY: held by this thread.
+    unsafe { rtnl_unlock() };
 }
 
 /// A random number, repeatable per thread.
@@ -369,11 +401,19 @@ pub fn net_ratelimit() -> bool {
 /// What tests may set.
 pub mod testing {
     use super::{Cell, CPUS};
+    use core::cell::RefCell;
 
     thread_local! {
+        pub(super) static TODO: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
         pub(super) static CPU: Cell<u32> = const { Cell::new(0) };
         pub(super) static NOW: Cell<u64> = const { Cell::new(100_000) };
         pub(super) static RANDOM: Cell<u64> = const { Cell::new(1) };
+    }
+
+    /// Has `wait` run when this thread releases the RTNL, as `netdev_run_todo` does: whoever holds the mutex then fails.
+    pub fn after_rtnl(wait: impl FnOnce() + 'static) {
+        assert!(super::RTNL_HELD.get(), "not under the RTNL");
+        TODO.with_borrow_mut(|todo| todo.push(Box::new(wait)));
     }
 
     /// Moves this thread to another pretended CPU (not inside a BH section).

@@ -6,10 +6,10 @@ import os
 import socket
 import struct
 
-from ovsnl import NLM_F_CREATE, NLM_F_EXCL, attr, nest, u32
+from ovsnl import NLM_F_CREATE, NLM_F_EXCL, attr, be16, nest, u8, u16, u32
 
-RTM_NEWLINK, RTM_DELLINK = 16, 17
-IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 10, 18, 28
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+IFLA_IFNAME, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 5, 10, 18, 28
 INFO_KIND, INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 CLONE_NEWNET = 0x40000000
 IFF_UP = 1
@@ -42,6 +42,31 @@ class Rtnl:
         inner = self.link() + attr(IFLA_IFNAME, peer.encode() + b"\0")
         return self.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, self.link() + attr(IFLA_IFNAME, name.encode() + b"\0") + nest(
             IFLA_LINKINFO, attr(INFO_KIND, b"veth"), nest(INFO_DATA, attr(VETH_INFO_PEER, inner)))) or self.up(name) or self.up(peer)
+
+    def add(self, kind, name, lower=None, *data):
+        """A link of some kind, `data` its own attributes, on the device with ifindex `lower`."""
+        info = nest(IFLA_LINKINFO, attr(INFO_KIND, kind.encode()), *([nest(INFO_DATA, *data)] if data else []))
+        return self.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, self.link() + attr(IFLA_IFNAME, name.encode() + b"\0") + (
+            attr(IFLA_LINK, u32(lower)) if lower else b"") + info)
+
+    def vlan(self, name, lower, tag):
+        return self.add("vlan", name, lower, attr(1, u16(tag)))
+
+    def macvlan(self, name, lower):
+        return self.add("macvlan", name, lower, attr(1, u32(4)))  # bridge mode
+
+    def bond(self, name):
+        return self.add("bond", name, None, attr(1, u8(1)))  # active-backup
+
+    def vxlan(self, name, lower, vni):
+        return self.add("vxlan", name, None, attr(1, u32(vni)), attr(2, bytes([10, 9, 9, 9])), attr(3, u32(lower)), attr(15, be16(4789)))
+
+    def gretap(self, name, lower):
+        return self.add("gretap", name, None, attr(1, u32(lower)), attr(6, bytes([10, 9, 9, 8])), attr(7, bytes([10, 9, 9, 9])))
+
+    def enslave(self, name, master):
+        """`master`: an ifindex, 0 for none."""
+        return self.request(RTM_NEWLINK, 0, self.link() + attr(IFLA_IFNAME, name.encode() + b"\0") + attr(IFLA_MASTER, u32(master)))
 
     def delete(self, name):
         return self.request(RTM_DELLINK, 0, self.link() + attr(IFLA_IFNAME, name.encode() + b"\0"))
