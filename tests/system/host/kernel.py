@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Stock Debian kernels for the VMs, and the initramfs that brings a VM to its root.
 
-`Kernel("6.1")` and `Kernel("6.12")` are the newest cloud kernels of bookworm and bookworm-backports;
-any other name is taken as a release ("6.1.0-56-cloud-amd64"). The modules a case can need are
-unpacked once; `initrd` adds the openvswitch.ko under test and the guest's files on each run.
+`Kernel("5.10")`, "6.1", "6.12" and "7.3" are the newest cloud kernels of bullseye, bookworm,
+bookworm-backports and trixie-backports; any other name is taken as a release ("6.1.0-56-cloud-amd64").
+The modules a case can need are unpacked once; `initrd` adds the openvswitch.ko under test and the
+guest's files on each run.
 """
 
 import glob
@@ -26,32 +27,53 @@ MODULES = """
     sch_prio sch_sfq sch_fq_codel libcrc32c crc32c_generic af_packet ipv6 sctp netconsole
 """.split() + BOOT
 
-MODULE_RECIPE = 2
+MODULE_RECIPE = 3
+
+# By name: the private apt and the package that leads to the newest kernel of its kind.
+NEWEST = {
+    "5.10": ("apt-bullseye", "linux-image-cloud-amd64"),
+    "6.1": ("apt", "linux-image-cloud-amd64"),
+    "6.12": ("apt-backports", "linux-image-cloud-amd64/bookworm-backports"),
+    "7.3": ("apt-trixie", "linux-image-cloud-amd64/trixie-backports"),
+}
+
+
+def origin(name):
+    """The private apt and the package of a kernel."""
+    if name in NEWEST:
+        return NEWEST[name]
+    if "+deb13" in name:
+        apt = "apt-trixie"
+    elif "+deb12" in name:
+        apt = "apt-backports"
+    else:
+        apt = "apt-bullseye" if name.startswith("5.10.") else "apt"
+    return apt, "linux-image-" + name
 
 
 class Kernel:
     def __init__(self, name, log=lambda s: None):
         self.name = name
-        apt = Apt(backports=name != "6.1" and not name.startswith("6.1."))
-        meta = {"6.1": "linux-image-cloud-amd64", "6.12": "linux-image-cloud-amd64/bookworm-backports"}
-        package = meta.get(name, "linux-image-" + name)
-        debs = apt.download([package], lambda p: re.match(r"linux-image-\d", p))
-        (package, deb), = debs.items()
+        apt, package = origin(name)
+        # From 7.2 on the image is empty and depends on the packages that hold its parts.
+        debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
+        package, = (p for p in debs if p.startswith("linux-image-"))
         self.release = package[len("linux-image-"):]
-        self.package = os.path.basename(deb)
+        self.package = os.path.basename(debs[package])
         self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((MODULES, MODULE_RECIPE))))
         if not os.path.isdir(self.dir):
             log("unpacking %s (once)" % self.package)
-            self._unpack(deb)
+            self._unpack(debs.values())
         self.vmlinuz = os.path.join(self.dir, "vmlinuz")
         self.modules = os.path.join(self.dir, "lib", "modules", self.release)
 
-    def _unpack(self, deb):
+    def _unpack(self, debs):
         tmp = "%s.%d.tmp" % (self.dir, os.getpid())
         shutil.rmtree(tmp, ignore_errors=True)
         raw = os.path.join(tmp, "raw")
         os.makedirs(raw)
-        sh(["dpkg-deb", "-x", deb, raw])
+        for deb in debs:
+            sh(["dpkg-deb", "-x", deb, raw])
         if not os.path.isdir(raw + "/lib/modules"):  # merged /usr, as from Debian 13 on
             shutil.move(raw + "/usr/lib", raw + "/lib")
         src = os.path.join(raw, "lib", "modules", self.release)
@@ -80,8 +102,10 @@ class Kernel:
             if re.search(r"modules\.(order|builtin)", f):
                 shutil.copy(f, dst)
         sh(["depmod", "-b", tmp, self.release])
-        shutil.move(glob.glob(raw + "/boot/vmlinuz-*")[0], os.path.join(tmp, "vmlinuz"))
-        shutil.move(glob.glob(raw + "/boot/config-*")[0], os.path.join(tmp, "config"))
+        for name in ("vmlinuz", "config"):
+            there = os.path.join(src, name)
+            shutil.move(there if os.path.exists(there) else "%s/boot/%s-%s" % (raw, name, self.release),
+                        os.path.join(tmp, name))
         shutil.rmtree(raw)
         os.rename(tmp, self.dir)
 

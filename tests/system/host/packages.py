@@ -52,19 +52,28 @@ def machine_mirrors():
     return main, sec, key
 
 
-class Apt:
-    """A private apt for Debian 12, with or without bookworm-backports."""
+# Sets of suites, as in tools/lib.sh, so that headers and images have the same versions.
+SUITES = {
+    "apt-bullseye": "bullseye",
+    "apt": "bookworm bookworm-updates",
+    "apt-backports": "bookworm bookworm-updates bookworm-backports",
+    "apt-trixie": "trixie trixie-backports",
+}
 
-    def __init__(self, backports=False):
-        name = "apt-backports" if backports else "apt"
+
+class Apt:
+    """A private apt for one set of suites, Debian 12 unless told."""
+
+    def __init__(self, name="apt"):
         self.dir = os.path.join(CACHE, name)
         for d in ("lists/partial", "archives/partial", "etc"):
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
         main, sec, key = machine_mirrors()
-        suites = "bookworm bookworm-updates" + (" bookworm-backports" if backports else "")
+        suites = SUITES[name]
         text = "Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n" % (main, suites, key)
-        if sec:
-            text += "\nTypes: deb\nURIs: %s\nSuites: bookworm-security\nComponents: main\nSigned-By: %s\n" % (sec, key)
+        first = suites.split()[0]
+        if sec and first in ("bullseye", "bookworm"):
+            text += "\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n" % (sec, first, key)
         src = os.path.join(self.dir, "etc", "debian.sources")
         fresh = os.path.exists(src) and open(src).read() == text
         with open(src, "w") as f:
