@@ -49,6 +49,7 @@ step 'the checks themselves: walls' tools/check-layers.sh --self-test
 step 'the checks themselves: object' tools/check-object.sh --self-test
 step 'the checks themselves: loads' tools/check-loads.sh --self-test
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
+step 'the checks themselves: answers' tests/system/golden-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'walls' tools/check-layers.sh
 SHOW=1 step 'openvswitch.ko for 6.1' env OVS_STRICT=1 tools/build-modules.sh -k 6.1

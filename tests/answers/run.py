@@ -138,7 +138,7 @@ def chmod(path, _):
 failed = False
 ovsnl.socket = SocketModule
 golden.VECTORS = os.path.join(HERE, "../vectors/netlink")
-os.environ.update(MODULE="ours", KERNEL=golden.NEWEST, OUT=tempfile.mkdtemp())
+os.environ.update(MODULE="ours", KERNEL=golden.NEWEST, RECORDED=golden.NEWEST, OUT=tempfile.mkdtemp())
 golden.Golden, os.chmod, real = Golden, chmod, subprocess.run
 for case in sys.argv[2:]:
     switch = Switch(sys.argv[1])

@@ -19,6 +19,7 @@ import time
 
 MODULE = "openvswitch"
 OUT = "/run/out"
+STOCK = "/guest/stock.ko"
 
 BAD = re.compile(
     r"WARNING:|WARN_ON|\bBUG\b|Oops|general protection|Call Trace|refcount_t|use-after-free|KASAN|UBSAN|"
@@ -29,7 +30,7 @@ BAD = re.compile(
     r"memory leak|page allocation failure|invalid opcode|double fault|Hardware error")
 # "hw csum failure" and the like go through WARN; these lines are known to be harmless.
 HARMLESS = re.compile(r"stall warnings timeout|Kernel command line|Command line:|loading out-of-tree module|module verification failed")
-TAINT_OK = (1 << 12) | (1 << 13)  # out of tree, unsigned
+OUT_OF_TREE, UNSIGNED = 1 << 12, 1 << 13
 
 
 class Port:
@@ -70,6 +71,12 @@ def dmesg():
 def taint():
     with open("/proc/sys/kernel/tainted") as f:
         return int(f.read())
+
+
+def taint_of_ours():
+    """An unsigned module taints only a kernel that knows signatures."""
+    with open("/guest/config") as f:
+        return OUT_OF_TREE | (UNSIGNED if "CONFIG_MODULE_SIG=y\n" in f else 0)
 
 
 def slabs():
@@ -128,43 +135,84 @@ def unload():
     return None
 
 
-def run(port, req):
-    name, start = req["run"], time.monotonic()
-    why, skip = [], None
-    shutil.rmtree(OUT, ignore_errors=True)
-    os.makedirs(OUT)
-    mark = "CASE %s %d begins" % (name, time.monotonic_ns())
-    with open("/dev/kmsg", "w") as f:
-        f.write("<6>%s\n" % mark)
-    taint0 = taint()
-    port.send(begin=name)
-    if not req.get("keep_module"):
-        p = quiet("modprobe", MODULE)
-        if p.returncode:
-            why.append("modprobe: " + p.stdout.strip())
-    env = dict(os.environ, CASE=name, OUT=OUT, LIB="/guest/lib", PYTHONPATH="/guest/lib", MODULE=req["module"],
+def ask(port, req):
+    """Run a case on the stock module of this kernel. Returns what the case on ours is told of its answers."""
+    said = "/run/asked"
+    if os.path.exists(said):
+        os.unlink(said)
+    os.makedirs(OUT + "/stock")
+    needs = quiet("modinfo", "-F", "depends", STOCK).stdout.strip().replace(",", " ").split()
+    quiet("modprobe", "-a", *needs)
+    p = quiet("insmod", STOCK)
+    if p.returncode:
+        raise RuntimeError("insmod of the stock module: " + p.stdout.strip())
+    child, late = execute(port, req, OUT + "/stock", MODULE="stock", ASKING=said, RECORDED="")
+    leftovers()
+    gone = unload()
+    for name in reversed(needs):  # ours must not find what it does not load itself
+        quiet("modprobe", "-r", name)
+    if gone:
+        raise RuntimeError("the stock module: " + gone)
+    shutil.copy(OUT + "/stock/log", OUT + "/stock-log")
+    env = {"ASKED": said}
+    if not os.path.exists(said):
+        open(said, "w").close()
+    if child.returncode or late:
+        env["ASKED_IN_PART"] = "1"
+    shutil.copy(said, OUT + "/stock-golden.txt")
+    return env
+
+
+def execute(port, req, out, **more):
+    """Run the case's program, its output into `out`/log. Returns the finished process and whether it took too long."""
+    env = dict(os.environ, CASE=req["run"], OUT=out, LIB="/guest/lib", PYTHONPATH="/guest/lib", MODULE=req["module"],
                KERNEL=os.uname().release, PYTHONDONTWRITEBYTECODE="1", **req.get("env", {}))
-    if not why:
-        path = "/guest/cases/" + req["file"]
-        argv = ["/usr/bin/python3", "-u", path] if path.endswith(".py") else ["/bin/bash", path]
-        log = open(OUT + "/log", "wb")
-        work = "/run/work"
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
+    env.update(more)
+    path = "/guest/cases/" + req["file"]
+    argv = ["/usr/bin/python3", "-u", path] if path.endswith(".py") else ["/bin/bash", path]
+    work, late = "/run/work", False
+    shutil.rmtree(work, ignore_errors=True)
+    os.makedirs(work)
+    with open(out + "/log", "wb") as log:
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
                                  cwd=work, start_new_session=True)
         deadline, sent = time.monotonic() + req["timeout"], 0
         while child.poll() is None:
             if time.monotonic() > deadline:
-                why.append("timeout after %d s" % req["timeout"])
+                late = True
                 quiet("bash", "-c", "echo w > /proc/sysrq-trigger; echo l > /proc/sysrq-trigger")
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
                 break
             time.sleep(0.05)
-            sent = forward(port, sent, req.get("show"))
-        forward(port, sent, req.get("show"))
-        log.close()
+            sent = forward(port, sent, req.get("show"), out)
+        forward(port, sent, req.get("show"), out)
+    return child, late
+
+
+def run(port, req):
+    name, start = req["run"], time.monotonic()
+    why, skip, answers = [], None, {}
+    shutil.rmtree(OUT, ignore_errors=True)
+    os.makedirs(OUT)
+    port.send(begin=name)
+    if req.get("ask"):
+        try:
+            answers = ask(port, req)
+        except RuntimeError as e:
+            why.append(str(e))
+    mark = "CASE %s %d begins" % (name, time.monotonic_ns())
+    with open("/dev/kmsg", "w") as f:
+        f.write("<6>%s\n" % mark)
+    taint0 = taint()
+    if not why and not req.get("keep_module"):
+        p = quiet("modprobe", MODULE)
+        if p.returncode:
+            why.append("modprobe: " + p.stdout.strip())
+    if not why:
+        child, late = execute(port, req, OUT, **answers)
+        if late:
+            why.append("timeout after %d s" % req["timeout"])
         if child.returncode == 77:
             with open(OUT + "/log", errors="replace") as f:
                 skip = (f.read().strip().splitlines() or ["skipped"])[-1]
@@ -180,7 +228,7 @@ def run(port, req):
     bad = [l for l in lines if BAD.search(l) and not HARMLESS.search(l) and not (allow and allow.search(l))]
     if bad:
         why.append("kernel log: " + bad[0])
-    new = taint() & ~taint0 & ~(TAINT_OK if req["module"] == "ours" else 0)
+    new = taint() & ~taint0 & ~(taint_of_ours() if req["module"] == "ours" else 0)
     if new and not (allow and new == 1 << 9):  # an allowed WARN taints with W
         why.append("taint %#x" % new)
     with open(OUT + "/dmesg", "w") as f:
@@ -195,9 +243,9 @@ def run(port, req):
               stuck=loaded() and not req.get("keep_module"))
 
 
-def forward(port, sent, show):
+def forward(port, sent, show, out):
     """Pass lines on at once: all of them to `show`, else those that start with `:: ` (progress)."""
-    with open(OUT + "/log", "rb") as f:
+    with open(out + "/log", "rb") as f:
         f.seek(sent)
         data = f.read()
     end = data.rfind(b"\n") + 1

@@ -51,6 +51,11 @@ def origin(name):
     return apt, "linux-image-" + name
 
 
+def version(package):
+    """(6, 1, 192) of linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb."""
+    return tuple(int(n) for n in re.match(r"[0-9.]+", package.split("_")[1]).group().split("."))
+
+
 class Kernel:
     def __init__(self, name, log=lambda s: None):
         self.name = name
@@ -60,6 +65,7 @@ class Kernel:
         package, = (p for p in debs if p.startswith("linux-image-"))
         self.release = package[len("linux-image-"):]
         self.package = os.path.basename(debs[package])
+        self.version = version(self.package)
         self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((MODULES, MODULE_RECIPE))))
         if not os.path.isdir(self.dir):
             log("unpacking %s (once)" % self.package)
@@ -119,7 +125,7 @@ class Kernel:
         mods = os.path.join(tree, "lib", "modules", self.release)
         if ko:
             # The stock file leaves the tree, so nothing can load it by accident.
-            os.unlink(os.path.join(mods, "kernel/net/openvswitch/openvswitch.ko"))
+            os.rename(os.path.join(mods, "kernel/net/openvswitch/openvswitch.ko"), os.path.join(work, "stock.ko"))
             os.makedirs(os.path.join(mods, "updates"))
             shutil.copy(ko, os.path.join(mods, "updates", "openvswitch.ko"))
         sh(["depmod", "-b", tree, self.release])
@@ -146,6 +152,9 @@ class Kernel:
                 files[os.path.relpath(full, tree)] = (full, 0o644)
         for path, content in guest.items():
             files["guest/" + path] = (content, 0o755)
+        files["guest/config"] = (os.path.join(self.dir, "config"), 0o644)
+        if ko:
+            files["guest/stock.ko"] = (os.path.join(work, "stock.ko"), 0o644)
         out = os.path.join(work, "initrd")
         with open(out, "wb") as f:
             write_cpio(f, files)
