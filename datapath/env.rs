@@ -92,10 +92,9 @@ pub trait PacketOps: Sized {
     fn linear(&self) -> &[u8];
     /// Makes the first `n` bytes linear; `Err` if memory is short. Caller has checked `n <= len()`.
     fn pull(&mut self, n: usize) -> Result<(), NoMem>;
-    /// Makes the first `n` bytes linear and private to this packet (`skb_ensure_writable`). EINVAL/ENOMEM.
-    fn ensure_writable(&mut self, n: usize) -> Result<()>;
-    /// The linear part for writing; only bytes covered by an earlier [`Self::ensure_writable`] may be written.
-    fn linear_mut(&mut self) -> &mut [u8];
+    /// Makes the first `n` bytes linear and private to this packet (`skb_ensure_writable`), and gives them out for
+    /// writing. EINVAL/ENOMEM.
+    fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]>;
     /// Drops everything past `len` bytes (`pskb_trim`). ENOMEM.
     fn trim(&mut self, len: usize) -> Result<()>;
 
@@ -115,15 +114,9 @@ pub trait PacketOps: Sized {
     /// `N` bytes at `off` for writing.
     #[inline]
     fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
-        self.ensure_writable(off.saturating_add(N))?;
-        match self
-            .linear_mut()
-            .get_mut(off..)
-            .and_then(|s| s.first_chunk_mut())
-        {
-            Some(h) => Ok(h),
-            None => Err(kernel::error::code::EINVAL),
-        }
+        let bytes = self.ensure_writable(off.saturating_add(N))?;
+        let header = bytes.get_mut(off..).and_then(|b| b.first_chunk_mut());
+        header.ok_or(kernel::error::code::EINVAL)
     }
 
     // Header marks, all relative to the data pointer.
@@ -181,7 +174,10 @@ pub trait PacketOps: Sized {
     /// True for a UDP-fragmentation aggregate (`SKB_GSO_UDP`, spec K27, U11).
     fn is_gso_udp(&self) -> bool;
     /// Cuts an aggregate in software and hands each segment to `f` in order until it errs (spec U11).
-    fn for_each_segment(&self, f: &mut impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()>;
+    fn for_each_segment(
+        &mut self,
+        f: &mut impl FnMut(&mut Self, usize) -> Result<()>,
+    ) -> Result<()>;
 
     /// Forgets connection tracking state attached by the stack (`nf_reset_ct`).
     fn reset_conntrack(&mut self);
@@ -196,8 +192,8 @@ pub trait PacketOps: Sized {
     fn meta(&self) -> &PacketMeta;
     fn meta_mut(&mut self) -> &mut PacketMeta;
 
-    /// A second owner of the same bytes (`skb_clone`), meta included.
-    fn try_clone(&self) -> Result<Self, NoMem>;
+    /// A second owner of the same bytes (`skb_clone`), meta included. The packet, too, notes that it shares them.
+    fn try_clone(&mut self) -> Result<Self, NoMem>;
     /// Drops with a reason (`kfree_skb_reason`), seen by drop monitors.
     fn discard(self, why: DropReason);
     /// `skb_tx_error`: tells a zerocopy sender that the packet failed.
@@ -328,7 +324,7 @@ pub trait UpcallOps: Sized {
         self,
         used: usize,
         attr: u16,
-        pkt: &Packet,
+        pkt: &mut Packet,
         pkt_len: usize,
         net: &Net,
         portid: u32,

@@ -182,7 +182,7 @@ fn upcall(
 #[inline(never)]
 fn queue_segments(
     dp: &Datapath,
-    pkt: &Packet,
+    pkt: &mut Packet,
     key: &FlowKey,
     request: &Request<'_>,
     bh: &BhGuard,
@@ -221,8 +221,8 @@ fn queue(
     if cut(pkt.len().saturating_add(tag)) > MAX_ATTR.wrapping_sub(HDRLEN) {
         return Err(EFBIG);
     }
-    let prepared = Upcall::prepare(pkt)?;
-    let pkt = prepared.as_ref().unwrap_or(pkt);
+    let mut prepared = Upcall::prepare(pkt)?;
+    let pkt = prepared.as_mut().unwrap_or(pkt);
     let pkt_len = cut(pkt.len());
 
     let unaligned = dp.user_features.load(Ordering::Relaxed) & dp_feature::UNALIGNED != 0;

@@ -79,13 +79,8 @@ impl PacketOps for SkBuff {
         }
     }
 
-    fn ensure_writable(&mut self, n: usize) -> Result<()> {
+    fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]> {
         SkBuff::ensure_writable(self, n)
-    }
-
-    #[inline(always)]
-    fn linear_mut(&mut self) -> &mut [u8] {
-        SkBuff::linear_mut(self)
     }
 
     fn trim(&mut self, len: usize) -> Result<()> {
@@ -236,7 +231,10 @@ impl PacketOps for SkBuff {
         SkBuff::is_gso_udp(self)
     }
 
-    fn for_each_segment(&self, f: &mut impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
+    fn for_each_segment(
+        &mut self,
+        f: &mut impl FnMut(&mut Self, usize) -> Result<()>,
+    ) -> Result<()> {
         SkBuff::for_each_segment(self, f)
     }
 
@@ -273,7 +271,7 @@ impl PacketOps for SkBuff {
         self.cb_mut()
     }
 
-    fn try_clone(&self) -> Result<Self, NoMem> {
+    fn try_clone(&mut self) -> Result<Self, NoMem> {
         SkBuff::clone_atomic(self).ok_or(NoMem)
     }
 

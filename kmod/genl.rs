@@ -255,7 +255,7 @@ impl UpcallOps for UpcallMessage {
         self,
         used: usize,
         attr: u16,
-        pkt: &SkBuff,
+        pkt: &mut SkBuff,
         pkt_len: usize,
         net: &NetRef,
         portid: u32,
@@ -266,7 +266,8 @@ impl UpcallOps for UpcallMessage {
             pad,
         } = self;
         msg.set_len(used);
-        msg.append_packet(attr, pkt, pkt_len.min(PacketOps::len(pkt)), linear, pad)?;
+        let len = pkt_len.min(PacketOps::len(pkt));
+        msg.append_packet(attr, pkt, len, linear, pad)?;
         msg.unicast(net, portid)
     }
 

@@ -7,7 +7,7 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::ports::port::Vport;
 use crate::rust::bindings;
 use crate::rust::net::netdev::{NetDevice, ARPHRD_ETHER};
-use crate::rust::net::skbuff::{SkBuff, ETH_HLEN};
+use crate::rust::net::skbuff::{pkt_type, SkBuff, ETH_HLEN};
 use crate::rust::sync::BhGuard;
 use core::ptr::NonNull;
 
@@ -24,24 +24,15 @@ pub unsafe extern "C" fn frame_hook(
     pskb: *mut *mut bindings::sk_buff,
 ) -> bindings::rx_handler_result_t {
     // SAFETY: the kernel passes a packet, which we may replace or consume.
-    let raw = unsafe { *pskb };
-    // SAFETY: a valid packet; only read here.
-    if unsafe { (*raw).__bindgen_anon_4.headers.as_ref() }.pkt_type() == PACKET_LOOPBACK {
+    let skb = unsafe { NonNull::new_unchecked(*pskb) };
+    // SAFETY: a valid packet.
+    if unsafe { pkt_type(skb) } == PACKET_LOOPBACK {
         return PASS;
     }
-    // SAFETY: a valid packet; others may hold references, so it is copied if there are any. The original is ours.
-    let mine = unsafe {
-        if (*raw).users.refs.counter == 1 {
-            raw
-        } else {
-            bindings::rust_helper_skb_share_check(raw)
-        }
-    };
-    let Some(mine) = NonNull::new(mine) else {
+    // SAFETY: a valid packet, whose reference is ours.
+    let Some(mut pkt) = (unsafe { SkBuff::from_shared(skb) }) else {
         return CONSUMED;
     };
-    // SAFETY: not shared, and ours.
-    let mut pkt = unsafe { SkBuff::from_raw(mine) };
     // SAFETY: a received packet has a device, alive in this section.
     let Some(dev) = (unsafe { NetDevice::from_raw(pkt.dev()) }) else {
         return CONSUMED;

@@ -156,7 +156,7 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 output(cx, pkt, port, key.key);
                 return Ok(());
             }
-            output_copy(cx, &pkt, port, key.key);
+            output_copy(cx, &mut pkt, port, key.key);
             pkt.meta_mut().cutlen = u32::MAX;
             rest = after;
             continue;
@@ -191,7 +191,7 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
             }
             Action::Recirc(id) => match refresh(&mut pkt, key) {
                 Ok(()) if last => return recirculate(cx, pkt, key, id),
-                Ok(()) => recirculate_copy(cx, &pkt, key, id),
+                Ok(()) => recirculate_copy(cx, &mut pkt, key, id),
                 Err(e) => Err(e),
             },
             Action::Sample { probability, .. } if !chosen(probability) => Ok(()),
@@ -208,7 +208,7 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 cx,
                 list.inner(body, after),
                 in_place,
-                &pkt,
+                &mut pkt,
                 key,
                 Some(probability),
             ),
@@ -218,7 +218,7 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 Ok(())
             }
             Action::Clone(Body { in_place, .. }) => {
-                nested(cx, list.inner(body, after), in_place, &pkt, key, None)
+                nested(cx, list.inner(body, after), in_place, &mut pkt, key, None)
             }
             Action::PushEth { src, dst } => push_eth(&mut pkt, key, &src, &dst),
             Action::PopEth => pop_eth(&mut pkt, key),
@@ -253,7 +253,7 @@ fn nested(
     cx: &Context<'_>,
     list: List<'_>,
     in_place: bool,
-    pkt: &Packet,
+    pkt: &mut Packet,
     key: &mut Key<'_>,
     probability: Option<u32>,
 ) -> Result {
@@ -288,7 +288,7 @@ fn nested(
 }
 
 #[inline(never)]
-fn recirculate_copy(cx: &Context<'_>, pkt: &Packet, key: &Key<'_>, id: u32) -> Result {
+fn recirculate_copy(cx: &Context<'_>, pkt: &mut Packet, key: &Key<'_>, id: u32) -> Result {
     match pkt.try_clone() {
         Ok(copy) => recirculate(cx, copy, key, id),
         Err(_) => Ok(()),

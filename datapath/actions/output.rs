@@ -39,7 +39,7 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &FlowKey) {
 
 /// A copy to a port; none if memory is short (spec A32).
 #[inline(never)]
-pub fn output_copy(cx: &Context<'_>, pkt: &Packet, port: u16, key: &FlowKey) {
+pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey) {
     if let Ok(copy) = pkt.try_clone() {
         output(cx, copy, port, key);
     }

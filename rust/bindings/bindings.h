@@ -22,8 +22,21 @@ static const gfp_t RUST_CONST_HELPER_GFP_KERNEL = GFP_KERNEL;
 static const gfp_t RUST_CONST_HELPER_GFP_ATOMIC = GFP_ATOMIC;
 static const gfp_t RUST_CONST_HELPER___GFP_ZERO = __GFP_ZERO;
 
-/* Fields inside anonymous unions of sk_buff: bindgen numbers those by the kernel's configuration. */
+/*
+ * Fields inside anonymous unions of sk_buff: bindgen numbers those by the kernel's configuration. The bitfields among them
+ * have no offset in C; they are reached through the type of the group that they are in.
+ */
+#ifdef HAVE_SKB_HEADERS
+typedef typeof(((struct sk_buff *)NULL)->headers) ovs_skb_headers;
+#define OVS_SKB_HEADERS offsetof(struct sk_buff, headers)
+#else
+typedef struct sk_buff ovs_skb_headers;
+#define OVS_SKB_HEADERS 0
+#endif
+
 enum ovs_skb_offset {
+	SKB_OFFSET_headers = OVS_SKB_HEADERS,
+	SKB_OFFSET_next = offsetof(struct sk_buff, next),
 	SKB_OFFSET_dev = offsetof(struct sk_buff, dev),
 	SKB_OFFSET_csum = offsetof(struct sk_buff, csum),
 	SKB_OFFSET_mark = offsetof(struct sk_buff, mark),

@@ -57,11 +57,12 @@ impl Message {
     }
 
     /// Appends an attribute with the first `len` bytes of `pkt`, of which `linear` are copied and the rest shared, pads
-    /// it with zeros if `pad`, and writes the final length into the message's header.
+    /// it with zeros if `pad`, and writes the final length into the message's header. Pages of `pkt` that its sender
+    /// still owns are replaced by copies.
     pub fn append_packet(
         &mut self,
         attr: u16,
-        pkt: &SkBuff,
+        pkt: &mut SkBuff,
         len: usize,
         linear: usize,
         pad: bool,

@@ -13,6 +13,7 @@ use core::ffi::c_int;
 use core::mem::ManuallyDrop;
 use core::ptr::{self, NonNull};
 use core::slice;
+use core::sync::atomic::{AtomicI32, Ordering};
 use kernel::error::{to_result, Error, Result};
 
 /// Bytes of an Ethernet header.
@@ -41,16 +42,63 @@ pub struct SkBuff(NonNull<bindings::sk_buff>);
 // SAFETY: an owned packet may be handled by any thread, as the kernel does all the time.
 unsafe impl Send for SkBuff {}
 
-/// The group of fields that clones inherit, bitfields included.
-macro_rules! headers {
-    ($skb:expr) => {
-        (*$skb.as_ptr()).__bindgen_anon_4.headers.as_ref()
+/// The fields that clones inherit, bitfields included.
+type Headers = bindings::ovs_skb_headers;
+
+/// The [`Headers`] of a packet.
+///
+/// # Safety
+///
+/// `skb` is valid.
+#[inline(always)]
+unsafe fn headers(skb: *mut bindings::sk_buff) -> *mut Headers {
+    // SAFETY: C's offsetof() places them inside the structure.
+    unsafe {
+        skb.byte_add(bindings::ovs_skb_offset_SKB_OFFSET_headers as usize)
+            .cast()
+    }
+}
+
+/// `skb->pkt_type` of a packet that others may hold references on.
+///
+/// # Safety
+///
+/// `skb` is valid.
+#[inline(always)]
+pub unsafe fn pkt_type(skb: NonNull<bindings::sk_buff>) -> u8 {
+    // SAFETY: by the caller; nobody writes to a packet that is shared.
+    unsafe { Headers::pkt_type_raw(headers(skb.as_ptr())) }
+}
+
+// Fields are read and written in place. No reference to the structure is made: its reference count, which others
+// change, lies in it too.
+
+/// Reads a field.
+macro_rules! get {
+    ($self:ident.headers.$field:ident) => {
+        // SAFETY: valid by the invariant of SkBuff, and nobody else writes it.
+        unsafe { (*headers($self.as_ptr())).$field }
+    };
+    ($self:ident.$field:ident) => {
+        // SAFETY: as above.
+        unsafe { (*$self.as_ptr()).$field }
     };
 }
-macro_rules! headers_mut {
-    ($skb:expr) => {
-        (*$skb.as_ptr()).__bindgen_anon_4.headers.as_mut()
-    };
+
+/// Writes a field.
+macro_rules! set {
+    ($self:ident.headers.$field:ident = $value:expr) => {{
+        let value = $value;
+        let this: &mut SkBuff = $self;
+        // SAFETY: valid and exclusively owned by the invariant of SkBuff.
+        unsafe { (*headers(this.as_ptr())).$field = value }
+    }};
+    ($self:ident.$field:ident = $value:expr) => {{
+        let value = $value;
+        let this: &mut SkBuff = $self;
+        // SAFETY: as above.
+        unsafe { (*this.as_ptr()).$field = value }
+    }};
 }
 
 impl SkBuff {
@@ -65,6 +113,25 @@ impl SkBuff {
         Self(skb)
     }
 
+    /// Takes over a packet on which others may hold references: then a clone, and `None` if there is no memory for it.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid, and the caller gives its reference away.
+    #[inline(always)]
+    pub unsafe fn from_shared(skb: NonNull<bindings::sk_buff>) -> Option<Self> {
+        // SAFETY: by the caller. C's counter is an atomic integer for us, too.
+        let users = unsafe { AtomicI32::from_ptr(&raw mut (*skb.as_ptr()).users.refs.counter) };
+        if users.load(Ordering::Relaxed) == 1 {
+            // INVARIANT: the only reference is the caller's.
+            return Some(Self(skb));
+        }
+        // SAFETY: by the caller.
+        let skb = unsafe { bindings::rust_helper_skb_share_check(skb.as_ptr()) };
+        // INVARIANT: a clone that nobody else knows.
+        NonNull::new(skb).map(Self)
+    }
+
     /// Gives the packet to C.
     #[inline(always)]
     pub fn into_raw(self) -> *mut bindings::sk_buff {
@@ -77,19 +144,7 @@ impl SkBuff {
         self.0.as_ptr()
     }
 
-    #[inline(always)]
-    fn skb(&self) -> &bindings::sk_buff {
-        // SAFETY: valid and not written by others by the invariant.
-        unsafe { self.0.as_ref() }
-    }
-
-    #[inline(always)]
-    fn skb_mut(&mut self) -> &mut bindings::sk_buff {
-        // SAFETY: valid and exclusively owned by the invariant.
-        unsafe { self.0.as_mut() }
-    }
-
-    /// A field at `offset`, one of `ovs_skb_offset`.
+    /// A field inside an anonymous union, at `offset`, one of `ovs_skb_offset`.
     #[inline(always)]
     fn field<T: Copy>(&self, offset: bindings::ovs_skb_offset) -> T {
         // SAFETY: C's offsetof() places a field of this type inside the structure.
@@ -115,28 +170,21 @@ impl SkBuff {
         reason = "an empty packet is no special case"
     )]
     pub fn len(&self) -> usize {
-        self.skb().len as usize
+        get!(self.len) as usize
     }
 
     /// Bytes that are linear.
     #[inline(always)]
     pub fn headlen(&self) -> usize {
-        let skb = self.skb();
-        skb.len.wrapping_sub(skb.data_len) as usize
+        get!(self.len).wrapping_sub(get!(self.data_len)) as usize
     }
 
     /// The linear part.
     #[inline(always)]
     pub fn linear(&self) -> &[u8] {
+        let (data, len) = (get!(self.data), self.headlen());
         // SAFETY: by the invariant; the borrow keeps everything that could move the bytes away.
-        unsafe { slice::from_raw_parts(self.skb().data, self.headlen()) }
-    }
-
-    /// The linear part for writing. Bytes shared with a clone must not be written: `ensure_writable` unshares.
-    #[inline(always)]
-    pub fn linear_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `linear`, and exclusively owned by the invariant.
-        unsafe { slice::from_raw_parts_mut(self.skb().data, self.headlen()) }
+        unsafe { slice::from_raw_parts(data, len) }
     }
 
     /// Makes the first `n` bytes linear; false if the packet is shorter or memory ran out.
@@ -155,11 +203,14 @@ impl SkBuff {
             .is_null()
     }
 
-    /// `skb_ensure_writable`
-    pub fn ensure_writable(&mut self, n: usize) -> Result {
-        let n = u32::try_from(n)?;
+    /// `skb_ensure_writable`: the first `n` bytes, for writing. Only they are sure not to be shared with a clone.
+    pub fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]> {
+        let len = u32::try_from(n)?;
         // SAFETY: valid and owned by the invariant.
-        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), n as _) })
+        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), len as _) })?;
+        let data = get!(self.data);
+        // SAFETY: these bytes are linear now and nobody else's; the borrow keeps all that could move or share them away.
+        Ok(unsafe { slice::from_raw_parts_mut(data, n) })
     }
 
     /// `pskb_trim`
@@ -181,10 +232,10 @@ impl SkBuff {
             // SAFETY: valid and owned by the invariant; headroom was checked.
             unsafe { bindings::rust_helper_skb_push_rcsum(self.as_ptr(), n as u32) };
         } else {
-            let skb = self.skb_mut();
+            let data = get!(self.data);
             // SAFETY: `head` is at least `n` bytes before, as just checked.
-            skb.data = unsafe { skb.data.sub(n) };
-            skb.len = skb.len.wrapping_add(n as u32);
+            set!(self.data = unsafe { data.sub(n) });
+            set!(self.len = get!(self.len).wrapping_add(n as u32));
         }
         true
     }
@@ -192,89 +243,80 @@ impl SkBuff {
     /// Distance of `data` from `head`, to which header marks are relative.
     #[inline(always)]
     fn data_offset(&self) -> usize {
-        let skb = self.skb();
-        (skb.data as usize).wrapping_sub(skb.head as usize)
+        (get!(self.data) as usize).wrapping_sub(get!(self.head) as usize)
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn set_mac_header(&mut self, off: usize) {
-        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-                                                              // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.mac_header = at;
+        // CAST: as C does
+        set!(self.headers.mac_header = self.data_offset().wrapping_add(off) as u16);
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn set_network_header(&mut self, off: usize) {
-        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-                                                              // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.network_header = at;
+        // CAST: as C does
+        set!(self.headers.network_header = self.data_offset().wrapping_add(off) as u16);
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn set_transport_header(&mut self, off: usize) {
-        let at = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
-                                                              // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.transport_header = at;
+        // CAST: as C does
+        set!(self.headers.transport_header = self.data_offset().wrapping_add(off) as u16);
     }
 
     /// Relative to the data pointer; wraps if before it.
     #[inline(always)]
     pub fn network_offset(&self) -> usize {
-        // SAFETY: valid by the invariant.
-        usize::from(unsafe { headers!(self.0) }.network_header).wrapping_sub(self.data_offset())
+        usize::from(get!(self.headers.network_header)).wrapping_sub(self.data_offset())
     }
 
     /// Relative to the data pointer; wraps if before it.
     #[inline(always)]
     pub fn transport_offset(&self) -> usize {
-        // SAFETY: valid by the invariant.
-        usize::from(unsafe { headers!(self.0) }.transport_header).wrapping_sub(self.data_offset())
+        usize::from(get!(self.headers.transport_header)).wrapping_sub(self.data_offset())
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn mac_len(&self) -> usize {
-        usize::from(self.skb().mac_len)
+        usize::from(get!(self.mac_len))
     }
 
     /// `skb_reset_mac_len`
     #[inline(always)]
     pub fn reset_mac_len(&mut self) {
-        // SAFETY: valid by the invariant.
-        let h = unsafe { headers!(self.0) };
-        let n = h.network_header.wrapping_sub(h.mac_header);
-        self.skb_mut().mac_len = n;
+        let (network, mac) = (
+            get!(self.headers.network_header),
+            get!(self.headers.mac_header),
+        );
+        set!(self.mac_len = network.wrapping_sub(mac));
     }
 
     /// Host order.
     #[inline(always)]
     pub fn protocol(&self) -> u16 {
-        // SAFETY: valid by the invariant.
-        u16::from_be(unsafe { headers!(self.0) }.protocol)
+        u16::from_be(get!(self.headers.protocol))
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn set_protocol(&mut self, v: u16) {
-        // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.protocol = v.to_be();
+        set!(self.headers.protocol = v.to_be());
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn priority(&self) -> u32 {
-        // SAFETY: valid by the invariant.
-        unsafe { headers!(self.0) }.priority
+        get!(self.headers.priority)
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn set_priority(&mut self, v: u32) {
-        // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.priority = v;
+        set!(self.headers.priority = v);
     }
 
     #[inline(always)]
@@ -294,12 +336,23 @@ impl SkBuff {
     pub fn vlan_beside(&self) -> Option<(u16, u16)> {
         let proto: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_proto);
         let tci: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_tci);
-        #[cfg(HAVE_SKB_VLAN_PRESENT)]
+        self.tag_is_present(proto, tci)
+            .then_some((u16::from_be(proto), tci))
+    }
+
+    /// Whether `vlan_proto` and `vlan_tci` are a tag.
+    #[cfg(HAVE_SKB_VLAN_PRESENT)]
+    #[inline(always)]
+    fn tag_is_present(&self, _proto: u16, _tci: u16) -> bool {
         // SAFETY: valid by the invariant.
-        let present = unsafe { headers!(self.0) }.vlan_present() != 0;
-        #[cfg(not(HAVE_SKB_VLAN_PRESENT))]
-        let present = proto | tci != 0;
-        present.then_some((u16::from_be(proto), tci))
+        unsafe { Headers::vlan_present_raw(headers(self.as_ptr())) != 0 }
+    }
+
+    /// Whether `vlan_proto` and `vlan_tci` are a tag.
+    #[cfg(not(HAVE_SKB_VLAN_PRESENT))]
+    #[inline(always)]
+    fn tag_is_present(&self, proto: u16, tci: u16) -> bool {
+        proto | tci != 0
     }
 
     /// Moves the tag at offset 12 beside the data.
@@ -356,24 +409,29 @@ impl SkBuff {
     #[inline(always)]
     pub fn raw_hash(&self) -> (u32, bool, bool) {
         // SAFETY: valid by the invariant.
-        let h = unsafe { headers!(self.0) };
-        (h.hash, h.sw_hash() != 0, h.l4_hash() != 0)
+        let (sw, l4) = unsafe {
+            let h = headers(self.as_ptr());
+            (Headers::sw_hash_raw(h), Headers::l4_hash_raw(h))
+        };
+        (get!(self.headers.hash), sw != 0, l4 != 0)
     }
 
     #[allow(missing_docs)]
     pub fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool) {
+        set!(self.headers.hash = value);
         // SAFETY: exclusively owned by the invariant.
-        let h = unsafe { headers_mut!(self.0) };
-        h.hash = value;
-        h.set_sw_hash(sw.into());
-        h.set_l4_hash(l4.into());
+        unsafe {
+            let h = headers(self.as_ptr());
+            Headers::set_sw_hash_raw(h, sw.into());
+            Headers::set_l4_hash_raw(h, l4.into());
+        }
     }
 
     /// One of [`checksum`], or 0 for none.
     #[inline(always)]
     pub fn summed(&self) -> u8 {
         // SAFETY: valid by the invariant.
-        unsafe { headers!(self.0) }.ip_summed()
+        unsafe { Headers::ip_summed_raw(headers(self.as_ptr())) }
     }
 
     #[allow(missing_docs)]
@@ -404,34 +462,39 @@ impl SkBuff {
         unsafe { bindings::rust_helper_sctp_compute_cksum(self.as_ptr(), off as u32) }
     }
 
+    /// `gso_size` and `gso_type`: how a device is to cut the packet up; 0 if not at all.
     #[inline(always)]
-    fn shinfo(&self) -> &bindings::skb_shared_info {
-        let skb = self.skb();
-        // SAFETY: the structure stands at `end`, an offset from `head`, in every valid packet.
-        unsafe { &*skb.head.add(skb.end as usize).cast() }
+    fn gso(&self) -> (u16, u32) {
+        let (head, end) = (get!(self.head), get!(self.end));
+        // SAFETY: the structure stands at `end`, an offset from `head`, in every valid packet. No reference to it: clones
+        // share it, and its reference count.
+        unsafe {
+            let info: *const bindings::skb_shared_info = head.add(end as usize).cast();
+            ((*info).gso_size, (*info).gso_type)
+        }
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn is_gso(&self) -> bool {
-        self.shinfo().gso_size != 0
+        self.gso().0 != 0
     }
 
     #[inline(always)]
     #[allow(missing_docs)]
     pub fn is_gso_udp(&self) -> bool {
-        let info = self.shinfo();
-        info.gso_size != 0 && info.gso_type & SKB_GSO_UDP != 0
+        let (size, kind) = self.gso();
+        size != 0 && kind & SKB_GSO_UDP != 0
     }
 
     /// `skb_warn_if_lro`
     #[inline(always)]
     pub fn warn_if_lro(&self) -> bool {
-        if self.skb().data_len == 0 {
+        if get!(self.data_len) == 0 {
             return false;
         }
-        let info = self.shinfo();
-        if info.gso_size == 0 || info.gso_type != 0 {
+        let (size, kind) = self.gso();
+        if size == 0 || kind != 0 {
             return false;
         }
         // SAFETY: valid by the invariant; only prints.
@@ -439,9 +502,10 @@ impl SkBuff {
         true
     }
 
-    /// Segments of an aggregate: `f` gets each with its index until it errs; from there on they count as dropped.
-    pub fn for_each_segment(&self, f: &mut impl FnMut(&mut SkBuff, usize) -> Result) -> Result {
-        // SAFETY: valid; segmenting leaves the packet itself usable.
+    /// Segments of an aggregate: `f` gets each with its index until it errs; from there on they count as dropped. Moves the
+    /// headers of the packet itself as it likes.
+    pub fn for_each_segment(&mut self, f: &mut impl FnMut(&mut SkBuff, usize) -> Result) -> Result {
+        // SAFETY: valid and owned by the invariant; segmenting leaves the packet itself usable.
         let list = unsafe { bindings::rust_helper_skb_gso_segment(self.as_ptr()) };
         let errno = list as isize;
         if (-4095..=0).contains(&errno) {
@@ -473,7 +537,7 @@ impl SkBuff {
     #[allow(missing_docs)]
     pub fn set_ignore_df(&mut self) {
         // SAFETY: exclusively owned by the invariant.
-        unsafe { headers_mut!(self.0) }.set_ignore_df(1);
+        unsafe { Headers::set_ignore_df_raw(headers(self.as_ptr()), 1) };
     }
 
     /// The device that the packet came from or goes to.
@@ -507,7 +571,7 @@ impl SkBuff {
     pub fn cb<T: ControlBlock>(&self) -> &T {
         const { assert!(size_of::<T>() <= T::MAX && align_of::<T>() <= 8) };
         // SAFETY: the control block is large and aligned enough, as just asserted, and any bytes are a T.
-        unsafe { &*self.skb().cb.as_ptr().cast() }
+        unsafe { &*(&raw const (*self.as_ptr()).cb).cast() }
     }
 
     /// The control block for writing.
@@ -515,20 +579,20 @@ impl SkBuff {
     pub fn cb_mut<T: ControlBlock>(&mut self) -> &mut T {
         const { assert!(size_of::<T>() <= T::MAX && align_of::<T>() <= 8) };
         // SAFETY: as in `cb`; exclusively owned.
-        unsafe { &mut *self.skb_mut().cb.as_mut_ptr().cast() }
+        unsafe { &mut *(&raw mut (*self.as_ptr()).cb).cast() }
     }
 
-    /// `skb_clone`, without reclaim.
-    pub fn clone_atomic(&self) -> Option<Self> {
-        // SAFETY: valid by the invariant; a clone is a structure of its own.
+    /// `skb_clone`, without reclaim. Marks the packet itself as one that has clones.
+    pub fn clone_atomic(&mut self) -> Option<Self> {
+        // SAFETY: valid and owned by the invariant; a clone is a structure of its own.
         let nskb = unsafe { bindings::skb_clone(self.as_ptr(), bindings::GFP_ATOMIC) };
         // INVARIANT: nobody else knows the clone.
         NonNull::new(nskb).map(Self)
     }
 
     /// A clone whose tag is in its data.
-    pub fn clone_with_vlan_inside(&self) -> Option<Self> {
-        // SAFETY: valid by the invariant.
+    pub fn clone_with_vlan_inside(&mut self) -> Option<Self> {
+        // SAFETY: valid and owned by the invariant.
         let nskb = unsafe { bindings::rust_helper_skb_clone_vlan_inside(self.as_ptr()) };
         // INVARIANT: nobody else knows the clone.
         NonNull::new(nskb).map(Self)
@@ -591,9 +655,12 @@ struct Segments(*mut bindings::sk_buff);
 impl Segments {
     fn take(&mut self) -> Option<SkBuff> {
         let skb = NonNull::new(self.0)?;
-        // SAFETY: a valid, owned element of the list; its link is the first field (`next`) and is cut here.
+        // SAFETY: a valid, owned element of the list; its link, where C's offsetof() places it, is cut here.
         unsafe {
-            let next = skb.as_ptr().cast::<*mut bindings::sk_buff>();
+            let next = skb
+                .as_ptr()
+                .byte_add(bindings::ovs_skb_offset_SKB_OFFSET_next as usize)
+                .cast::<*mut bindings::sk_buff>();
             self.0 = next.read();
             next.write(ptr::null_mut());
             Some(SkBuff::from_raw(skb))

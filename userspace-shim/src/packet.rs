@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A packet for tests: a linear and a paged part, header marks, a tag beside the data, checksum and hash state.
 //!
-//! It is stricter than an `sk_buff`: only bytes made writable by [`PacketOps::ensure_writable`] are given out for
+//! It is stricter than an `sk_buff`: only the bytes asked for of [`PacketOps::ensure_writable`] are given out for
 //! writing, and any operation that may allocate can be told to fail ([`fail_nth`]). Dropped packets are kept in
 //! a log per thread ([`take_drops`]).
 //!
@@ -75,8 +75,6 @@ pub struct Packet {
     data: Arc<Vec<u8>>,
     /// How many of them are linear.
     linear: usize,
-    /// How many may be written.
-    writable: usize,
     mac: usize,
     network: usize,
     transport: usize,
@@ -111,7 +109,6 @@ impl Packet {
         Self {
             data: Arc::new(bytes.to_vec()),
             linear: linear.min(bytes.len()),
-            writable: 0,
             mac: 0,
             network: 0,
             transport: 0,
@@ -186,11 +183,7 @@ impl Packet {
     /// A copy of everything but the bytes.
     fn with_data(&self, data: Arc<Vec<u8>>) -> Self {
         ALIVE.with(|a| a.set(a.get() + 1));
-        Self {
-            data,
-            writable: 0,
-            ..*self
-        }
+        Self { data, ..*self }
     }
 
     fn data_mut(&mut self) -> &mut Vec<u8> {
@@ -205,7 +198,6 @@ impl Packet {
         self.make_writable(12)?;
         self.data_mut().splice(12..12, tag_bytes(tag));
         self.linear += 4;
-        self.writable += 4;
         self.network += 4;
         self.transport += 4;
         self.mac_len += 4;
@@ -220,7 +212,6 @@ impl Packet {
         self.make_writable(18)?;
         let out: Vec<u8> = self.data_mut().splice(12..16, []).collect();
         self.linear -= 4;
-        self.writable -= 4;
         if self.ip_summed == IpSummed::Complete {
             let minus = !sum(0, &out);
             self.csum = add(self.csum, minus);
@@ -249,7 +240,6 @@ impl Packet {
             allocate().map_err(|_| ENOMEM)?;
         }
         self.linear = self.linear.max(n);
-        self.writable = self.writable.max(n);
         self.data_mut();
         Ok(())
     }
@@ -313,17 +303,9 @@ impl PacketOps for Packet {
         Ok(())
     }
 
-    fn ensure_writable(&mut self, n: usize) -> Result<()> {
-        self.make_writable(n)
-    }
-
-    fn linear_mut(&mut self) -> &mut [u8] {
-        let n = self.writable.min(self.linear);
-        if n == 0 {
-            return &mut [];
-        }
-        let data = Arc::get_mut(&mut self.data).expect("write to bytes shared with a clone");
-        &mut data[..n]
+    fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]> {
+        self.make_writable(n)?;
+        Ok(&mut self.data_mut()[..n])
     }
 
     fn trim(&mut self, len: usize) -> Result<()> {
@@ -333,7 +315,6 @@ impl PacketOps for Packet {
             }
             self.data_mut().truncate(len);
             self.linear = self.linear.min(len);
-            self.writable = self.writable.min(len);
         }
         Ok(())
     }
@@ -434,7 +415,6 @@ impl PacketOps for Packet {
         }
         self.data_mut().splice(0..0, header);
         self.linear += 14;
-        self.writable += 14;
         self.network += 14;
         self.transport += 14;
         self.mac = 0;
@@ -452,7 +432,6 @@ impl PacketOps for Packet {
             self.csum = add(self.csum, !sum(0, &header));
         }
         self.linear -= 14;
-        self.writable = self.writable.saturating_sub(14);
         self.network = self.network.saturating_sub(14);
         self.transport = self.transport.saturating_sub(14);
         self.mac = 0;
@@ -524,7 +503,10 @@ impl PacketOps for Packet {
         self.gso.is_some_and(|g| g.udp_fragments)
     }
 
-    fn for_each_segment(&self, f: &mut impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
+    fn for_each_segment(
+        &mut self,
+        f: &mut impl FnMut(&mut Self, usize) -> Result<()>,
+    ) -> Result<()> {
         let gso = self.gso.ok_or(EINVAL)?;
         let (headers, payload) = self.data.split_at_checked(gso.headers).ok_or(EINVAL)?;
         let ip = self.network;
@@ -582,7 +564,7 @@ impl PacketOps for Packet {
         &mut self.meta
     }
 
-    fn try_clone(&self) -> Result<Self, NoMem> {
+    fn try_clone(&mut self) -> Result<Self, NoMem> {
         allocate()?;
         Ok(self.with_data(self.data.clone()))
     }

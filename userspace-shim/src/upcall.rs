@@ -32,7 +32,7 @@ impl UpcallOps for FakeUpcall {
         self,
         used: usize,
         attr: u16,
-        pkt: &Packet,
+        pkt: &mut Packet,
         pkt_len: usize,
         net: &FakeNet,
         portid: u32,
