@@ -17,6 +17,7 @@ use crate::datapath::upcall;
 use crate::rust::sync::{BhGuard, LocalU64, PerCpu, RcuSlot};
 use core::sync::atomic::{AtomicU16, AtomicU32};
 use kernel::alloc::KVec;
+use kernel::sync::Arc;
 
 /// Lookup counters of one CPU (spec D10).
 #[derive(Default)]
@@ -70,6 +71,13 @@ impl Datapath {
                 Err(why)
             }
         }
+    }
+
+    /// A share of this datapath that outlives the section; `None` once it is being destroyed.
+    #[cold]
+    pub fn share(&self, bh: &BhGuard) -> Option<Arc<Self>> {
+        // Its ports have one each. The local port leaves last, and is freed after this section.
+        self.ports.local(bh).map(|port| port.dp.clone())
     }
 
     /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again.

@@ -7,6 +7,7 @@
 //! C counterpart: `exec_actions_level`, `flow_keys` and `action_fifos` in `net/openvswitch/actions.c`.
 
 use super::list::Actions;
+use crate::datapath::datapath::Datapath;
 use crate::datapath::env::Packet;
 use crate::datapath::flow::key::FlowKey;
 use crate::rust::sync::RcuPin;
@@ -14,6 +15,7 @@ use core::cell::Cell;
 use core::ops::Range;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{AllocError, KBox};
+use kernel::sync::Arc;
 
 /// Levels at which a list that needs its own key still runs at once; each has one key copy.
 const KEY_COPIES: usize = 3;
@@ -22,6 +24,8 @@ const FIFO_SLOTS: usize = 9;
 
 /// A list, or a recirculation, that runs when the outermost list has ended.
 pub struct Deferred {
+    /// Where the packet was put off, which need not be where the outermost list runs.
+    pub dp: Arc<Datapath>,
     pub pkt: Packet,
     pub key: FlowKey,
     /// The key describes the packet as it is (spec A9).
@@ -93,10 +97,10 @@ impl Storage {
         None
     }
 
-    /// Anything put off?
+    /// Anything put off? Only the outermost list may ask: while it takes out what waits, this stays true.
     #[inline(always)]
     pub fn has_deferred(&self) -> bool {
-        self.head.get() != self.tail.get()
+        self.head.get() != 0
     }
 
     /// The oldest. Room comes back only when nothing is left, so that what runs late cannot go on for ever.

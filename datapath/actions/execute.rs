@@ -94,20 +94,17 @@ pub fn execute(
     }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
     let cx = Context { dp, bh, storage };
-    // One output is what most flows do: no list, nothing to put off.
-    if let [Action::Output(port)] = *acts.get().as_slice() {
+    // One output is what most flows do: no list. It may come back in through another port, and put something off there.
+    let result = if let [Action::Output(port)] = *acts.get().as_slice() {
         output(&cx, pkt, port, key);
-        return Ok(());
-    }
-    let range = 0..acts.get().as_slice().len();
-    let result = run(
-        &cx,
-        List { acts, range },
-        pkt,
-        &mut Key { key, valid: true },
-    );
+        Ok(())
+    } else {
+        let range = 0..acts.get().as_slice().len();
+        let mut key = Key { key, valid: true };
+        run(&cx, List { acts, range }, pkt, &mut key)
+    };
     if storage.has_deferred() && level.depth() == 1 {
-        run_deferred(&cx);
+        run_deferred(storage, bh);
     }
     result
 }
@@ -331,7 +328,12 @@ fn recirculate_later(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) {
 #[cold]
 #[inline(never)]
 fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
+    // The outermost list may be another datapath's.
+    let Some(dp) = cx.dp.share(cx.bh) else {
+        return pkt.discard(DropReason::NotSpecified);
+    };
     let work = Deferred {
+        dp,
         pkt,
         key: *key.key,
         key_valid: key.valid,
@@ -356,11 +358,12 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
     work.pkt.discard(DropReason::DeferredLimit);
 }
 
-/// Runs what was put off, and what that puts off in turn.
+/// Runs what was put off, and what that puts off in turn, each in its own datapath.
 #[cold]
 #[inline(never)]
-fn run_deferred(cx: &Context<'_>) {
-    while let Some(mut work) = cx.storage.pop() {
+fn run_deferred(storage: &Storage, bh: &BhGuard) {
+    while let Some(mut work) = storage.pop() {
+        let dp = &*work.dp;
         match work.then {
             Then::Run(ref acts, range) => {
                 let list = List {
@@ -371,9 +374,10 @@ fn run_deferred(cx: &Context<'_>) {
                     key: &mut work.key,
                     valid: work.key_valid,
                 };
-                let _ = run(cx, list, work.pkt, &mut key); // its drops say why
+                let cx = Context { dp, bh, storage };
+                let _ = run(&cx, list, work.pkt, &mut key); // its drops say why
             }
-            Then::Recirculate => cx.dp.process(work.pkt, &mut work.key, cx.bh),
+            Then::Recirculate => dp.process(work.pkt, &mut work.key, bh),
         }
     }
 }

@@ -116,3 +116,68 @@ fn q16_a_waiting_list_keeps_its_actions_and_lets_go() {
     testing::run_rcu();
     assert_eq!(live(), before, "pins were given back");
 }
+
+/// Flows by which a packet of port 1 is put off in the fourth look-up, and then leaves through port 3 with this priority.
+fn put_off_a_recirculation(lab: &mut Lab, priority: u32) {
+    lab.flow(0, 1, list().recirc(1));
+    lab.flow(1, 1, list().recirc(2));
+    lab.flow(2, 1, list().recirc(3));
+    lab.flow(3, 1, list().priority(priority).output(3));
+}
+
+/// A flow by which a packet of port 1 is put off as a list in a list in a list.
+fn put_off_a_list(lab: &mut Lab, priority: u32) {
+    let wait = list().hash(0, 0).priority(priority).output(3);
+    let nest = |l: Bytes| list().cloned(l).hash(0, 0);
+    lab.flow(0, 1, nest(nest(nest(wait))));
+}
+
+#[test]
+fn a10_nothing_stays_behind_when_a_single_output_comes_back() {
+    for put_off in [put_off_a_recirculation, put_off_a_list] {
+        // What leaves the outer switch through port 2 comes in through port 1 of the inner one, which puts it off.
+        let (mut outer, mut inner) = (Lab::new(), Lab::new());
+        outer.devs[1].connect(&inner.devs[0]);
+        outer.flow(0, 1, list().output(2));
+        put_off(&mut inner, 7);
+        assert!(outer.devs[0].receive(&udp()));
+        assert_eq!(inner.counts(), [0, 0, 1]);
+        assert_eq!(openvswitch::packet::alive(), 0);
+    }
+}
+
+#[test]
+fn a10_what_was_put_off_goes_on_in_its_own_datapath() {
+    for put_off in [put_off_a_recirculation, put_off_a_list] {
+        let (mut outer, mut inner) = (Lab::new(), Lab::new());
+        outer.devs[1].connect(&inner.devs[0]);
+        outer.flow(0, 1, list().output(2).output(3));
+        put_off(&mut inner, 7);
+        // The outer switch could go on with the packet, but it must not.
+        outer.flow(3, 1, list().priority(9).output(3));
+        assert!(outer.devs[0].receive(&udp()));
+        assert_eq!(outer.counts(), [0, 1, 1]);
+        let sent = inner.sent(3);
+        assert_eq!(sent.iter().map(|s| s.priority).collect::<Vec<_>>(), [7]);
+        assert_eq!(outer.upcalls(7).len() + inner.upcalls(7).len(), 0);
+        // What waited holds on to neither of them.
+        testing::run_rcu();
+        let before = live();
+        assert!(outer.devs[0].receive(&udp()));
+        testing::run_rcu();
+        assert_eq!((inner.counts()[2], live()), (1, before));
+    }
+}
+
+#[test]
+fn a10_an_upcall_of_what_was_put_off_counts_where_it_came_in() {
+    let (mut outer, mut inner) = (Lab::new(), Lab::new());
+    outer.devs[1].connect(&inner.devs[0]);
+    outer.flow(0, 1, list().output(2).output(3));
+    put_off_a_recirculation(&mut inner, 7);
+    inner.flow(3, 1, list().user(9));
+    assert!(outer.devs[0].receive(&udp()));
+    assert_eq!(outer.upcalls(9).len(), 0);
+    let m = &inner.upcalls(9)[0];
+    assert_eq!(m.dp_ifindex(), inner.switch.dp);
+}
