@@ -88,7 +88,7 @@ pub fn is_internal(dev: NetDevice) -> bool {
 }
 
 /// The vport of an internal device.
-pub fn vport<'g>(dev: NetDevice, _token: &'g impl ReadToken) -> Option<&'g Vport> {
+pub fn vport(dev: NetDevice, _token: &impl ReadToken) -> Option<&Vport> {
     if !is_internal(dev) {
         return None;
     }
