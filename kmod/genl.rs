@@ -12,7 +12,7 @@ use crate::rust::bindings;
 use crate::rust::net::genetlink::{self, append_size, Family, Message};
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
-use crate::tables;
+use crate::tables::{self, declared_in_c};
 use core::ffi::{c_int, c_uint};
 use core::slice;
 use kernel::error::code::ENOMEM;
@@ -20,18 +20,18 @@ use kernel::error::Result;
 
 fn number(group: Group) -> c_uint {
     match group {
-        Group::Datapath => 0,
-        Group::Vport => 1,
-        Group::Flow => 2,
-        Group::Packet => 3,
+        Group::Datapath => bindings::ovs_family_OVS_FAM_DATAPATH,
+        Group::Vport => bindings::ovs_family_OVS_FAM_VPORT,
+        Group::Flow => bindings::ovs_family_OVS_FAM_FLOW,
+        Group::Packet => bindings::ovs_family_OVS_FAM_PACKET,
     }
 }
 
 fn group(number: c_uint) -> Group {
     match number {
-        0 => Group::Datapath,
-        1 => Group::Vport,
-        2 => Group::Flow,
+        bindings::ovs_family_OVS_FAM_DATAPATH => Group::Datapath,
+        bindings::ovs_family_OVS_FAM_VPORT => Group::Vport,
+        bindings::ovs_family_OVS_FAM_FLOW => Group::Flow,
         _ => Group::Packet,
     }
 }
@@ -205,6 +205,8 @@ unsafe fn dump_batch(
     }
     Ok(())
 }
+
+declared_in_c!(ovs_genl_doit, ovs_genl_dumpit);
 
 impl ReplyOps for Message {
     fn new(size: usize) -> Result<Self> {

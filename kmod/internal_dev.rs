@@ -11,7 +11,7 @@ use crate::rust::net::netdev::{Leaving, NetDevice};
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, ReadToken};
-use crate::tables::{self, called_from_c};
+use crate::tables::{self, called_by_address};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{to_result, Result};
@@ -142,6 +142,4 @@ unsafe extern "C" fn ovs_internal_dev_xmit(
     bindings::netdev_tx_NETDEV_TX_OK
 }
 
-called_from_c! {
-    XMIT: ovs_internal_dev_xmit as unsafe extern "C" fn(*mut bindings::sk_buff, *mut bindings::net_device) -> bindings::netdev_tx_t;
-}
+called_by_address!(ovs_internal_dev_xmit);

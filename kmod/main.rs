@@ -140,9 +140,4 @@ pub unsafe extern "C" fn cleanup_module() {
 
 // As C's module_init() and module_exit() do: the kernel calls both through a structure made by C, which neither LLVM
 // nor objtool sees. Without a reference from a section that is kept there would be no ENDBR, or it would be sealed away.
-#[used]
-#[link_section = ".init.data"]
-static INIT_ADDRESS: unsafe extern "C" fn() -> c_int = init_module;
-#[used]
-#[link_section = ".exit.data"]
-static EXIT_ADDRESS: unsafe extern "C" fn() = cleanup_module;
+tables::called_by_address!(init_module in ".init.data", cleanup_module in ".exit.data");

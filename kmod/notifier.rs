@@ -7,7 +7,7 @@ use crate::datapath::ports::port::Vport;
 use crate::internal_dev;
 use crate::rust::bindings;
 use crate::rust::net::netdev::{CallersRtnl, NetDevice};
-use crate::tables::{self, called_from_c};
+use crate::tables::{self, called_by_address};
 use core::ffi::{c_int, c_ulong, c_void};
 
 const NOTIFY_DONE: c_int = 0;
@@ -20,7 +20,7 @@ const UNREGISTER: c_ulong = bindings::netdev_cmd_NETDEV_UNREGISTER as c_ulong;
 /// Called by the kernel under the RTNL with a `struct netdev_notifier_info`.
 #[no_mangle]
 unsafe extern "C" fn ovs_device_event(
-    _nb: *mut c_void,
+    _nb: *mut bindings::notifier_block,
     event: c_ulong,
     info: *mut c_void,
 ) -> c_int {
@@ -43,6 +43,4 @@ unsafe extern "C" fn ovs_device_event(
     NOTIFY_DONE
 }
 
-called_from_c! {
-    EVENT: ovs_device_event as unsafe extern "C" fn(*mut c_void, c_ulong, *mut c_void) -> c_int;
-}
+called_by_address!(ovs_device_event);

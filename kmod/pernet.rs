@@ -13,7 +13,7 @@ use crate::rust::net::genetlink::Message;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
 use crate::rust::sync::{OvsRtnl, RcuGuard};
-use crate::tables::{self, called_from_c, OvsNet};
+use crate::tables::{self, called_by_address, declared_in_c, OvsNet};
 use core::ffi::c_int;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KBox;
@@ -141,7 +141,5 @@ unsafe extern "C" fn ovs_net_rebalance(work: *mut bindings::work_struct) {
     }
 }
 
-called_from_c! {
-    NOTIFY: ovs_net_notify as unsafe extern "C" fn(*mut bindings::work_struct);
-    REBALANCE: ovs_net_rebalance as unsafe extern "C" fn(*mut bindings::work_struct);
-}
+declared_in_c!(ovs_net_init_state, ovs_net_exit_state, ovs_net_free_state);
+called_by_address!(ovs_net_notify, ovs_net_rebalance);

@@ -1,68 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `tables.c` offers, and the addresses of what it wants.
+//! What `tables.c` offers and wants.
 //!
-//! C counterpart: `tables.h`.
+//! C counterpart: `tables.h`, whose prototypes bindgen translates: a signature that changes there fails to build here.
 
-use crate::rust::bindings;
-use core::ffi::{c_char, c_int, c_uint, c_void};
+pub use crate::rust::bindings::{
+    ovs_family, ovs_internal_dev_alloc, ovs_internal_dev_free, ovs_internal_dev_ops,
+    ovs_internal_dev_register, ovs_internal_dev_slot, ovs_module_get, ovs_module_put,
+    ovs_net as OvsNet, ovs_net_id, ovs_net_of_notify, ovs_net_of_rebalance, ovs_net_queue_notify,
+    ovs_net_rearm, ovs_tables_register, ovs_tables_unregister,
+};
 
-/// `struct ovs_net`, of which Rust uses the first two fields.
-#[repr(C)]
-pub struct OvsNet {
-    /// Made by `ovs_net_init_state`, freed by `ovs_net_free_state`.
-    pub state: *mut c_void,
-    /// The namespace.
-    pub net: *mut bindings::net,
+/// Asserts that functions which C calls are what its headers say: an array has elements of one type.
+macro_rules! declared_in_c {
+    ($($f:ident),+) => { $(
+        const _: () = {
+            let _ = [$crate::rust::bindings::$f, $f];
+        };
+    )+ };
 }
+pub(crate) use declared_in_c;
 
-#[allow(
-    improper_ctypes,
-    reason = "some structs of the kernel are empty under some configurations"
-)]
-extern "C" {
-    #[allow(missing_docs)]
-    pub static ovs_internal_dev_ops: bindings::net_device_ops;
-    #[allow(missing_docs)]
-    pub static ovs_net_id: c_uint;
-    #[allow(missing_docs)]
-    pub fn ovs_internal_dev_alloc(
-        net: *mut bindings::net,
-        name: *const c_char,
-        ifindex: c_int,
-    ) -> *mut bindings::net_device;
-    #[allow(missing_docs)]
-    pub fn ovs_internal_dev_free(dev: *mut bindings::net_device);
-    #[allow(missing_docs)]
-    pub fn ovs_internal_dev_register(dev: *mut bindings::net_device, local: bool) -> c_int;
-    #[allow(missing_docs)]
-    pub fn ovs_internal_dev_slot(dev: *mut bindings::net_device) -> *mut *mut c_void;
-    #[allow(missing_docs)]
-    pub fn ovs_family(family: c_uint) -> *mut bindings::genl_family;
-    #[allow(missing_docs)]
-    pub fn ovs_net_queue_notify(net: *mut bindings::net);
-    #[allow(missing_docs)]
-    pub fn ovs_net_rearm(on: *mut OvsNet);
-    #[allow(missing_docs)]
-    pub fn ovs_net_of_notify(work: *mut bindings::work_struct) -> *mut OvsNet;
-    #[allow(missing_docs)]
-    pub fn ovs_net_of_rebalance(work: *mut bindings::work_struct) -> *mut OvsNet;
-    #[allow(missing_docs)]
-    pub fn ovs_tables_register() -> c_int;
-    #[allow(missing_docs)]
-    pub fn ovs_tables_unregister();
-    #[allow(missing_docs)]
-    pub fn ovs_module_get() -> bool;
-    #[allow(missing_docs)]
-    pub fn ovs_module_put();
+/// The same, for functions that C calls only by address. It also makes them look address-taken to the compiler, which
+/// otherwise leaves out their ENDBR.
+macro_rules! called_by_address {
+    ($($f:ident in $section:literal),+) => { $(
+        $crate::tables::declared_in_c!($f);
+        const _: () = {
+            #[used]
+            #[link_section = $section]
+            static ADDRESS: $crate::tables::Address = $crate::tables::Address($f as *const ());
+        };
+    )+ };
+    ($($f:ident),+) => { $crate::tables::called_by_address!($($f in ".init.data"),+); };
 }
+pub(crate) use called_by_address;
 
-/// Makes a function that only C calls by address look address-taken to the compiler, which otherwise leaves out
-/// its ENDBR.
-macro_rules! called_from_c {
-    ($($name:ident: $f:path as $ty:ty;)*) => { $(
-        #[used]
-        #[link_section = ".init.data"]
-        static $name: $ty = $f;
-    )* }
-}
-pub(crate) use called_from_c;
+/// A function's address in a static, which nobody reads.
+#[allow(dead_code, reason = "that it is there is enough")]
+pub(crate) struct Address(pub(crate) *const ());
+// SAFETY: nobody reads it.
+unsafe impl Sync for Address {}

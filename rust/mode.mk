@@ -104,7 +104,7 @@ quiet_cmd_ovs_bindgen = BINDGEN $@
 	--rust-target 1.85 --use-core --ctypes-prefix core::ffi --no-layout-tests --no-debug '.*' --formatter none \
 	--enable-function-attribute-detection --no-doc-comments -o $@.tmp -- $(rk_clang_flags); \
 	sed -E 's/pub const RUST_CONST_HELPER_([a-zA-Z0-9_]*)/pub const \1/g' $@.tmp > $@; rm -f $@.tmp
-rk_c_headers := $(wildcard $(src)/rust/bindings/*.h $(src)/rust/helpers/*.h)
+rk_c_headers := $(wildcard $(src)/rust/bindings/*.h $(src)/rust/helpers/*.h $(src)/kmod/*.h)
 $(rk)/bindings_generated.rs: private part-of-module := y
 $(rk)/bindings_generated.rs: $(src)/rust/bindings/bindings.h $(rk_c_headers) \
 		$(src)/rust/bindings/bindgen_parameters $(rk)/features.h FORCE
@@ -147,7 +147,8 @@ quiet_cmd_ovs_kernel = RUSTC L $@
 	--crate-name kernel --crate-type rlib @$(rk)/features.cfg --emit=metadata=$(rk)/clippy.rmeta $<;) \
 	$(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib @$(rk)/features.cfg \
 	--emit=metadata=$(rk)/libkernel.rmeta,link=$@ $<
-$(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(rk)/libcore.rlib $(rk)/features.cfg FORCE
+$(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(OVS_SRC)/rust/bindings/lib.rs \
+		$(rk)/bindings_generated.rs $(rk)/libcore.rlib $(rk)/features.cfg FORCE
 	$(call if_changed,ovs_kernel)
 
 # A staticlib, because --emit=obj would not pull core in; of the archive only the crate's own member,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What bindgen reads: the kernel's headers that rust/ and kmod/ need, and our helpers. */
+/* What bindgen reads: the kernel's headers that rust/ and kmod/ need, our helpers, and what tables.c and kmod/ want. */
 #include <linux/ethtool.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
@@ -16,6 +16,7 @@
 #include <net/netlink.h>
 #include <net/net_namespace.h>
 #include "helpers.h"
+#include "../../kmod/tables.h"
 
 /* bindgen cannot evaluate casts in macros: these become constants of the name after the prefix. */
 static const gfp_t RUST_CONST_HELPER_GFP_KERNEL = GFP_KERNEL;

@@ -2,23 +2,11 @@
 //! The calls into the kernel. C half: `rust/helpers/kernel.c`. Userspace counterpart:
 //! `userspace-shim/kernel/src/leaf.rs`.
 
+use crate::bindings;
 use core::{
     alloc::Layout,
-    ffi::{c_char, c_int, c_ulong, c_void, CStr},
+    ffi::{c_ulong, CStr},
 };
-
-extern "C" {
-    fn rust_helper_kmalloc(size: usize, flags: u32) -> *mut c_void;
-    fn rust_helper_kvmalloc(size: usize, flags: u32) -> *mut c_void;
-    fn kfree(ptr: *const c_void);
-    fn kvfree(ptr: *const c_void);
-    fn rust_helper_rcu_read_lock();
-    fn rust_helper_rcu_read_unlock();
-    fn rust_helper_BUG();
-    fn rust_helper_WARN();
-    fn rust_helper_msecs_to_jiffies(msecs: u32) -> c_ulong;
-    fn _printk(fmt: *const c_char, ...) -> c_int;
-}
 
 /// The size to ask for. `kmalloc` aligns to 8, and powers of two to their size.
 #[inline]
@@ -33,13 +21,13 @@ fn size_for(layout: Layout) -> usize {
 #[inline]
 pub(crate) fn kmalloc(layout: Layout, flags: u32) -> *mut u8 {
     // SAFETY: any size and flags will do.
-    unsafe { rust_helper_kmalloc(size_for(layout), flags) }.cast()
+    unsafe { bindings::rust_helper_kmalloc(size_for(layout), flags) }.cast()
 }
 
 #[inline]
 pub(crate) fn kvmalloc(layout: Layout, flags: u32) -> *mut u8 {
     // SAFETY: any size and flags will do.
-    unsafe { rust_helper_kvmalloc(size_for(layout), flags) }.cast()
+    unsafe { bindings::rust_helper_kvmalloc(size_for(layout), flags) }.cast()
 }
 
 /// # Safety
@@ -48,7 +36,7 @@ pub(crate) fn kvmalloc(layout: Layout, flags: u32) -> *mut u8 {
 #[inline]
 pub(crate) unsafe fn kfree_leaf(ptr: *mut u8, _layout: Layout) {
     // SAFETY: by this function's contract.
-    unsafe { kfree(ptr.cast()) }
+    unsafe { bindings::kfree(ptr.cast()) }
 }
 
 /// # Safety
@@ -57,13 +45,13 @@ pub(crate) unsafe fn kfree_leaf(ptr: *mut u8, _layout: Layout) {
 #[inline]
 pub(crate) unsafe fn kvfree_leaf(ptr: *mut u8, _layout: Layout) {
     // SAFETY: by this function's contract.
-    unsafe { kvfree(ptr.cast()) }
+    unsafe { bindings::kvfree(ptr.cast()) }
 }
 
 #[inline]
 pub(crate) fn rcu_read_lock() {
     // SAFETY: always allowed.
-    unsafe { rust_helper_rcu_read_lock() }
+    unsafe { bindings::rust_helper_rcu_read_lock() }
 }
 
 /// # Safety
@@ -72,30 +60,30 @@ pub(crate) fn rcu_read_lock() {
 #[inline]
 pub(crate) unsafe fn rcu_read_unlock() {
     // SAFETY: by this function's contract.
-    unsafe { rust_helper_rcu_read_unlock() }
+    unsafe { bindings::rust_helper_rcu_read_unlock() }
 }
 
 pub(crate) fn printk(level: u8, prefix: &CStr, text: &CStr) {
     let format = [1, level, b'%', b's', b':', b' ', b'%', b's', 0];
     // SAFETY: the format takes two strings, and all three end with a NUL.
-    unsafe { _printk(format.as_ptr().cast(), prefix.as_ptr(), text.as_ptr()) };
+    unsafe { bindings::_printk(format.as_ptr().cast(), prefix.as_ptr(), text.as_ptr()) };
 }
 
 pub(crate) fn warn() {
     // SAFETY: always allowed.
-    unsafe { rust_helper_WARN() }
+    unsafe { bindings::rust_helper_WARN() }
 }
 
 /// Stops this thread.
 pub(crate) fn bug() -> ! {
     // SAFETY: BUG() does not return. The ud2 gives objtool, which does not know that, a dead end.
     unsafe {
-        rust_helper_BUG();
+        bindings::rust_helper_BUG();
         core::arch::asm!("ud2", options(noreturn))
     }
 }
 
 pub(crate) fn msecs_to_jiffies(msecs: u32) -> c_ulong {
     // SAFETY: always allowed.
-    unsafe { rust_helper_msecs_to_jiffies(msecs) }
+    unsafe { bindings::rust_helper_msecs_to_jiffies(msecs) }
 }

@@ -11,6 +11,8 @@
 #![no_std]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+#[path = "../bindings/lib.rs"]
+mod bindings;
 mod leaf;
 mod panic;
 

@@ -5,67 +5,29 @@
 //! `rust/helpers/sync.c`. Only `rust/` and the shell should call these; everybody else uses the
 //! types of `rust/sync`.
 
+use crate::rust::bindings as c;
 use core::{
     cell::UnsafeCell,
-    ffi::{c_char, c_int, c_ulong, c_void, CStr},
-    ptr,
+    ffi::{c_ulong, c_void, CStr},
+    mem, ptr,
 };
 use kernel::alloc::{
     flags::{GFP_ATOMIC, GFP_KERNEL},
     AllocError, Flags,
 };
 
-/// The kernel's own functions and variables, and our helpers for its macros.
-mod c {
-    use super::{c_char, c_int, c_ulong, c_void, RcuCallback, RcuHead};
-
-    extern "C" {
-        pub(super) static jiffies: c_ulong;
-        pub(super) fn call_rcu(head: *mut RcuHead, func: RcuCallback);
-        pub(super) fn rcu_barrier();
-        pub(super) fn synchronize_rcu();
-        pub(super) fn get_state_synchronize_rcu() -> c_ulong;
-        pub(super) fn poll_state_synchronize_rcu(state: c_ulong) -> bool;
-        pub(super) fn kvfree(ptr: *const c_void);
-        pub(super) fn rtnl_lock();
-        pub(super) fn rtnl_unlock();
-        pub(super) fn get_random_u32() -> u32;
-        pub(super) fn net_ratelimit() -> c_int;
-        pub(super) fn rust_helper_kvmalloc(size: usize, flags: u32) -> *mut c_void;
-        pub(super) fn rust_helper_ovs_mutex_lock();
-        pub(super) fn rust_helper_ovs_mutex_unlock();
-        pub(super) fn rust_helper_local_bh_disable();
-        pub(super) fn rust_helper_local_bh_enable();
-        pub(super) fn rust_helper_alloc_percpu(
-            size: usize,
-            align: usize,
-            sleep: bool,
-        ) -> *mut c_void;
-        pub(super) fn rust_helper_free_percpu(base: *mut c_void);
-        pub(super) fn rust_helper_slab_create(
-            name: *const c_char,
-            size: usize,
-            align: usize,
-        ) -> *mut c_void;
-        pub(super) fn rust_helper_slab_alloc(cache: *mut c_void, flags: u32) -> *mut c_void;
-        pub(super) fn kmem_cache_destroy(cache: *mut c_void);
-        pub(super) fn rust_helper_nr_cpu_ids() -> u32;
-        pub(super) fn rust_helper_cpu_possible(cpu: u32) -> bool;
-        pub(super) fn rust_helper_per_cpu_offset(cpu: u32) -> usize;
-        pub(super) fn rust_helper_monotonic_ms() -> u64;
-        pub(super) fn rust_helper_jiffies_to_msecs(j: c_ulong) -> u32;
-    }
-}
-
-/// Storage that `call_rcu` needs inside an object. Layout of C's `struct rcu_head`.
+/// Storage that `call_rcu` needs inside an object: C's `struct rcu_head`.
 #[repr(C, align(8))]
-pub struct RcuHead(UnsafeCell<[usize; 2]>);
+pub struct RcuHead(UnsafeCell<c::callback_head>);
 
 impl RcuHead {
     /// A head that is not queued.
     #[inline]
     pub const fn new() -> Self {
-        Self(UnsafeCell::new([0; 2]))
+        Self(UnsafeCell::new(c::callback_head {
+            next: ptr::null_mut(),
+            func: None,
+        }))
     }
 }
 
@@ -91,8 +53,11 @@ pub type RcuCallback = unsafe extern "C" fn(*mut RcuHead);
 /// any thread.
 #[inline]
 pub unsafe fn call_rcu(head: *mut RcuHead, func: RcuCallback) {
-    // SAFETY: by this function's contract.
-    unsafe { c::call_rcu(head, func) }
+    // SAFETY: by this function's contract. A pointer to `RcuHead` is one to its only field, for `func` as well.
+    unsafe {
+        let func = mem::transmute::<RcuCallback, unsafe extern "C" fn(*mut c::callback_head)>(func);
+        c::call_rcu(head.cast(), Some(func))
+    }
 }
 
 /// Waits until all queued callbacks have run. May sleep.
@@ -177,7 +142,7 @@ pub unsafe fn slab_alloc(cache: *mut c_void, flags: Flags) -> *mut u8 {
 /// `cache` came from [`slab_create`] and is not used again.
 pub unsafe fn slab_destroy(cache: *mut c_void) {
     // SAFETY: by this function's contract.
-    unsafe { c::kmem_cache_destroy(cache) }
+    unsafe { c::kmem_cache_destroy(cache.cast()) }
 }
 
 /// One more than the highest CPU number.
