@@ -6,6 +6,7 @@
 #   no warning of objtool, modpost, the assembler, the linker or the C compiler in build.log (rustc's: OVS_STRICT=1);
 #   no relocation through the GOT: the module loader knows none;
 #   no section .modinfo twice, no writable and executable section;
+#   no second ud2 after a ud2, of which objtool of older kernels warns as an instruction that nothing reaches;
 #   no symbol exported, and no global symbol in the Rust half that C or the kernel does not refer to.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,6 +25,8 @@ check() { # DIR
 		readelf -rW "$ko" | grep -E 'R_X86_64_(REX_)?(GOT|GOTPC)' || :)
 	while read -r line; do problem "writable and executable section: $line"; done < <(
 		readelf -SW "$ko" | grep -E ' +WAX +' || :)
+	while read -r line; do problem "two ud2 in a row: $line"; done < <(
+		objdump -d --no-show-raw-insn "$main" | awk '/^[^ ].*:$/ { f = $2 } /ud2/ { if (was) print f; was = 1; next } { was = 0 }')
 	[ "$(readelf -SW "$ko" | grep -cE '\] \.modinfo ')" = 1 ] || problem "not exactly one section .modinfo"
 	while read -r line; do problem "exported symbol: $line"; done < <(
 		nm "$ko" | grep -E '__ksymtab|__crc_' || :)
@@ -60,6 +63,8 @@ self_test() {
 	nop
 .text
 	mov memcpy@GOTPCREL(%rip), %rax'; expect 1 "a GOT relocation passes"
+	good 'f: ud2
+	ud2'; expect 1 "two ud2 pass"
 	good '.section .wx,"awx"
 	nop'; expect 1 "a writable and executable section passes"
 	good '.section .modinfo.x,"a"'; objcopy --rename-section .modinfo.x=.modinfo "$t/d/openvswitch.ko"

@@ -50,10 +50,29 @@ static inline void ovs_netdev_set_immovable(struct net_device *dev)
 #define ovs_dst_init(dst, ops) dst_init(dst, ops, NULL, DST_OBSOLETE_NONE, DST_NOCOUNT)
 #endif
 
+/* The packet's route with its reference, which the caller owns now. A route may be set only where there is none. */
+static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
+{
+	unsigned long refdst = skb->_skb_refdst;
+
+	skb->_skb_refdst = 0;
+	return refdst;
+}
+
 #ifdef HAVE_IPV6_STUB_FRAGMENT
 #define ovs_ip6_fragment(net, skb, output) ipv6_stub->ipv6_fragment(net, (skb)->sk, skb, output)
 #else
 #define ovs_ip6_fragment(net, skb, output) ip6_fragment(net, (skb)->sk, skb, output)
+#endif
+
+/*
+ * Forgets the security path of a packet that goes up to the stack (spec W15). The kernels' own module keeps it about as long as
+ * they warn of a dst that is set over another; no header says it itself.
+ */
+#ifdef HAVE_SKB_DST_CHECK_UNSET
+#define ovs_secpath_reset(skb) do { } while (0)
+#else
+#define ovs_secpath_reset(skb) secpath_reset(skb)
 #endif
 
 #ifdef HAVE_SYSTEM_PERCPU_WQ

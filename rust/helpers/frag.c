@@ -53,7 +53,7 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 		kfree_skb(skb);
 		return -ENOMEM;
 	}
-	skb->_skb_refdst = 0;
+	ovs_skb_dst_take(skb);
 	__skb_dst_copy(skb, r->real_dst);
 	if (r->tagged)
 		__vlan_hwaccel_put_tag(skb, r->vlan_proto, r->vlan_tci);
@@ -74,6 +74,30 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 	return 0;
 }
 
+/* The packet gets the route for the time being, and the control block becomes the IP layer's. Both end with the packet. */
+static void ovs_frag_v4(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
+{
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	IPCB(skb)->frag_max_size = mru;
+	skb_dst_set_noref(skb, &r->dst);
+	ip_do_fragment(net, skb->sk, skb, ovs_frag_output);
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
+{
+	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+	IP6CB(skb)->frag_max_size = mru;
+	skb_dst_set_noref(skb, &r->dst);
+	ovs_ip6_fragment(net, skb, ovs_frag_output);
+}
+#else
+static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
+{
+	kfree_skb(skb);
+}
+#endif
+
 /*
  * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header is linear and no longer than
  * OVS_FRAG_L2_MAX; the L3 header is IPv6's if ipv6, else IPv4's. internal: up the stack instead of out.
@@ -88,7 +112,7 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 	ovs_dst_init(&r.dst, &ovs_frag_dst_ops);
 	r.dst.dev = dev;
 	r.dev = dev;
-	r.real_dst = skb->_skb_refdst;
+	r.real_dst = ovs_skb_dst_take(skb);
 	r.tagged = skb_vlan_tag_present(skb);
 	r.vlan_tci = skb_vlan_tag_get(skb);
 	r.vlan_proto = skb->vlan_proto;
@@ -97,24 +121,10 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 	r.l2_len = skb_network_offset(skb);
 	memcpy(r.l2, skb->data, r.l2_len);
 
-	/* From here on the control block is the IP layer's. */
-	if (!ipv6) {
-		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-		IPCB(skb)->frag_max_size = mru;
-		skb_pull(skb, r.l2_len);
-		skb_dst_set_noref(skb, &r.dst);
-		ip_do_fragment(net, skb->sk, skb, ovs_frag_output);
-	} else {
-#if IS_ENABLED(CONFIG_IPV6)
-		memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
-		IP6CB(skb)->frag_max_size = mru;
-		skb_pull(skb, r.l2_len);
-		skb_dst_set_noref(skb, &r.dst);
-		ovs_ip6_fragment(net, skb, ovs_frag_output);
-#else
-		kfree_skb(skb);
-		return;
-#endif
-	}
+	skb_pull(skb, r.l2_len);
+	if (ipv6)
+		ovs_frag_v6(net, skb, &r, mru);
+	else
+		ovs_frag_v4(net, skb, &r, mru);
 	refdst_drop(r.real_dst);
 }

@@ -34,7 +34,7 @@ void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev)
 	}
 	skb_dst_drop(skb);
 	nf_reset_ct(skb);
-	secpath_reset(skb);
+	ovs_secpath_reset(skb);
 	skb->pkt_type = PACKET_HOST;
 	skb->protocol = eth_type_trans(skb, dev);
 	skb_postpull_rcsum(skb, eth_hdr(skb), ETH_HLEN);
