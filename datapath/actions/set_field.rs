@@ -372,20 +372,24 @@ fn udp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Resu
     let new = masked(old, *value, *mask);
     let delta = csum::delta(&old, &new);
     let check = u16::from_ne_bytes(part(h, 6));
-    put(h, 0, new);
-    if check != 0 && !partial {
-        let check = match csum::replace(check, delta) {
-            0 => 0xffff,
-            c => c,
-        };
-        if new != old {
+    let has_check = check != 0 && !partial;
+    if new != old {
+        put(h, 0, new);
+        if has_check {
+            let check = match csum::replace(check, delta) {
+                0 => 0xffff,
+                c => c,
+            };
             put(h, 6, check.to_ne_bytes());
+        } else {
+            fix_complete(pkt, delta);
         }
-    } else if new != old {
-        fix_complete(pkt, delta);
     }
-    forget_flow(pkt);
-    set_key_ports(key, new);
+    if new != old || !has_check {
+        pkt.reset_conntrack();
+        set_key_ports(key, new);
+    }
+    pkt.clear_hash();
     Ok(())
 }
 

@@ -357,8 +357,8 @@ fn priority_and_mark_change_packet_and_key() {
 fn only_a_real_change_makes_the_packet_another_flow() {
     // A21, A23
     let f = frame(Ip::V4, 6, &[9; 64], 4);
-    let run = |field: Field, value: &[u8]| {
-        let (mut pkt, mut key) = extracted(&f, IpSummed::None);
+    let run = |f: &Frame, field: Field, value: &[u8]| {
+        let (mut pkt, mut key) = extracted(f, IpSummed::None);
         pkt.set_raw_hash(5, false, true);
         pkt.conntrack = true;
         set(&mut pkt, &mut key, field, value, &[0xff; 40][..value.len()]).unwrap();
@@ -367,10 +367,17 @@ fn only_a_real_change_makes_the_packet_another_flow() {
     let mut same = [0; 12];
     same[..8].copy_from_slice(&f.bytes[ETH + 12..ETH + 20]);
     same[8..].copy_from_slice(&[6, 1, 2, 0]);
-    assert_eq!(run(Field::Ipv4, &same), (5, true));
-    assert_eq!(run(Field::Ipv4, &[1; 12]), (0, false));
-    assert_eq!(run(Field::Tcp, &f.bytes[f.l4..f.l4 + 4]), (0, true));
-    assert_eq!(run(Field::Tcp, &[1; 4]), (0, false));
+    assert_eq!(run(&f, Field::Ipv4, &same), (5, true));
+    assert_eq!(run(&f, Field::Ipv4, &[1; 12]), (0, false));
+    assert_eq!(run(&f, Field::Tcp, &f.bytes[f.l4..f.l4 + 4]), (0, true));
+    assert_eq!(run(&f, Field::Tcp, &[1; 4]), (0, false));
+    let mut f = frame(Ip::V4, 17, &[9; 64], 4);
+    let ports = f.bytes[f.l4..f.l4 + 4].to_vec();
+    assert_eq!(run(&f, Field::Udp, &ports), (0, true));
+    assert_eq!(run(&f, Field::Udp, &[1; 4]), (0, false));
+    // Without a checksum nobody looks whether it is a change.
+    f.bytes[f.l4 + 6..f.l4 + 8].fill(0);
+    assert_eq!(run(&f, Field::Udp, &ports), (0, false));
 }
 
 #[test]
