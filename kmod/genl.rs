@@ -134,15 +134,17 @@ unsafe fn tell(outcome: Outcome, info: *mut bindings::genl_info) -> Result {
 ///
 /// `extack` is null or that of the request being handled, and `e.attr` points into the request.
 unsafe fn explain(extack: *mut bindings::netlink_ext_ack, e: &NlError) {
-    // SAFETY: by the caller.
-    let Some(extack) = (unsafe { extack.as_mut() }) else {
+    if extack.is_null() {
         return;
-    };
-    if let Some(msg) = e.msg {
-        extack._msg = msg.as_ptr();
     }
-    if let Some(attr) = e.attr {
-        extack.bad_attr = attr as *const bindings::nlattr;
+    // SAFETY: by the caller.
+    unsafe {
+        if let Some(msg) = e.msg {
+            (*extack)._msg = msg.as_ptr();
+        }
+        if let Some(attr) = e.attr {
+            (*extack).bad_attr = attr as *const bindings::nlattr;
+        }
     }
 }
 
@@ -196,7 +198,8 @@ unsafe fn dump_batch(
             dp_ifindex: 0,
         };
         // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.
-        let cursor = &mut *(&raw mut (*cb).__bindgen_anon_1).cast::<[u64; 2]>();
+        let args = bindings::ovs_netlink_callback_offset_NETLINK_CALLBACK_OFFSET_args;
+        let cursor = &mut *cb.byte_add(args as usize).cast::<[u64; 2]>();
         let room = bindings::rust_helper_skb_tailroom(skb).max(0) as usize;
         let tail = (*skb).head.add((*skb).tail as usize);
         let mut w = Writer::new(slice::from_raw_parts_mut(tail, room));

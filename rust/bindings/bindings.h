@@ -45,6 +45,10 @@ enum ovs_skb_offset {
 	SKB_OFFSET_vlan_tci = offsetof(struct sk_buff, vlan_tci),
 };
 
+enum ovs_netlink_callback_offset {
+	NETLINK_CALLBACK_OFFSET_args = offsetof(struct netlink_callback, args),
+};
+
 enum ovs_core_drop {
 #ifdef HAVE_DROP_REASON_SUBSYS
 	DROP_SUBSYS = OVS_DROP(0),
