@@ -59,15 +59,69 @@ pub fn drop_reason(why: DropReason) -> u32 {
     }
 }
 
-impl PacketOps for SkBuff {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        SkBuff::len(self)
-    }
+/// Methods of [`PacketOps`] that `SkBuff` has under the same name, with the same meaning.
+macro_rules! forward {
+    () => {};
+    (fn $name:ident(&$self:ident $(, $arg:ident: $ty:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[inline(always)]
+        fn $name(&$self $(, $arg: $ty)*) $(-> $ret)? {
+            SkBuff::$name($self $(, $arg)*)
+        }
+        forward! { $($rest)* }
+    };
+    (fn $name:ident(&mut $self:ident $(, $arg:ident: $ty:ty)*) $(-> $ret:ty)?; $($rest:tt)*) => {
+        #[inline(always)]
+        fn $name(&mut $self $(, $arg: $ty)*) $(-> $ret)? {
+            SkBuff::$name($self $(, $arg)*)
+        }
+        forward! { $($rest)* }
+    };
+}
 
-    #[inline(always)]
-    fn linear(&self) -> &[u8] {
-        SkBuff::linear(self)
+impl PacketOps for SkBuff {
+    forward! {
+        fn len(&self) -> usize;
+        fn linear(&self) -> &[u8];
+        fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]>;
+        fn trim(&mut self, len: usize) -> Result<()>;
+
+        fn set_mac_header(&mut self, off: usize);
+        fn set_network_header(&mut self, off: usize);
+        fn set_transport_header(&mut self, off: usize);
+        fn network_offset(&self) -> usize;
+        fn transport_offset(&self) -> usize;
+        fn mac_len(&self) -> usize;
+        fn reset_mac_len(&mut self);
+
+        fn protocol(&self) -> u16;
+        fn set_protocol(&mut self, proto: u16);
+        fn priority(&self) -> u32;
+        fn set_priority(&mut self, v: u32);
+        fn mark(&self) -> u32;
+        fn set_mark(&mut self, v: u32);
+
+        fn pop_vlan(&mut self) -> Result<()>;
+        fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()>;
+        fn pop_eth(&mut self) -> Result<()>;
+
+        fn flow_hash(&mut self) -> u32;
+        fn symmetric_hash(&mut self) -> u32;
+        fn raw_hash(&self) -> (u32, bool, bool);
+        fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool);
+        fn csum(&self) -> u32;
+        fn set_csum(&mut self, v: u32);
+        fn sctp_checksum(&mut self, off: usize) -> u32;
+
+        fn is_gso(&self) -> bool;
+        fn is_gso_udp(&self) -> bool;
+        fn for_each_segment(
+            &mut self,
+            f: &mut impl FnMut(&mut Self, usize) -> Result<()>
+        ) -> Result<()>;
+
+        fn reset_conntrack(&mut self);
+        fn set_ignore_df(&mut self);
+        fn tx_error(&mut self);
     }
 
     #[inline]
@@ -79,171 +133,31 @@ impl PacketOps for SkBuff {
         }
     }
 
-    fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]> {
-        SkBuff::ensure_writable(self, n)
-    }
-
-    fn trim(&mut self, len: usize) -> Result<()> {
-        SkBuff::trim(self, len)
-    }
-
-    #[inline(always)]
-    fn set_mac_header(&mut self, off: usize) {
-        SkBuff::set_mac_header(self, off);
-    }
-
-    #[inline(always)]
-    fn set_network_header(&mut self, off: usize) {
-        SkBuff::set_network_header(self, off);
-    }
-
-    #[inline(always)]
-    fn set_transport_header(&mut self, off: usize) {
-        SkBuff::set_transport_header(self, off);
-    }
-
-    #[inline(always)]
-    fn network_offset(&self) -> usize {
-        SkBuff::network_offset(self)
-    }
-
-    #[inline(always)]
-    fn transport_offset(&self) -> usize {
-        SkBuff::transport_offset(self)
-    }
-
-    #[inline(always)]
-    fn mac_len(&self) -> usize {
-        SkBuff::mac_len(self)
-    }
-
-    #[inline(always)]
-    fn reset_mac_len(&mut self) {
-        SkBuff::reset_mac_len(self);
-    }
-
-    #[inline(always)]
-    fn protocol(&self) -> u16 {
-        SkBuff::protocol(self)
-    }
-
-    #[inline(always)]
-    fn set_protocol(&mut self, proto: u16) {
-        SkBuff::set_protocol(self, proto);
-    }
-
-    #[inline(always)]
-    fn priority(&self) -> u32 {
-        SkBuff::priority(self)
-    }
-
-    #[inline(always)]
-    fn set_priority(&mut self, v: u32) {
-        SkBuff::set_priority(self, v);
-    }
-
-    #[inline(always)]
-    fn mark(&self) -> u32 {
-        SkBuff::mark(self)
-    }
-
-    #[inline(always)]
-    fn set_mark(&mut self, v: u32) {
-        SkBuff::set_mark(self, v);
-    }
-
     #[inline(always)]
     fn vlan_tag(&self) -> Option<VlanTag> {
-        SkBuff::vlan_beside(self).map(|(tpid, tci)| VlanTag { tpid, tci })
+        self.vlan_beside().map(|(tpid, tci)| VlanTag { tpid, tci })
     }
 
     fn untag_vlan(&mut self) -> Result<(), NoMem> {
-        SkBuff::vlan_untag(self).map_err(|_| NoMem)
+        self.vlan_untag().map_err(|_| NoMem)
     }
 
     fn push_vlan(&mut self, tag: VlanTag) -> Result<()> {
-        SkBuff::vlan_push(self, tag.tpid, tag.tci)
-    }
-
-    fn pop_vlan(&mut self) -> Result<()> {
-        SkBuff::pop_vlan(self)
-    }
-
-    fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()> {
-        SkBuff::push_eth(self, dst, src)
-    }
-
-    fn pop_eth(&mut self) -> Result<()> {
-        SkBuff::pop_eth(self)
-    }
-
-    #[inline(always)]
-    fn flow_hash(&mut self) -> u32 {
-        SkBuff::flow_hash(self)
-    }
-
-    fn symmetric_hash(&mut self) -> u32 {
-        SkBuff::symmetric_hash(self)
-    }
-
-    #[inline(always)]
-    fn raw_hash(&self) -> (u32, bool, bool) {
-        SkBuff::raw_hash(self)
-    }
-
-    fn set_raw_hash(&mut self, value: u32, sw: bool, l4: bool) {
-        SkBuff::set_raw_hash(self, value, sw, l4);
+        self.vlan_push(tag.tpid, tag.tci)
     }
 
     fn clear_hash(&mut self) {
-        SkBuff::set_raw_hash(self, 0, false, false);
+        self.set_raw_hash(0, false, false);
     }
 
     #[inline]
     fn ip_summed(&self) -> IpSummed {
-        match SkBuff::summed(self) {
+        match self.summed() {
             checksum::UNNECESSARY => IpSummed::Unnecessary,
             checksum::COMPLETE => IpSummed::Complete,
             checksum::PARTIAL => IpSummed::Partial,
             _ => IpSummed::None,
         }
-    }
-
-    fn csum(&self) -> u32 {
-        SkBuff::csum(self)
-    }
-
-    fn set_csum(&mut self, v: u32) {
-        SkBuff::set_csum(self, v);
-    }
-
-    fn sctp_checksum(&mut self, off: usize) -> u32 {
-        SkBuff::sctp_checksum(self, off)
-    }
-
-    #[inline(always)]
-    fn is_gso(&self) -> bool {
-        SkBuff::is_gso(self)
-    }
-
-    #[inline(always)]
-    fn is_gso_udp(&self) -> bool {
-        SkBuff::is_gso_udp(self)
-    }
-
-    fn for_each_segment(
-        &mut self,
-        f: &mut impl FnMut(&mut Self, usize) -> Result<()>,
-    ) -> Result<()> {
-        SkBuff::for_each_segment(self, f)
-    }
-
-    fn reset_conntrack(&mut self) {
-        SkBuff::reset_conntrack(self);
-    }
-
-    fn set_ignore_df(&mut self) {
-        SkBuff::set_ignore_df(self);
     }
 
     fn set_device(&mut self, dev: &Port) {
@@ -272,16 +186,12 @@ impl PacketOps for SkBuff {
     }
 
     fn try_clone(&mut self) -> Result<Self, NoMem> {
-        SkBuff::clone_atomic(self).ok_or(NoMem)
+        self.clone_atomic().ok_or(NoMem)
     }
 
     #[cold]
     fn discard(self, why: DropReason) {
         self.kfree(drop_reason(why));
-    }
-
-    fn tx_error(&mut self) {
-        SkBuff::tx_error(self);
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
