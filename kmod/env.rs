@@ -162,7 +162,7 @@ impl PacketOps for SkBuff {
 
     fn set_device(&mut self, dev: &Port) {
         if let Some(dev) = dev.dev() {
-            self.set_dev(dev.as_ptr());
+            self.set_dev(dev);
         }
     }
 

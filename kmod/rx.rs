@@ -34,9 +34,7 @@ pub unsafe extern "C" fn frame_hook(
         return CONSUMED;
     };
     // SAFETY: a received packet has a device, alive in this section.
-    let Some(dev) = (unsafe { NetDevice::from_raw(pkt.dev()) }) else {
-        return CONSUMED;
-    };
+    let dev = unsafe { NetDevice::from_raw(pkt.dev()).unwrap_unchecked() };
     // SAFETY: called from the handler. The data is a vport, which outlives the section.
     let Some(vport) = (unsafe { dev.rx_handler_data().cast::<Vport>().as_ref() }) else {
         pkt.kfree(bindings::ovs_core_drop_DROP_NOT_SPECIFIED);

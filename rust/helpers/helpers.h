@@ -43,7 +43,6 @@ struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb);
 void rust_helper_nf_reset_ct(struct sk_buff *skb);
 __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off);
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb);
-void rust_helper_skb_clear_tstamp(struct sk_buff *skb);
 void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
 int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen);
 int rust_helper_skb_tailroom(const struct sk_buff *skb);
@@ -54,8 +53,6 @@ void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev);
 void rust_helper_dev_count_tx_error(struct net_device *dev);
 void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len);
 void rust_helper_dev_put(struct net_device *dev);
-struct net *rust_helper_dev_net(const struct net_device *dev);
-void rust_helper_netif_start_queue(struct net_device *dev);
 void rust_helper_netif_stop_queue(struct net_device *dev);
 struct net_device *rust_helper_next_net_device(struct net *net, struct net_device *dev);
 unsigned int rust_helper_netdev_get_fwd_headroom(struct net_device *dev);
@@ -83,7 +80,6 @@ void rust_helper_genl_set_err(const struct genl_family *family, struct net *net,
 
 /* net.c */
 void *rust_helper_net_generic(const struct net *net, unsigned int id);
-bool rust_helper_net_eq(const struct net *a, const struct net *b);
 int rust_helper_peernet2id_alloc(struct net *net, struct net *peer);
 
 #endif

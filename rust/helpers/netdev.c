@@ -57,16 +57,6 @@ void rust_helper_dev_put(struct net_device *dev)
 	dev_put(dev);
 }
 
-struct net *rust_helper_dev_net(const struct net_device *dev)
-{
-	return dev_net(dev);
-}
-
-void rust_helper_netif_start_queue(struct net_device *dev)
-{
-	netif_start_queue(dev);
-}
-
 void rust_helper_netif_stop_queue(struct net_device *dev)
 {
 	netif_stop_queue(dev);

@@ -79,11 +79,6 @@ struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 	return __skb_gso_segment(skb, NETIF_F_SG, false);
 }
 
-void rust_helper_skb_clear_tstamp(struct sk_buff *skb)
-{
-	skb_clear_tstamp(skb);
-}
-
 #ifdef HAVE_DROP_REASON_SUBSYS
 void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
 {

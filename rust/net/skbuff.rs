@@ -453,12 +453,12 @@ impl SkBuff {
         to_result(unsafe { bindings::skb_csum_hwoffload_help(self.as_ptr(), 0) })
     }
 
-    /// `sctp_compute_cksum`; 0 unless the 12 bytes of the header at `off` are linear.
+    /// `sctp_compute_cksum`; 0 unless there are 12 bytes of a header at `off`, which it writes to for the time being.
     pub fn sctp_checksum(&mut self, off: usize) -> u32 {
-        if self.headlen() < off.saturating_add(12) {
+        if self.ensure_writable(off.saturating_add(12)).is_err() {
             return 0;
         }
-        // SAFETY: valid and owned, and the header is linear. CAST: below the packet's length.
+        // SAFETY: valid and owned, the header linear and nobody else's. CAST: below the packet's length.
         unsafe { bindings::rust_helper_sctp_compute_cksum(self.as_ptr(), off as u32) }
     }
 
@@ -548,8 +548,8 @@ impl SkBuff {
 
     #[inline(always)]
     #[allow(missing_docs)]
-    pub fn set_dev(&mut self, dev: *mut bindings::net_device) {
-        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_dev, dev);
+    pub fn set_dev(&mut self, dev: NetDevice) {
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_dev, dev.as_ptr());
     }
 
     /// The namespace of its device; `None` if it has none.
