@@ -14,6 +14,7 @@ void *rust_helper_kvmalloc(size_t size, u32 flags);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
 void rust_helper_WARN(void);
+void rust_helper_printk(u8 level, const char *prefix, const char *text);
 unsigned long rust_helper_msecs_to_jiffies(u32 msecs);
 
 /* sync.c */

@@ -3,6 +3,7 @@
 #include <linux/bug.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -49,6 +50,12 @@ void rust_helper_rcu_read_unlock(void)
 void rust_helper_WARN(void)
 {
 	WARN_ON(1);
+}
+
+/* level: the digit of KERN_*. */
+void rust_helper_printk(u8 level, const char *prefix, const char *text)
+{
+	printk(KERN_SOH "%c%s: %s", level, prefix, text);
 }
 
 unsigned long rust_helper_msecs_to_jiffies(u32 msecs)

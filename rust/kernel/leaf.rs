@@ -64,9 +64,8 @@ pub(crate) unsafe fn rcu_read_unlock() {
 }
 
 pub(crate) fn printk(level: u8, prefix: &CStr, text: &CStr) {
-    let format = [1, level, b'%', b's', b':', b' ', b'%', b's', 0];
-    // SAFETY: the format takes two strings, and all three end with a NUL.
-    unsafe { bindings::_printk(format.as_ptr().cast(), prefix.as_ptr(), text.as_ptr()) };
+    // SAFETY: both strings end with a NUL.
+    unsafe { bindings::rust_helper_printk(level, prefix.as_ptr(), text.as_ptr()) };
 }
 
 pub(crate) fn warn() {

@@ -12,6 +12,7 @@ for family in ovs_datapath ovs_vport ovs_flow ovs_packet; do
 	[ -d /sys/module/openvswitch ]
 	rmmod openvswitch
 done
+dmesg -r | grep '^<6>.* openvswitch: Open vSwitch switching datapath' # as C logs, at that level
 ovs-dpctl add-dp dp0
 if [ "$(cat /sys/module/openvswitch/refcnt)" = 0 ]; then
 	[ "$MODULE" = stock ] # 7.3's can be removed under its datapaths
