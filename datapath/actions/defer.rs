@@ -97,7 +97,7 @@ impl Storage {
         None
     }
 
-    /// Anything put off? Only the outermost list may ask: while it takes out what waits, this stays true.
+    /// Anything put off? While the outermost list takes out what waits, this stays true.
     #[inline(always)]
     pub fn has_deferred(&self) -> bool {
         self.head.get() != 0

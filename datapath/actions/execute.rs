@@ -7,7 +7,7 @@
 //!
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
-use super::defer::{Deferred, Storage, Then};
+use super::defer::{Deferred, Level, Storage, Then};
 use super::list::{Action, Actions, Body, HashAlg, Userspace};
 use super::output::{output, output_copy};
 use super::{jhash, set_field};
@@ -103,8 +103,8 @@ pub fn execute(
         let mut key = Key { key, valid: true };
         run(&cx, List { acts, range }, pkt, &mut key)
     };
-    if storage.has_deferred() && level.depth() == 1 {
-        run_deferred(storage, bh);
+    if storage.has_deferred() {
+        run_deferred(storage, &level, bh);
     }
     result
 }
@@ -358,10 +358,13 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
     work.pkt.discard(DropReason::DeferredLimit);
 }
 
-/// Runs what was put off, and what that puts off in turn, each in its own datapath.
+/// The end of the outermost list: runs what was put off, and what that puts off in turn, each in its own datapath.
 #[cold]
 #[inline(never)]
-fn run_deferred(storage: &Storage, bh: &BhGuard) {
+fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
+    if level.depth() != 1 {
+        return;
+    }
     while let Some(mut work) = storage.pop() {
         let dp = &*work.dp;
         match work.then {
