@@ -11,6 +11,9 @@
 #include <linux/skbuff.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
+#if __has_include(<net/dropreason.h>)
+#include <net/dropreason.h>
+#endif
 #if __has_include(<net/gso.h>)
 #include <net/gso.h>
 #endif
