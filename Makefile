@@ -9,7 +9,7 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules loads demo check test loom asan fuzz lint walls vm-test bench clean
+.PHONY: help modules loads demo check test loom asan fuzz lint walls abi-coverage vm-test bench clean
 help:
 	@cat tools/help.txt
 
@@ -43,6 +43,9 @@ lint:
 walls:
 	@tools/check-layers.sh --self-test
 	@tools/check-layers.sh
+
+abi-coverage:
+	@tools/check-abi.sh --coverage
 
 vm-test:
 	@tools/vm.sh test "$(KERNELS)" $(if $(APPEND),--append "$(APPEND)") $(CASES)

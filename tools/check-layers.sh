@@ -3,7 +3,8 @@
 # check-layers.sh [TOP] | --self-test
 #
 # The walls: who may name what and where `unsafe` may stand (tools/layers.rules), that unsafe is argued, that files say
-# what they are, and that no source asks for the kernel's version.
+# what they are, that no source asks for the kernel's version, and that what is cited of docs/abi.md is there
+# (check-abi.sh).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -26,6 +27,7 @@ check() { # TOP
 		done
 		grep -nE '^[^*]*(LINUX_VERSION_CODE|KERNEL_VERSION *\()' $(sources | grep -E '\.[ch]$') /dev/null |
 			sed 's/\([^:]*:[0-9]*\):.*/\1: asks for the kernel'"'"'s version; probe a feature instead/' || :
+		"$here/check-abi.sh" .
 	})
 	[ -z "$bad" ] || { printf '%s\n' "$bad"; return 1; }
 }
@@ -35,6 +37,7 @@ self_test() {
 	t=$(mktemp -d)
 	trap 'rm -rf "$t"' RETURN
 	local spdx='// SPDX-License-Identifier: GPL-2.0' doc='//! A file.'
+	local i=9 # an item's number, out of sight of check-abi.sh: this file is checked, too
 	tree() {
 		rm -rf "$t/x"
 		mkdir -p "$t"/x/{datapath/{wire,flow,netlink,control},rust/{sync,net,kernel},kmod,userspace-shim/src}
@@ -52,6 +55,12 @@ self_test() {
 		file rust/kernel/lib.rs 'use crate::alloc::KBox;'
 		file kmod/main.rs 'use crate::datapath::control;' 'use crate::rust::net::skb;'
 		file userspace-shim/src/lib.rs 'use std::vec::Vec;'
+		mkdir -p "$t/x/docs" "$t/x/tests"
+		printf '%s\n' '# Interface' '## 4 Actions' '### 4.3 Output' '- <a id="a1"></a>**A1** One.' '- <a id="a2"></a>**A2** As A1.' '- <a id="a5"></a>**A5** .' \
+			'| <a id="l2"></a>**L2** | Two. |' '```' "A$i" '```' > "$t/x/docs/abi.md"
+		file datapath/cite.rs '// spec 4.3: A1 to A2, A1-A2 (spec L2), A2e; error E0308, an L4 header, 0xA'$i', A-'$i "const A$i: u8 = b'\"'; // A1" \
+			"fn f(x: A$i) { g(\"A2: no\", A$i) }" '/* A1' ' * A2 */'
+		printf '%s\n' '# SPDX-License-Identifier: GPL-2.0' "A$i = [\"A1\", 'A2 it is', A$i]  # A1" > "$t/x/tests/c.py"
 	}
 	file() { local f=$t/x/$1; shift; mkdir -p "$(dirname "$f")"; printf '%s\n' "$spdx" "$doc" "$@" > "$f"; }
 	good() { n=$((n + 1)); (check "$t/x") > "$t/log" || { cat "$t/log"; die "check-layers: self-test: good input refused: $1"; }; }
@@ -94,6 +103,22 @@ self_test() {
 	tree; printf '/* SPDX-License-Identifier: GPL-2.0 */\n#if LINUX_VERSION_CODE > 1\n' > "$t/x/kmod/t.c"; bad "version in C"
 	tree; printf 'int x;\n' > "$t/x/kmod/t.c"; bad "C without SPDX"
 	tree; rm "$t/x/datapath/mod.rs"; bad "no datapath"
+	add datapath/cite.rs "// As C does (A$i)."
+	add datapath/cite.rs "// As C does (spec A1, A$i)."
+	add datapath/cite.rs '/*' " * See A$i. */"
+	add datapath/cite.rs "fn g() { h(\"A$i: it failed\") }"
+	add datapath/cite.rs "// A1-A$i"
+	add datapath/cite.rs "// A2 to A5"
+	add datapath/cite.rs "// spec A""100"
+	add datapath/cite.rs "// spec 4.""2"
+	add datapath/cite.rs "// spec 4.3 and 4.""4"
+	add datapath/cite.rs "// A$i""b, a part"
+	add datapath/cite.rs "// spec L$i, L3"
+	tree; printf 'f("A%s none")\n' $i >> "$t/x/tests/c.py"; bad "cited in Python"
+	tree; printf '# A%s\n' $i >> "$t/x/Makefile"; bad "cited in a Makefile"
+	tree; printf 'As A%s says.\n' $i >> "$t/x/docs/abi.md"; bad "cited in the document"
+	tree; printf '%s\n' '- <a id="a1"></a>**A1** Again.' >> "$t/x/docs/abi.md"; bad "defined twice"
+	tree; rm "$t/x/docs/abi.md"; bad "no docs/abi.md"
 	echo "check-layers: self-test: $n cases"
 }
 

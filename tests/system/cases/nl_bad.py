@@ -93,7 +93,7 @@ def key(fields):
 for name in list(KEYS) + list(OTHER):
     g.ours["set_masked %s long by 1" % name] = "EINVAL"  # A16: exactly twice the field
 for label in ("USERSPACE short by 12", "USERSPACE short by 1", "USERSPACE long by 1", "USERSPACE long by 4", "USERSPACE long by 64"):
-    g.ours["action " + label] = "EINVAL"  # 0.4: as from 7.3, trailing bytes are refused
+    g.ours["action " + label] = "EINVAL"  # spec 0.4: as from 7.3, trailing bytes are refused
 for name in ("USERDATA", "EGRESS_TUN_PORT", "ACTIONS"):
     for what in ("length 3", "length beyond the message"):
         g.ours["USERSPACE.%s %s" % (name, what)] = "EINVAL"
