@@ -124,7 +124,7 @@ pub fn exit_net(net: &Net) {
         .filter(|port| port.dp.ports.remove(&rtnl, port.no).is_some());
     Device::unlink_all(&rtnl, own.chain(strays));
     while let Some(dp) = dps.remove(&rtnl, |_| true) {
-        dp.table.flush(&rtnl);
+        dp.get(&rtnl).table.flush(&rtnl);
     }
 }
 

@@ -232,7 +232,7 @@ fn link(rtnl: &OvsRtnl, port: &mut NewPort) -> kernel::error::Result {
 /// Takes a port out and lets go of its device (`ovs_dp_detach_port`).
 pub(super) fn detach(rtnl: &OvsRtnl, port: &Vport) {
     if let Some(port) = port.dp.ports.remove(rtnl, port.no) {
-        Device::unlink_all(rtnl, core::iter::once(&*port));
+        Device::unlink_all(rtnl, core::iter::once(port.get(rtnl)));
     }
 }
 

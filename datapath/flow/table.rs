@@ -194,7 +194,7 @@ impl Table {
     /// Takes a flow out; it is freed after a grace period (spec T14).
     pub fn remove(&self, entry: FlowEntry<'_>, ovs: &OvsGuard) {
         if let Some(flow) = self.flows.remove(ovs, entry) {
-            if let Some(mask) = flow.listed_mask() {
+            if let Some(mask) = flow.get(ovs).listed_mask() {
                 self.masks.release(mask, ovs);
             }
         }

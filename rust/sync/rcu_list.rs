@@ -118,12 +118,14 @@ impl<T: Send + Sync + 'static> RcuList<T> {
 
     /// Takes out the first entry that `is` accepts.
     pub fn remove(&self, guard: &OvsGuard, mut is: impl FnMut(&T) -> bool) -> Option<Retired<T>> {
+        let wanted = ptr::from_ref(self.iter(guard).find(|value| is(value))?);
+        // Only now, as `is` may itself have changed the list.
         let mut link = &self.head;
         loop {
             let node = NonNull::new(link.load(Ordering::Relaxed))?;
             // SAFETY: the mutex keeps changes away, so the node is in the list.
             let this = unsafe { node.as_ref() };
-            if !is(&this.value) {
+            if !ptr::eq(&this.value, wanted) {
                 link = &this.next;
                 continue;
             }

@@ -11,7 +11,7 @@
 
 use super::{
     atomic::{fence, AtomicU32, Ordering},
-    tokens::{section_lasts, OvsGuard},
+    tokens::{section_lasts, OvsGuard, ReadToken},
 };
 use crate::sys::{call_rcu, RcuCallback, RcuHead};
 use core::{
@@ -301,9 +301,10 @@ impl<T> Retired<T> {
     }
 }
 
-impl<T> Deref for Retired<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
+impl<T> Retired<T> {
+    /// The value. Through a token as before, because what it refers to may rely on that: nobody borrows a published
+    /// value, or one that was, outside of a section.
+    pub fn get<'a>(&'a self, _token: &'a impl ReadToken) -> &'a T {
         // SAFETY: valid until freed, by the invariant; readers share it.
         unsafe { self.value.as_ref() }
     }

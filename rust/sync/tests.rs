@@ -92,7 +92,7 @@ fn slot_frees_what_it_replaces_after_readers_left() {
     assert!(slot.read(&g).is_none());
     assert!(slot.replace(&g, None).is_none());
     drop(g);
-    assert_eq!(retired.check(), 2);
+    assert_eq!(retired.get(&RcuGuard::new()).check(), 2);
     drop(retired);
     sys::rcu_barrier();
     assert_eq!(d.load(Ordering::Relaxed), 2);
@@ -143,7 +143,7 @@ fn table_finds_by_each_index_and_removes_from_all() {
     assert!(t.remove(&g, entry).is_none(), "removed twice");
     assert!(get(&t, &g, 4).is_none());
     assert!(t.find::<1>(4 ^ 0xffff, &g, |_| true).is_none());
-    assert_eq!(retired.check(), 4);
+    assert_eq!(retired.get(&g).check(), 4);
     assert_eq!(t.len(), 49);
     drop((retired, g));
     sys::rcu_barrier();
@@ -161,7 +161,7 @@ fn equal_hashes_share_a_bucket() {
     }
     for n in 0..10 {
         let e = t.find::<0>(99, &g, |e| *e == n).unwrap();
-        assert_eq!(*t.remove(&g, e).unwrap(), n);
+        assert_eq!(*t.remove(&g, e).unwrap().get(&g), n);
         assert!(t.find::<0>(99, &g, |e| *e == n).is_none());
     }
     assert!(t.is_empty());
@@ -458,7 +458,7 @@ fn list_keeps_order_and_positions() {
     assert_eq!(seen(0), [(0, 0), (1, 10), (2, 20), (3, 30)]);
     assert!(list.remove(&g, |v| v.n == 99).is_none());
     for n in [10, 0, 30] {
-        assert_eq!(list.remove(&g, |v| v.n == n).unwrap().check(), n);
+        assert_eq!(list.remove(&g, |v| v.n == n).unwrap().get(&g).check(), n);
     }
     assert_eq!((seen(0), seen(3)), (vec![(2, 20)], vec![]));
     list.push(&g, ListBox::new(Tracked::new(40, &d), GFP_KERNEL).unwrap());
@@ -472,6 +472,35 @@ fn list_keeps_order_and_positions() {
     assert_eq!(d.load(Ordering::Relaxed), 3);
     drop(list);
     assert_eq!((testing::live(), d.load(Ordering::Relaxed)), (before, 5));
+}
+
+/// What decides whether an entry is meant is the caller's code, and may do anything that the token allows.
+#[test]
+fn list_entry_is_removed_once_even_by_two() {
+    let before = testing::live();
+    let d = drops();
+    let list = RcuList::new();
+    let g = OvsGuard::lock();
+    for n in 0..3 {
+        list.push(&g, ListBox::new(Tracked::new(n, &d), GFP_KERNEL).unwrap());
+    }
+    let mut inner = None;
+    let outer = list.remove(&g, |v| {
+        if v.n == 1 {
+            inner = list.remove(&g, |v| v.n == 1);
+        }
+        v.n == 1
+    });
+    assert!(inner.is_some() && outer.is_none());
+    assert_eq!(
+        list.iter(&g).map(Tracked::check).collect::<Vec<_>>(),
+        [0, 2]
+    );
+    drop((inner, outer, g));
+    rcu_barrier();
+    assert_eq!(d.load(Ordering::Relaxed), 1);
+    drop(list);
+    assert_eq!(testing::live(), before);
 }
 
 #[test]
@@ -553,7 +582,7 @@ fn readers_survive_writers() {
                     let n = sys::get_random_u32() % KEYS;
                     let g = OvsGuard::lock();
                     match take(t, &g, n) {
-                        Some(old) => assert_eq!(old.check(), n),
+                        Some(old) => assert_eq!(old.get(&g).check(), n),
                         None => {
                             made.fetch_add(1, Ordering::Relaxed);
                             put(t, &g, n, d);
