@@ -184,7 +184,7 @@ pub trait PacketOps: Sized {
     /// Says that fragmenting is allowed whatever DF says (`skb->ignore_df`, spec P2).
     fn set_ignore_df(&mut self);
     /// Names the device the packet seems to come from (`skb->dev`).
-    fn set_device(&mut self, dev: &Device);
+    fn set_device(&mut self, dev: &Device, bh: &BhGuard);
     /// Entering a datapath of `net`: a packet whose device is in another namespace loses what that namespace
     /// attached to it, all but the mark (spec W4). One comparison for the others.
     fn enter_net(&mut self, net: &Net);
@@ -240,9 +240,9 @@ pub trait DeviceOps: Sized + Send + Sync {
     /// Current name; differs from the vport's after a rename (V5).
     fn name(&self) -> DeviceName;
     fn ifindex(&self) -> i32;
-    /// The namespace the device is in now; may differ from the datapath's for internal ports (W12). Callers that use it
-    /// for more than comparing are in a read section (B39).
-    fn net(&self) -> Net;
+    /// The id by which `net` knows the namespace that the device is in now, if that is another one, as it may be for
+    /// internal ports (W12); allocated if need be, atomically (spec V8, B39).
+    fn netnsid(&self, net: &Net) -> Option<i32>;
     /// `dev_get_stats`; zeros for a device that is leaving.
     fn stats(&self) -> DeviceStats;
     /// True if traffic may be sent: running and with carrier (spec A27).
@@ -272,7 +272,12 @@ pub trait DeviceOps: Sized + Send + Sync {
 }
 
 /// A network namespace.
-pub trait NetOps: Clone + PartialEq + Send + Sync {
+pub trait NetOps: PartialEq + Send + Sync {
+    /// The same namespace, for a datapath in it, which ends before the namespace does ([`exit_net`]). Nobody else keeps
+    /// one.
+    ///
+    /// [`exit_net`]: crate::datapath::control::exit_net
+    fn for_datapath(&self) -> Self;
     /// The switch's state in this namespace; lives as long as the namespace has users.
     fn state(&self) -> &crate::datapath::control::PerNet;
     /// The vport of the OVS internal device with this ifindex in this namespace (spec N7).
@@ -280,8 +285,6 @@ pub trait NetOps: Clone + PartialEq + Send + Sync {
     /// The ports whose OVS internal device is in this namespace now, wherever their datapath is (spec W17). The devices
     /// of ports that were unlinked with this token may still be among them.
     fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport>;
-    /// The id by which this namespace knows `other`; allocated if need be, atomically (spec V8).
-    fn peer_id(&self, other: &Net) -> i32;
     /// True if someone listens to the family's multicast group (spec N9).
     fn has_listeners(&self, group: Group) -> bool;
     /// Multicasts a kernel-initiated event (portid and seq 0; spec V12).

@@ -8,11 +8,12 @@
 use crate::datapath::env::{Env, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
 use crate::genl::UpcallMessage;
+use crate::pernet::Namespace;
 use crate::ports::Port;
 use crate::rust::bindings;
 use crate::rust::net::genetlink::Message;
-use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff};
+use crate::rust::sync::BhGuard;
 use crate::sys;
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
@@ -23,7 +24,7 @@ pub struct KernelEnv;
 impl Env for KernelEnv {
     type Packet = SkBuff;
     type Device = Port;
-    type Net = NetRef;
+    type Net = Namespace;
     type Reply = Message;
     type Upcall = UpcallMessage;
 
@@ -160,15 +161,16 @@ impl PacketOps for SkBuff {
         }
     }
 
-    fn set_device(&mut self, dev: &Port) {
+    fn set_device(&mut self, dev: &Port, _bh: &BhGuard) {
         if let Some(dev) = dev.dev() {
-            self.set_dev(dev);
+            // SAFETY: the packet is gone, or on another device, when the section ends: nothing in the switch keeps one.
+            unsafe { self.set_dev(dev) };
         }
     }
 
     #[inline(always)]
-    fn enter_net(&mut self, net: &NetRef) {
-        if self.net() != Some(*net) {
+    fn enter_net(&mut self, net: &Namespace) {
+        if !self.is_in(net.as_ref()) {
             let mark = self.mark();
             self.scrub();
             self.set_mark(mark);

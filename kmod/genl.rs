@@ -8,9 +8,9 @@ use crate::datapath::env::{Group, PacketOps, ReplyOps, UpcallOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
 use crate::datapath::netlink::{nlm, policy, split_message, Request};
+use crate::pernet::Namespace;
 use crate::rust::bindings;
 use crate::rust::net::genetlink::{self, append_size, Family, Message};
-use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use crate::tables::{self, declared_in_c};
 use core::ffi::{c_int, c_uint};
@@ -88,7 +88,7 @@ unsafe extern "C" fn ovs_genl_doit(
 unsafe fn obey(info: *mut bindings::genl_info, family: Group) -> NlResult<Outcome> {
     // SAFETY: by the caller.
     unsafe {
-        let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
+        let net = Namespace::assume(bindings::rust_helper_genl_info_net(info));
         let (dp_ifindex, attrs) = parts((*info).nlhdr)?;
         let request = Request {
             net: &net,
@@ -120,8 +120,8 @@ unsafe fn tell(outcome: Outcome, info: *mut bindings::genl_info) -> Result {
                 Ok(())
             }
             Outcome::Lost(group, err) => {
-                let net = NetRef::from_raw(bindings::rust_helper_genl_info_net(info));
-                family(group).multicast_error(&net, err);
+                let net = Namespace::assume(bindings::rust_helper_genl_info_net(info));
+                family(group).multicast_error(net.as_ref(), err);
                 Ok(())
             }
         }
@@ -186,7 +186,7 @@ unsafe fn dump_batch(
 ) -> NlResult {
     // SAFETY: by the caller. The buffer is the kernel's, linear, and ours during the call.
     unsafe {
-        let net = NetRef::from_raw(bindings::rust_helper_skb_sk_net(skb));
+        let net = Namespace::assume(bindings::rust_helper_skb_sk_net(skb));
         let (dp_ifindex, attrs) = parts((*cb).nlh)?;
         let header = MsgHeader {
             family: family(group).id(),
@@ -262,7 +262,7 @@ impl UpcallOps for UpcallMessage {
         attr: u16,
         pkt: &mut SkBuff,
         pkt_len: usize,
-        net: &NetRef,
+        net: &Namespace,
         portid: u32,
     ) -> Result<()> {
         let Self {
@@ -273,7 +273,7 @@ impl UpcallOps for UpcallMessage {
         msg.set_len(used);
         let len = pkt_len.min(PacketOps::len(pkt));
         msg.append_packet(attr, pkt, len, linear, pad)?;
-        msg.unicast(net, portid)
+        msg.unicast(net.as_ref(), portid)
     }
 
     fn prepare(pkt: &mut SkBuff) -> Result<Option<SkBuff>> {

@@ -16,18 +16,18 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{to_result, Result};
 
-/// Allocates a device, not registered.
-pub fn alloc(net: &NetRef, name: &DeviceName, ifindex: i32) -> Option<NetDevice> {
+/// Allocates a device, not registered. The caller owns it.
+pub fn alloc(
+    net: NetRef<'_>,
+    name: &DeviceName,
+    ifindex: i32,
+) -> Option<NonNull<bindings::net_device>> {
     let mut name = *name;
     name[15] = 0;
-    // SAFETY: namespace alive, name ended by a NUL. The caller owns the device.
-    unsafe {
-        NetDevice::from_raw(tables::ovs_internal_dev_alloc(
-            net.as_ptr(),
-            name.as_ptr().cast(),
-            ifindex,
-        ))
-    }
+    // SAFETY: namespace there, name ended by a NUL.
+    NonNull::new(unsafe {
+        tables::ovs_internal_dev_alloc(net.as_ptr(), name.as_ptr().cast(), ifindex)
+    })
 }
 
 /// Frees a device that was never registered.
@@ -35,7 +35,7 @@ pub fn alloc(net: &NetRef, name: &DeviceName, ifindex: i32) -> Option<NetDevice>
 /// # Safety
 ///
 /// It came from [`alloc`], was not registered, and is not used any more.
-pub unsafe fn free(dev: NetDevice) {
+pub unsafe fn free(dev: NonNull<bindings::net_device>) {
     // SAFETY: by the caller.
     unsafe { tables::ovs_internal_dev_free(dev.as_ptr()) }
 }
@@ -45,7 +45,7 @@ pub unsafe fn free(dev: NetDevice) {
 /// # Safety
 ///
 /// It came from [`alloc`] and nobody else knows it.
-pub unsafe fn register(_rtnl: &OvsRtnl, dev: NetDevice, local: bool) -> Result {
+pub unsafe fn register(_rtnl: &OvsRtnl, dev: NetDevice<'_>, local: bool) -> Result {
     // SAFETY: valid device, RTNL held. Should the kernel refuse it late, it goes when the RTNL is released, after the
     // mutex.
     to_result(unsafe { tables::ovs_internal_dev_register(dev.as_ptr(), local) })
@@ -56,7 +56,7 @@ pub unsafe fn register(_rtnl: &OvsRtnl, dev: NetDevice, local: bool) -> Result {
 /// # Safety
 ///
 /// `dev` is one of ours; `vport` lives until a grace period after [`leave`].
-pub unsafe fn publish(dev: NetDevice, vport: &Vport) {
+pub unsafe fn publish(dev: NetDevice<'_>, vport: &Vport) {
     // SAFETY: a word in the device, aligned.
     let slot = unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) };
     slot.store(ptr::from_ref(vport).cast_mut().cast(), Ordering::Release);
@@ -67,7 +67,7 @@ pub unsafe fn publish(dev: NetDevice, vport: &Vport) {
 /// # Safety
 ///
 /// Registered by [`register`], and only once here.
-pub unsafe fn leave(rtnl: &OvsRtnl, dev: NetDevice, leaving: &mut Leaving) {
+pub unsafe fn leave(rtnl: &OvsRtnl, dev: NetDevice<'_>, leaving: &mut Leaving) {
     // SAFETY: valid device, RTNL held, by the caller.
     unsafe {
         bindings::rust_helper_netif_stop_queue(dev.as_ptr());
@@ -77,7 +77,7 @@ pub unsafe fn leave(rtnl: &OvsRtnl, dev: NetDevice, leaving: &mut Leaving) {
 }
 
 /// True for devices of ours.
-pub fn is_internal(dev: NetDevice) -> bool {
+pub fn is_internal(dev: NetDevice<'_>) -> bool {
     // SAFETY: valid device; only the address of the table is used.
     unsafe {
         ptr::eq(
@@ -88,7 +88,7 @@ pub fn is_internal(dev: NetDevice) -> bool {
 }
 
 /// The vport of an internal device.
-pub fn vport(dev: NetDevice, _token: &impl ReadToken) -> Option<&Vport> {
+pub fn vport<'g>(dev: NetDevice<'g>, _token: &'g impl ReadToken) -> Option<&'g Vport> {
     if !is_internal(dev) {
         return None;
     }
@@ -99,12 +99,12 @@ pub fn vport(dev: NetDevice, _token: &impl ReadToken) -> Option<&Vport> {
 }
 
 /// The vports of all internal devices that are in a namespace now.
-pub fn vports_in<'g>(net: &'g NetRef, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
+pub fn vports_in<'g>(net: NetRef<'g>, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
     let mut last = ptr::null_mut();
     core::iter::from_fn(move || {
         // SAFETY: the RTNL, held for 'g, keeps the namespace's list of devices as it is.
         last = unsafe { bindings::rust_helper_next_net_device(net.as_ptr(), last) };
-        // SAFETY: on the list.
+        // SAFETY: on the list, which it leaves under the RTNL only, and its memory stays until that is released.
         unsafe { NetDevice::from_raw(last) }
     })
     .filter_map(|dev| vport(dev, rtnl))

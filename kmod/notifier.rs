@@ -37,8 +37,9 @@ unsafe extern "C" fn ovs_device_event(
     // SAFETY: attached to us, and the RTNL keeps it so: the data is its vport.
     if let Some(vport) = unsafe { dev.rx_handler_data().cast::<Vport>().as_ref() } {
         vport.dev.detach(&rtnl);
-        // SAFETY: the device is still in its namespace.
-        unsafe { tables::ovs_net_queue_notify(dev.net().as_ptr()) };
+        // SAFETY: the namespace of a port's datapath, as the device is still in it; its exit takes the ports down before
+        // it stops the work.
+        unsafe { tables::ovs_net_queue_notify(dev.net(&rtnl).as_ptr()) };
     }
     NOTIFY_DONE
 }

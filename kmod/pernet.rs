@@ -15,53 +15,90 @@ use crate::rust::net::netns::NetRef;
 use crate::rust::sync::{OvsRtnl, RcuGuard};
 use crate::tables::{self, called_by_address, declared_in_c, OvsNet};
 use core::ffi::c_int;
+use core::ptr::NonNull;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KBox;
 use kernel::error::code::ENOMEM;
 use kernel::error::Error;
 
-/// The namespace that never ends.
-pub fn init_net() -> NetRef {
-    // SAFETY: a static of the kernel.
-    unsafe { NetRef::from_raw(&raw mut bindings::init_net) }
+/// A namespace as the switch knows it. Not counted: a datapath that held a reference would keep its namespace for ever.
+///
+/// # Invariants
+///
+/// The namespace is there, and [`ovs_net_free_state`] has not been called for it. This is what makes it so for everybody
+/// who has one:
+///
+/// * A request has its socket's namespace, which ends after its last socket. It cannot keep it: only `for_datapath` makes
+///   another one.
+/// * A work of the namespace is waited for by its exit (`net_exit` in `tables.c`) before the state goes.
+/// * A datapath is taken down by [`ovs_net_exit_state`], which comes first. A datapath always has a local port, with whose
+///   device all packets in the datapath are waited for. It may be freed later, but by then nobody can look into it.
+#[derive(PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Namespace(NonNull<bindings::net>);
+
+// SAFETY: a namespace is shared by all CPUs.
+unsafe impl Send for Namespace {}
+// SAFETY: as above.
+unsafe impl Sync for Namespace {}
+
+impl Namespace {
+    /// The namespace of a request or of a work.
+    ///
+    /// # Safety
+    ///
+    /// Not null. The value is dropped before the request or the work ends.
+    #[inline(always)]
+    pub unsafe fn assume(net: *mut bindings::net) -> Self {
+        // INVARIANT: by the caller, who keeps the namespace's state from being freed.
+        // SAFETY: not null, by the caller.
+        Self(unsafe { NonNull::new_unchecked(net) })
+    }
+
+    /// For what takes any namespace.
+    #[inline(always)]
+    pub fn as_ref(&self) -> NetRef<'_> {
+        // SAFETY: there by the invariant.
+        unsafe { NetRef::from_raw(self.0.as_ptr()) }
+    }
 }
 
-impl NetOps for NetRef {
+impl NetOps for Namespace {
+    fn for_datapath(&self) -> Self {
+        // INVARIANT: a datapath's, by the trait's contract.
+        Self(self.0)
+    }
+
     fn state(&self) -> &PerNet {
-        // SAFETY: our id. The state is made before anything can be done in the namespace and freed after everything in
-        // it is gone, and whoever has a `NetRef` in hand keeps the namespace from ending.
+        // SAFETY: our id. The state is made before anything can be done in the namespace, and is there by the invariant.
         unsafe {
-            &*(*self.generic(tables::ovs_net_id).cast::<OvsNet>())
+            &*(*self.as_ref().generic(tables::ovs_net_id).cast::<OvsNet>())
                 .state
                 .cast()
         }
     }
 
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport> {
-        // SAFETY: the namespace is alive, the read section lasts for 'g.
-        let dev =
-            unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(self.as_ptr(), ifindex)) }?;
+        let net = self.as_ref().as_ptr();
+        // SAFETY: the namespace is there, the read section lasts for 'g.
+        let dev = unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }?;
         internal_dev::vport(dev, rcu)
     }
 
-    fn peer_id(&self, other: &Self) -> i32 {
-        NetRef::peer_id(self, other)
-    }
-
     fn has_listeners(&self, group: Group) -> bool {
-        genl::family(group).has_listeners(self)
+        genl::family(group).has_listeners(self.as_ref())
     }
 
     fn multicast(&self, group: Group, msg: Message) {
-        genl::family(group).multicast(self, msg);
+        genl::family(group).multicast(self.as_ref(), msg);
     }
 
     fn multicast_error(&self, group: Group, err: Error) {
-        genl::family(group).multicast_error(self, err);
+        genl::family(group).multicast_error(self.as_ref(), err);
     }
 
     fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
-        internal_dev::vports_in(self, rtnl)
+        internal_dev::vports_in(self.as_ref(), rtnl)
     }
 }
 
@@ -69,10 +106,10 @@ impl NetOps for NetRef {
 ///
 /// # Safety
 ///
-/// `on` is one, and its namespace is alive as long as the value is used.
-unsafe fn net_of(on: *mut OvsNet) -> NetRef {
+/// `on` is one, and [`ovs_net_free_state`] is not called for it as long as there is the value.
+unsafe fn net_of(on: *mut OvsNet) -> Namespace {
     // SAFETY: by the caller.
-    unsafe { NetRef::from_raw((*on).net) }
+    unsafe { Namespace::assume((*on).net) }
 }
 
 /// A namespace begins, or is there when the module is loaded.

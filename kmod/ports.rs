@@ -5,13 +5,14 @@
 
 use crate::datapath::env::{DeviceName, DeviceOps, DeviceStats, Packet};
 use crate::datapath::ports::port::Vport;
+use crate::pernet::Namespace;
+use crate::rust::bindings;
 use crate::rust::net::netdev::{
     unregister_all, DeviceRef, Leaving, NetDevice, RtnlHeld, ARPHRD_ETHER, ARPHRD_NONE,
 };
-use crate::rust::net::netns::NetRef;
 use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, RcuHold};
 use crate::{internal_dev, rx, tables};
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::error::code::{EINVAL, ENODEV, ENOMEM};
@@ -21,11 +22,18 @@ use kernel::error::Result;
 ///
 /// # Invariants
 ///
-/// `dev` is null or points to a device that stays for all who found it there in an RCU section. It becomes null when the
-/// port is unlinked, before the reference on a netdev is let go and before an internal device is unregistered, both of
-/// which wait for readers. Only a holder of `ovs_mutex` unlinks; it reads the pointer anew afterwards.
+/// `dev` is null or points to a device that stays as long as whoever found it there borrows the port. It becomes null
+/// when the port is unlinked, before the reference on a netdev is let go and before an internal device is unregistered.
+/// Whoever borrows a port is one of these:
+///
+/// * A reader, or a holder of `ovs_mutex`, that found the port through its token: the reference is given back, and the
+///   device is freed, a grace period later and, for an internal device, after the mutex as well; nobody but a holder of
+///   the mutex unlinks.
+/// * The only one who knows the port, before it is published or after it was refused: nobody unlinks it.
+///
+/// A port that was unpublished gives itself out through a token only ([`Retired`](crate::rust::sync::Retired)).
 pub struct Port {
-    dev: AtomicPtr<crate::rust::bindings::net_device>,
+    dev: AtomicPtr<bindings::net_device>,
     /// The reference on a netdev; none for an internal device, which is ours.
     ///
     /// Given back after a grace period, whoever holds `ovs_mutex`: whoever unregisters the device waits for it.
@@ -37,9 +45,9 @@ pub struct Port {
 }
 
 impl Port {
-    fn new(dev: NetDevice, hold: Option<RcuHold<DeviceRef>>) -> Self {
+    fn new(dev: *mut bindings::net_device, hold: Option<RcuHold<DeviceRef>>) -> Self {
         Self {
-            dev: AtomicPtr::new(dev.as_ptr()),
+            dev: AtomicPtr::new(dev),
             hold,
             pinned: AtomicBool::new(true),
             linked: AtomicBool::new(false),
@@ -48,8 +56,8 @@ impl Port {
 
     /// The device; `None` once the port was unlinked.
     #[inline(always)]
-    pub fn dev(&self) -> Option<NetDevice> {
-        // SAFETY: alive by the invariant.
+    pub fn dev(&self) -> Option<NetDevice<'_>> {
+        // SAFETY: stays by the invariant.
         unsafe { NetDevice::from_raw(self.dev.load(Ordering::Relaxed)) }
     }
 
@@ -100,7 +108,7 @@ fn link_netdev(rtnl: &OvsRtnl, vport: &Vport, master: &Port) -> Result {
     };
     // What is leaving would never tell us again (spec 0.15); what has left for another namespace is not the device that
     // was asked for.
-    if !dev.is_registered() || dev.net() != vport.dp.net {
+    if !dev.is_registered() || !dev.is_in(vport.dp.net.as_ref()) {
         return Err(ENODEV);
     }
     // SAFETY: the vport is freed a grace period after `unlink_all`, which detaches.
@@ -108,8 +116,8 @@ fn link_netdev(rtnl: &OvsRtnl, vport: &Vport, master: &Port) -> Result {
 }
 
 impl DeviceOps for Port {
-    fn open_netdev(net: &NetRef, name: &DeviceName) -> Result<Self> {
-        let held = DeviceRef::by_name(net, name).ok_or(ENODEV)?;
+    fn open_netdev(net: &Namespace, name: &DeviceName) -> Result<Self> {
+        let held = DeviceRef::by_name(net.as_ref(), name).ok_or(ENODEV)?;
         let dev = held.get();
         // Found by an alternative name (spec W1).
         if dev.name() != *name {
@@ -121,15 +129,16 @@ impl DeviceOps for Port {
         if !usable {
             return Err(EINVAL);
         }
+        let dev = dev.as_ptr();
         let hold = RcuHold::new(held, GFP_KERNEL)?;
         pin_module()?;
         Ok(Self::new(dev, Some(hold)))
     }
 
-    fn new_internal(net: &NetRef, name: &DeviceName, ifindex: i32) -> Result<Self> {
+    fn new_internal(net: &Namespace, name: &DeviceName, ifindex: i32) -> Result<Self> {
         pin_module()?;
-        match internal_dev::alloc(net, name, ifindex) {
-            Some(dev) => Ok(Self::new(dev, None)),
+        match internal_dev::alloc(net.as_ref(), name, ifindex) {
+            Some(dev) => Ok(Self::new(dev.as_ptr(), None)),
             None => {
                 // SAFETY: taken just above.
                 unsafe { tables::ovs_module_put() };
@@ -144,7 +153,7 @@ impl DeviceOps for Port {
         };
         // SAFETY: allocated by `new_internal`, and known to nobody else, as we are borrowed exclusively.
         unsafe { internal_dev::register(rtnl, dev, local) }?;
-        *self.linked.get_mut() = true;
+        self.linked.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -174,11 +183,11 @@ impl DeviceOps for Port {
         self.dev().map_or(0, |d| d.ifindex())
     }
 
-    fn net(&self) -> NetRef {
-        match self.dev() {
-            Some(dev) => dev.net(),
-            None => crate::pernet::init_net(),
-        }
+    fn netnsid(&self, net: &Namespace) -> Option<i32> {
+        // The device may move meanwhile; the section keeps the namespace that it was seen in.
+        let rcu = RcuGuard::new();
+        let (net, now) = (net.as_ref(), self.dev()?.net(&rcu));
+        (now != net).then(|| net.peer_id(now))
     }
 
     fn stats(&self) -> DeviceStats {
@@ -270,7 +279,8 @@ impl DeviceOps for Port {
 impl Drop for Port {
     fn drop(&mut self) {
         self.unpin();
-        if let (Some(dev), true) = (self.dev(), self.hold.is_none()) {
+        let dev = NonNull::new(*self.dev.get_mut());
+        if let (Some(dev), true) = (dev, self.hold.is_none()) {
             // SAFETY: had it been registered and unlinked, the pointer would be null. Registering may have failed, in an
             // RTNL section that has ended.
             unsafe { internal_dev::free(dev) };

@@ -162,7 +162,7 @@ impl Datapath {
     /// A datapath without ports and flows, known to nobody. ENOMEM (spec D2).
     fn prepare(net: &Net) -> NlResult<Arc<Self>> {
         let dp = Self {
-            net: net.clone(),
+            net: net.for_datapath(),
             table: Table::new(GFP_KERNEL)?,
             ports: PortTable::new(GFP_KERNEL)?,
             stats: PerCpu::new(|_| DpStats::default(), GFP_KERNEL)?,

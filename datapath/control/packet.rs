@@ -43,7 +43,7 @@ pub fn execute(req: &Request<'_>) -> NlResult<Outcome> {
         return Err(NlError::new(ENODEV, c"Datapath has no local port"));
     };
     pkt.meta_mut().in_port = port.no;
-    pkt.set_device(&port.dev);
+    pkt.set_device(&port.dev, &bh);
     run(dp, pkt, &mut key, acts.as_ref(), &bh)?;
     Ok(Outcome::Done)
 }

@@ -410,7 +410,7 @@ fn write(
         kind: port.kind as u32,
         name: port.dev.name(),
         ifindex: port.dev.ifindex(),
-        netnsid: netnsid(port, net),
+        netnsid: port.dev.netnsid(net),
         stats: port.dev.stats(),
         upcalls_ok: sum(|s| s.success.get()),
         upcalls_failed: sum(|s| s.fail.get()),
@@ -425,14 +425,6 @@ fn write(
         ..header
     };
     message::write(w, &header, &info)
-}
-
-/// How `net` calls the namespace of the port's device, if that is another one (spec V9). The device may move
-/// meanwhile; the read section keeps the namespace it was seen in.
-fn netnsid(port: &Vport, net: &Net) -> Option<i32> {
-    let _rcu = RcuGuard::new();
-    let device_net = port.dev.net();
-    (device_net != *net).then(|| net.peer_id(&device_net))
 }
 
 /// The outcome of a change; it stands even if its message could not be written.

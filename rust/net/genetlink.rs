@@ -104,8 +104,8 @@ impl Message {
     }
 
     /// To one port of `net`.
-    pub fn unicast(self, net: &NetRef, portid: u32) -> Result {
-        // SAFETY: ownership goes to the kernel; the namespace is alive.
+    pub fn unicast(self, net: NetRef<'_>, portid: u32) -> Result {
+        // SAFETY: ownership goes to the kernel; the namespace is there.
         to_result(unsafe {
             bindings::rust_helper_genlmsg_unicast(net.as_ptr(), self.into_raw(), portid)
         })
@@ -150,22 +150,22 @@ impl Family {
     }
 
     /// True if somebody listens to its first group.
-    pub fn has_listeners(&self, net: &NetRef) -> bool {
-        // SAFETY: family and namespace are alive.
+    pub fn has_listeners(&self, net: NetRef<'_>) -> bool {
+        // SAFETY: family and namespace are there.
         unsafe { bindings::rust_helper_genl_has_listeners(self.0, net.as_ptr()) }
     }
 
     /// To its first group.
-    pub fn multicast(&self, net: &NetRef, msg: Message) {
-        // SAFETY: family and namespace are alive; ownership goes to the kernel. Nobody listening is no error.
+    pub fn multicast(&self, net: NetRef<'_>, msg: Message) {
+        // SAFETY: family and namespace are there; ownership goes to the kernel. Nobody listening is no error.
         unsafe {
             bindings::rust_helper_genlmsg_multicast_netns(self.0, net.as_ptr(), msg.into_raw())
         };
     }
 
     /// Tells the group's listeners that a message was lost.
-    pub fn multicast_error(&self, net: &NetRef, err: Error) {
-        // SAFETY: family and namespace are alive.
+    pub fn multicast_error(&self, net: NetRef<'_>, err: Error) {
+        // SAFETY: family and namespace are there.
         unsafe { bindings::rust_helper_genl_set_err(self.0, net.as_ptr(), err.to_errno()) };
     }
 

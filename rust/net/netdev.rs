@@ -8,6 +8,7 @@ use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use crate::rust::sync::{OvsRtnl, RcuGuard};
 use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use kernel::error::{to_result, Result};
@@ -43,18 +44,37 @@ impl CallersRtnl {
     }
 }
 
+/// Evidence that a namespace that a device was seen in stays as long as the value is borrowed.
+///
+/// A device leaves its namespace under the RTNL, and waits for readers before the namespace goes.
+///
+/// # Safety
+///
+/// The RTNL is held, or an RCU read section lasts, as long as the value is borrowed.
+pub unsafe trait KeepsNet {}
+// SAFETY: a read section.
+unsafe impl KeepsNet for RcuGuard {}
+// SAFETY: the RTNL.
+unsafe impl KeepsNet for OvsRtnl {}
+// SAFETY: the RTNL.
+unsafe impl KeepsNet for CallersRtnl {}
+
 /// Called for each packet that a device receives.
 pub type RxHandler =
     unsafe extern "C" fn(*mut *mut bindings::sk_buff) -> bindings::rx_handler_result_t;
 
-/// A network device.
+/// A network device that stays for `'a`: as long as the token, the reference or the port lasts through which it was
+/// found.
 ///
 /// # Invariants
 ///
-/// Points to a `net_device` whose memory stays while the value is used.
+/// Points to a `net_device` whose memory stays for `'a`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct NetDevice(NonNull<bindings::net_device>);
+pub struct NetDevice<'a>(
+    NonNull<bindings::net_device>,
+    PhantomData<&'a bindings::net_device>,
+);
 
 /// Reads a field. Others may write fields at the same time, so no reference to the structure is made.
 macro_rules! field {
@@ -64,16 +84,16 @@ macro_rules! field {
     };
 }
 
-impl NetDevice {
+impl<'a> NetDevice<'a> {
     /// Wraps C's pointer; `None` if null.
     ///
     /// # Safety
     ///
-    /// The device outlives every use of the value.
+    /// The device stays for `'a`.
     #[inline(always)]
     pub unsafe fn from_raw(dev: *mut bindings::net_device) -> Option<Self> {
         // INVARIANT: the caller promises it.
-        NonNull::new(dev).map(Self)
+        Some(Self(NonNull::new(dev)?, PhantomData))
     }
 
     /// The C pointer.
@@ -132,12 +152,17 @@ impl NetDevice {
         field!(self.flags) & IFF_LOOPBACK != 0
     }
 
-    /// The namespace it is in.
-    #[inline(always)]
-    pub fn net(&self) -> NetRef {
+    /// The namespace it is in now.
+    pub fn net<'g>(&self, _token: &'g impl KeepsNet) -> NetRef<'g> {
         let net = field!(self.nd_net.net);
-        // SAFETY: a device's namespace lives as long as the device is in it.
+        // SAFETY: a device is always in one, which the token keeps.
         unsafe { NetRef::from_raw(net) }
+    }
+
+    /// Whether that is `net`.
+    #[inline(always)]
+    pub fn is_in(&self, net: NetRef<'_>) -> bool {
+        field!(self.nd_net.net) == net.as_ptr()
     }
 
     /// What [`Self::attach_port`] was given, for the packet in the handler's hands.
@@ -269,7 +294,7 @@ impl NetDevice {
     pub unsafe fn attach_port(
         &self,
         _rtnl: &impl RtnlHeld,
-        master: NetDevice,
+        master: NetDevice<'_>,
         handler: RxHandler,
         data: *const c_void,
     ) -> Result {
@@ -327,19 +352,19 @@ unsafe impl Send for DeviceRef {}
 
 impl DeviceRef {
     /// Finds the device called `name`, or with that alternative name.
-    pub fn by_name(net: &NetRef, name: &[u8; 16]) -> Option<Self> {
+    pub fn by_name(net: NetRef<'_>, name: &[u8; 16]) -> Option<Self> {
         let mut name = *name;
         name[15] = 0;
-        // SAFETY: the namespace is alive and the name ends with a NUL.
+        // SAFETY: the namespace is there and the name ends with a NUL.
         // INVARIANT: the lookup takes a reference.
         NonNull::new(unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_ptr().cast()) })
             .map(Self)
     }
 
     /// The device.
-    pub fn get(&self) -> NetDevice {
+    pub fn get(&self) -> NetDevice<'_> {
         // INVARIANT: the reference keeps the memory.
-        NetDevice(self.0)
+        NetDevice(self.0, PhantomData)
     }
 }
 
@@ -363,7 +388,7 @@ impl Leaving {
     /// # Safety
     ///
     /// The device is registered and not on such a list; nobody else unregisters it.
-    pub unsafe fn add(&mut self, _rtnl: &impl RtnlHeld, dev: NetDevice) {
+    pub unsafe fn add(&mut self, _rtnl: &impl RtnlHeld, dev: NetDevice<'_>) {
         // SAFETY: by the caller; a list head by the invariant.
         unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), self.0) };
     }

@@ -35,7 +35,9 @@ const SKB_GSO_UDP: u32 = bindings::ovs_gso_GSO_UDP;
 /// # Invariants
 ///
 /// Points to an `sk_buff` whose only owner is this value: nobody else reads or writes the structure (its bytes may
-/// be shared with clones). `data` stands at or after `head`, and `len - data_len` bytes after `data` are linear.
+/// be shared with clones). `data` stands at or after `head`, and `len - data_len` bytes after `data` are linear. `dev` is
+/// null or a device that stays as long as the packet has it: whoever handles the packet is in a read section in which the
+/// device was there.
 #[repr(transparent)]
 pub struct SkBuff(NonNull<bindings::sk_buff>);
 
@@ -546,17 +548,21 @@ impl SkBuff {
         self.field(bindings::ovs_skb_offset_SKB_OFFSET_dev)
     }
 
+    /// Says which device that is.
+    ///
+    /// # Safety
+    ///
+    /// The device stays as long as the packet has it.
     #[inline(always)]
-    #[allow(missing_docs)]
-    pub fn set_dev(&mut self, dev: NetDevice) {
+    pub unsafe fn set_dev(&mut self, dev: NetDevice<'_>) {
         self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_dev, dev.as_ptr());
     }
 
-    /// The namespace of its device; `None` if it has none.
+    /// Whether its device is in `net`; false if it has none.
     #[inline(always)]
-    pub fn net(&self) -> Option<NetRef> {
-        // SAFETY: the device that a packet is on outlives the packet's time on it.
-        unsafe { NetDevice::from_raw(self.dev()) }.map(|dev| dev.net())
+    pub fn is_in(&self, net: NetRef<'_>) -> bool {
+        // SAFETY: by the invariant of SkBuff.
+        unsafe { NetDevice::from_raw(self.dev()) }.is_some_and(|dev| dev.is_in(net))
     }
 
     /// Forgets everything that a namespace attached.

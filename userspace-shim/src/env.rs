@@ -246,6 +246,20 @@ impl FakeNet {
         Ok(())
     }
 
+    /// The id by which this namespace knows `other`.
+    pub fn peer_id(&self, other: &Self) -> i32 {
+        let mut peers = lock(&self.0.peers);
+        let weak = Arc::downgrade(&other.0);
+        let at = peers
+            .iter()
+            .position(|p| p.ptr_eq(&weak))
+            .unwrap_or_else(|| {
+                peers.push(weak);
+                peers.len() - 1
+            });
+        at as i32
+    }
+
     fn remove(&self, dev: &FakeDevice) {
         lock(&self.0.devices).retain(|d| !Arc::ptr_eq(&d.0, &dev.0));
     }
@@ -258,6 +272,10 @@ impl PartialEq for FakeNet {
 }
 
 impl NetOps for FakeNet {
+    fn for_datapath(&self) -> Self {
+        self.clone()
+    }
+
     fn state(&self) -> &PerNet {
         &self.0.state
     }
@@ -277,19 +295,6 @@ impl NetOps for FakeNet {
             .cloned()
             .collect();
         internal.into_iter().filter_map(|d| d.0.vport.get(rtnl))
-    }
-
-    fn peer_id(&self, other: &Self) -> i32 {
-        let mut peers = lock(&self.0.peers);
-        let weak = Arc::downgrade(&other.0);
-        let at = peers
-            .iter()
-            .position(|p| p.ptr_eq(&weak))
-            .unwrap_or_else(|| {
-                peers.push(weak);
-                peers.len() - 1
-            });
-        at as i32
     }
 
     fn has_listeners(&self, group: Group) -> bool {
@@ -414,6 +419,11 @@ impl FakeDevice {
             uppers: Mutex::default(),
         });
         Ok(Self(inner, None))
+    }
+
+    /// The namespace that the device is in now.
+    pub fn net(&self) -> FakeNet {
+        lock(&self.0.net).clone()
     }
 
     pub fn name_string(&self) -> String {
@@ -594,7 +604,7 @@ impl FakeDevice {
         let Some(vport) = self.0.vport.get(bh.rcu()) else {
             return false;
         };
-        pkt.set_device(self);
+        pkt.set_device(self, bh);
         let len = pkt.len() as u64;
         let done = Datapath::receive(vport, pkt, bh);
         if self.is_internal() {
@@ -690,8 +700,9 @@ impl DeviceOps for FakeDevice {
         self.0.ifindex
     }
 
-    fn net(&self) -> FakeNet {
-        lock(&self.0.net).clone()
+    fn netnsid(&self, net: &FakeNet) -> Option<i32> {
+        let now = self.net();
+        (now != *net).then(|| net.peer_id(&now))
     }
 
     fn stats(&self) -> DeviceStats {

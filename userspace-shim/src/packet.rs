@@ -9,6 +9,7 @@
 
 use crate::datapath::env::{Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
+use crate::rust::sync::BhGuard;
 use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 use std::cell::{Cell, RefCell};
@@ -552,7 +553,7 @@ impl PacketOps for Packet {
 
     fn enter_net(&mut self, _net: &crate::datapath::env::Net) {}
 
-    fn set_device(&mut self, dev: &Device) {
+    fn set_device(&mut self, dev: &Device, _bh: &BhGuard) {
         self.ifindex = dev.ifindex();
     }
 
