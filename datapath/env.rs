@@ -9,7 +9,7 @@
 
 use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
-use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard};
+use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard};
 use kernel::error::{Error, Result};
 
 /// An sk_buff or its stand-in, owned. Dropping it consumes the packet (not counted as a drop).
@@ -199,7 +199,7 @@ pub trait PacketOps: Sized {
     /// `skb_tx_error`: tells a zerocopy sender that the packet failed.
     fn tx_error(&mut self);
     /// A new packet with a copy of `bytes` for EXECUTE (spec P2); protocol and marks unset. ENOMEM.
-    fn from_bytes(bytes: &[u8]) -> Result<Self>;
+    fn from_bytes(bytes: &[u8], ctx: &impl MaySleep) -> Result<Self>;
 }
 
 /// Counters of a device (`struct rtnl_link_stats64`), what `OVS_VPORT_ATTR_STATS` needs (spec V13).
@@ -222,9 +222,14 @@ pub type DeviceName = [u8; 16];
 /// unlinked after the vport left the port table. Ports come and go under `ovs_mutex` and the RTNL together.
 pub trait DeviceOps: Sized + Send + Sync {
     /// Finds the netdev `name` in `net`, not an alternative name, and takes a reference. ENODEV, EINVAL (spec W1).
-    fn open_netdev(net: &Net, name: &DeviceName) -> Result<Self>;
+    fn open_netdev(net: &Net, name: &DeviceName, ctx: &impl MaySleep) -> Result<Self>;
     /// Allocates an internal device, not registered yet. `ifindex` 0 lets the kernel choose (spec W10).
-    fn new_internal(net: &Net, name: &DeviceName, ifindex: i32) -> Result<Self>;
+    fn new_internal(
+        net: &Net,
+        name: &DeviceName,
+        ifindex: i32,
+        ctx: &impl MaySleep,
+    ) -> Result<Self>;
     /// Registers an internal device, which gets its final name then (`br%d`). `local`: it is port 0 and stays in its
     /// namespace (W12). Nothing for a netdev. EBUSY, EEXIST, EINVAL, ENOMEM …; a device that was refused is dropped
     /// after the locks.
@@ -288,7 +293,7 @@ pub trait NetOps: PartialEq + Send + Sync {
     /// True if someone listens to the family's multicast group (spec N9).
     fn has_listeners(&self, group: Group) -> bool;
     /// Multicasts a kernel-initiated event (portid and seq 0; spec V12).
-    fn multicast(&self, group: Group, msg: Reply);
+    fn multicast(&self, group: Group, msg: Reply, ctx: &impl MaySleep);
     /// Tells the group's listeners that a message was lost (`genl_set_err`).
     fn multicast_error(&self, group: Group, err: Error);
 }
@@ -305,7 +310,7 @@ pub enum Group {
 /// A message buffer that `netlink::writer` fills.
 pub trait ReplyOps: Sized {
     /// A buffer with room for `size` bytes, netlink header included. ENOMEM.
-    fn new(size: usize) -> Result<Self>;
+    fn new(size: usize, ctx: &impl MaySleep) -> Result<Self>;
     /// All of its room.
     fn room(&mut self) -> &mut [u8];
     /// Says how many bytes of the room are the message. Never more than `room().len()`.

@@ -13,7 +13,7 @@ use crate::ports::Port;
 use crate::rust::bindings;
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff};
-use crate::rust::sync::BhGuard;
+use crate::rust::sync::{BhGuard, MaySleep};
 use crate::sys;
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
@@ -196,11 +196,11 @@ impl PacketOps for SkBuff {
         self.kfree(drop_reason(why));
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    fn from_bytes(bytes: &[u8], ctx: &impl MaySleep) -> Result<Self> {
         if bytes.is_empty() {
             return Err(EINVAL);
         }
-        let mut pkt = SkBuff::copy_of(bytes).ok_or(ENOMEM)?;
+        let mut pkt = SkBuff::copy_of(bytes, ctx).ok_or(ENOMEM)?;
         *pkt.meta_mut() = PacketMeta::default();
         Ok(pkt)
     }

@@ -12,6 +12,7 @@ use crate::pernet::Namespace;
 use crate::rust::bindings;
 use crate::rust::net::genetlink::{self, append_size, Family, Message};
 use crate::rust::net::skbuff::SkBuff;
+use crate::rust::sync::{MaySleep, ProcessContext};
 use crate::tables::{self, declared_in_c};
 use core::ffi::{c_int, c_uint};
 use core::slice;
@@ -86,11 +87,12 @@ unsafe extern "C" fn ovs_genl_doit(
 ///
 /// `info` is the request being handled, one to `family`.
 unsafe fn obey(info: *mut bindings::genl_info, family: Group) -> NlResult<Outcome> {
-    // SAFETY: by the caller.
+    // SAFETY: by the caller. Requests are handled by the thread that sends them, with no more than a semaphore held.
     unsafe {
         let net = Namespace::assume(bindings::rust_helper_genl_info_net(info));
         let (dp_ifindex, attrs) = parts((*info).nlhdr)?;
         let request = Request {
+            ctx: &ProcessContext::assume(),
             net: &net,
             cmd: (*(*info).genlhdr).cmd,
             version: (*(*info).genlhdr).version,
@@ -184,8 +186,10 @@ unsafe fn dump_batch(
     cb: *mut bindings::netlink_callback,
     group: Group,
 ) -> NlResult {
-    // SAFETY: by the caller. The buffer is the kernel's, linear, and ours during the call.
+    // SAFETY: by the caller. The buffer is the kernel's, linear, and ours during the call. Dumps go on in the thread that
+    // asks or reads, with no more than a mutex of its socket held.
     unsafe {
+        let ctx = ProcessContext::assume();
         let net = Namespace::assume(bindings::rust_helper_skb_sk_net(skb));
         let (dp_ifindex, attrs) = parts((*cb).nlh)?;
         let header = MsgHeader {
@@ -195,7 +199,7 @@ unsafe fn dump_batch(
             portid: bindings::rust_helper_netlink_cb_portid(cb),
             cmd: crate::datapath::abi::cmd::GET,
             version: (*tables::ovs_family(number(group))).version as u8, // CAST: small by definition
-            dp_ifindex: 0,
+            dp_ifindex,
         };
         // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.
         let args = bindings::ovs_netlink_callback_offset_NETLINK_CALLBACK_OFFSET_args;
@@ -203,7 +207,7 @@ unsafe fn dump_batch(
         let room = bindings::rust_helper_skb_tailroom(skb).max(0) as usize;
         let tail = (*skb).head.add((*skb).tail as usize);
         let mut w = Writer::new(slice::from_raw_parts_mut(tail, room));
-        control::dump(group, &net, dp_ifindex, attrs, cursor, header, &mut w)?;
+        control::dump(&ctx, group, &net, attrs, cursor, header, &mut w)?;
         bindings::skb_put(skb, w.len() as u32); // CAST: at most the tailroom
     }
     Ok(())
@@ -212,8 +216,8 @@ unsafe fn dump_batch(
 declared_in_c!(ovs_genl_doit, ovs_genl_dumpit);
 
 impl ReplyOps for Message {
-    fn new(size: usize) -> Result<Self> {
-        Message::with_room(size, 0, false)
+    fn new(size: usize, ctx: &impl MaySleep) -> Result<Self> {
+        Message::with_room(size, ctx)
     }
 
     fn room(&mut self) -> &mut [u8] {
@@ -244,7 +248,7 @@ impl UpcallOps for UpcallMessage {
         } else {
             pkt_len
         };
-        let msg = Message::with_room(meta, append_size(linear), true)?;
+        let msg = Message::with_room_atomic(meta, append_size(linear))?;
         Ok(Self {
             msg,
             linear,

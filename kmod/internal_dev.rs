@@ -10,7 +10,7 @@ use crate::rust::bindings;
 use crate::rust::net::netdev::{Leaving, NetDevice};
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
-use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, ReadToken};
+use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, ReadToken};
 use crate::tables::{self, called_by_address};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -21,6 +21,7 @@ pub fn alloc(
     net: NetRef<'_>,
     name: &DeviceName,
     ifindex: i32,
+    _ctx: &impl MaySleep,
 ) -> Option<NonNull<bindings::net_device>> {
     let mut name = *name;
     name[15] = 0;

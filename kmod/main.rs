@@ -29,7 +29,7 @@ pub use env::KernelEnv as World;
 
 use crate::datapath::actions::execute;
 use crate::datapath::flow;
-use crate::rust::sync::{rcu_barrier, OvsCell, OvsGuard};
+use crate::rust::sync::{rcu_barrier, OvsCell, OvsGuard, ProcessContext};
 use core::ffi::c_int;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -68,7 +68,8 @@ struct Retired;
 
 impl Drop for Retired {
     fn drop(&mut self) {
-        rcu_barrier();
+        // SAFETY: dropped in `init_module` or `cleanup_module`.
+        rcu_barrier(&unsafe { ProcessContext::assume() });
     }
 }
 
@@ -76,24 +77,25 @@ impl Drop for Retired {
 struct Execution(());
 
 impl Execution {
-    fn set_up() -> Result<Self> {
-        execute::init()?;
+    fn set_up(ctx: &ProcessContext) -> Result<Self> {
+        execute::init(ctx)?;
         Ok(Self(()))
     }
 }
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        // SAFETY: the entries are closed and a grace period has passed: no packet is in the module.
+        // SAFETY: the entries are closed, and there is no port: the module cannot be unloaded while there is one, and
+        // whoever unlinked the last one waited for its packets. So no packet is in the module.
         unsafe { execute::STORAGE.fini() };
     }
 }
 
 impl Module {
-    fn set_up() -> Result<Self> {
+    fn set_up(ctx: &ProcessContext) -> Result<Self> {
         flow::hash::init();
-        let _flows = flow::entry::Caches::create()?;
-        let _execution = Execution::set_up()?;
+        let _flows = flow::entry::Caches::create(ctx)?;
+        let _execution = Execution::set_up(ctx)?;
         let _retired = Retired;
         Ok(Self {
             _entries: Entries::open()?,
@@ -116,9 +118,11 @@ static MODULE: OvsCell<Option<Module>> = OvsCell::new(None);
 #[link_section = ".init.text"]
 pub unsafe extern "C" fn init_module() -> c_int {
     pr_info!("Open vSwitch switching datapath\n");
-    match Module::set_up() {
+    // SAFETY: the thread that loads the module, with no lock held.
+    let ctx = unsafe { ProcessContext::assume() };
+    match Module::set_up(&ctx) {
         Ok(module) => {
-            *MODULE.borrow_mut(&mut OvsGuard::lock()) = Some(module);
+            *MODULE.borrow_mut(&mut OvsGuard::lock(&ctx)) = Some(module);
             0
         }
         Err(e) => e.to_errno(),
@@ -133,8 +137,10 @@ pub unsafe extern "C" fn init_module() -> c_int {
 #[no_mangle]
 #[link_section = ".exit.text"]
 pub unsafe extern "C" fn cleanup_module() {
+    // SAFETY: the thread that unloads the module, with no lock held.
+    let ctx = unsafe { ProcessContext::assume() };
     // Out of the mutex, which the teardown takes.
-    let module = MODULE.borrow_mut(&mut OvsGuard::lock()).take();
+    let module = MODULE.borrow_mut(&mut OvsGuard::lock(&ctx)).take();
     drop(module);
 }
 

@@ -12,7 +12,7 @@ use crate::rust::bindings;
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
-use crate::rust::sync::{OvsRtnl, RcuGuard};
+use crate::rust::sync::{MaySleep, OvsRtnl, ProcessContext, RcuGuard};
 use crate::tables::{self, called_by_address, declared_in_c, OvsNet};
 use core::ffi::c_int;
 use core::ptr::NonNull;
@@ -89,8 +89,8 @@ impl NetOps for Namespace {
         genl::family(group).has_listeners(self.as_ref())
     }
 
-    fn multicast(&self, group: Group, msg: Message) {
-        genl::family(group).multicast(self.as_ref(), msg);
+    fn multicast(&self, group: Group, msg: Message, ctx: &impl MaySleep) {
+        genl::family(group).multicast(self.as_ref(), msg, ctx);
     }
 
     fn multicast_error(&self, group: Group, err: Error) {
@@ -137,8 +137,9 @@ unsafe extern "C" fn ovs_net_init_state(on: *mut OvsNet) -> c_int {
 /// Called by `tables.c`, once, with what [`ovs_net_init_state`] succeeded for.
 #[no_mangle]
 unsafe extern "C" fn ovs_net_exit_state(on: *mut OvsNet) {
-    // SAFETY: by the caller.
-    control::exit_net(&unsafe { net_of(on) });
+    // SAFETY: by the caller. Namespaces end in a work, or in the thread that unloads the module.
+    let (ctx, net) = unsafe { (ProcessContext::assume(), net_of(on)) };
+    control::exit_net(&ctx, &net);
 }
 
 /// The last of a namespace, after its works have ended.
@@ -159,8 +160,14 @@ unsafe extern "C" fn ovs_net_free_state(on: *mut OvsNet) {
 /// Called by the kernel's work queue, which `tables.c` stops before the namespace's state goes.
 #[no_mangle]
 unsafe extern "C" fn ovs_net_notify(work: *mut bindings::work_struct) {
-    // SAFETY: by this function's contract.
-    control::detach_unregistered(&unsafe { net_of(tables::ovs_net_of_notify(work)) });
+    // SAFETY: by this function's contract. A work may sleep.
+    let (ctx, net) = unsafe {
+        (
+            ProcessContext::assume(),
+            net_of(tables::ovs_net_of_notify(work)),
+        )
+    };
+    control::detach_unregistered(&ctx, &net);
 }
 
 /// The periodic work (spec T8).
@@ -170,10 +177,10 @@ unsafe extern "C" fn ovs_net_notify(work: *mut bindings::work_struct) {
 /// As for [`ovs_net_notify`].
 #[no_mangle]
 unsafe extern "C" fn ovs_net_rebalance(work: *mut bindings::work_struct) {
-    // SAFETY: by this function's contract.
+    // SAFETY: by this function's contract. A work may sleep.
     unsafe {
         let on = tables::ovs_net_of_rebalance(work);
-        control::rebalance(&net_of(on));
+        control::rebalance(&ProcessContext::assume(), &net_of(on));
         tables::ovs_net_rearm(on);
     }
 }

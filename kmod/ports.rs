@@ -10,7 +10,7 @@ use crate::rust::bindings;
 use crate::rust::net::netdev::{
     unregister_all, DeviceRef, Leaving, NetDevice, RtnlHeld, ARPHRD_ETHER, ARPHRD_NONE,
 };
-use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, RcuHold};
+use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
 use crate::{internal_dev, rx, tables};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -116,7 +116,7 @@ fn link_netdev(rtnl: &OvsRtnl, vport: &Vport, master: &Port) -> Result {
 }
 
 impl DeviceOps for Port {
-    fn open_netdev(net: &Namespace, name: &DeviceName) -> Result<Self> {
+    fn open_netdev(net: &Namespace, name: &DeviceName, _ctx: &impl MaySleep) -> Result<Self> {
         let held = DeviceRef::by_name(net.as_ref(), name).ok_or(ENODEV)?;
         let dev = held.get();
         // Found by an alternative name (spec W1).
@@ -135,9 +135,14 @@ impl DeviceOps for Port {
         Ok(Self::new(dev, Some(hold)))
     }
 
-    fn new_internal(net: &Namespace, name: &DeviceName, ifindex: i32) -> Result<Self> {
+    fn new_internal(
+        net: &Namespace,
+        name: &DeviceName,
+        ifindex: i32,
+        ctx: &impl MaySleep,
+    ) -> Result<Self> {
         pin_module()?;
-        match internal_dev::alloc(net.as_ref(), name, ifindex) {
+        match internal_dev::alloc(net.as_ref(), name, ifindex, ctx) {
             Some(dev) => Ok(Self::new(dev.as_ptr(), None)),
             None => {
                 // SAFETY: taken just above.

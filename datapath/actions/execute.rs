@@ -18,7 +18,7 @@ use crate::datapath::flow::extract;
 use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::upcall;
 use crate::datapath::wire::be::Be16;
-use crate::rust::sync::{BhGuard, GlobalPerCpu, RcuRef};
+use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{ENETDOWN, ENOMEM};
 use kernel::error::Result;
@@ -31,8 +31,8 @@ const RECURSION_LIMIT: u32 = 5;
 pub static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
 
 /// Allocates what execution needs; before the first packet.
-pub fn init() -> Result {
-    Ok(STORAGE.init(|_cpu| Storage::new())?)
+pub fn init(ctx: &ProcessContext) -> Result {
+    Ok(STORAGE.init(ctx, |_cpu| Storage::new())?)
 }
 
 /// What stays the same while a list runs.

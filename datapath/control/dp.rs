@@ -18,7 +18,7 @@ use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::{VportType, LOCAL};
 use crate::datapath::ports::table::PortTable;
-use crate::rust::sync::{ListBox, OvsGuard, OvsRtnl, PerCpu, RcuBox, RcuSlot};
+use crate::rust::sync::{ListBox, OvsGuard, OvsRtnl, PerCpu, ProcessContext, RcuBox, RcuSlot};
 use crate::World;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
 use kernel::alloc::flags::GFP_KERNEL;
@@ -48,14 +48,14 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
             c"OVS_DP_ATTR_NAME and OVS_DP_ATTR_UPCALL_PID are required",
         ));
     };
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let dp = Datapath::prepare(req.net)?;
     let listed = ListBox::new(dp.clone(), GFP_KERNEL)?;
     let change = Change::prepare(&attrs)?;
-    let local = PortSpec::prepare(req.net, VportType::Internal, &name, attrs.ifindex, &pids)?;
+    let local = PortSpec::prepare(req, VportType::Internal, &name, attrs.ifindex, &pids)?;
     // A device that is refused goes after the locks.
     let mut refused = None;
-    let rtnl = OvsGuard::lock().with_rtnl();
+    let rtnl = OvsGuard::lock(req.ctx).with_rtnl();
     change
         .apply(&rtnl, &dp)
         .and_then(|()| vport::create(&rtnl, &dp, LOCAL, local, &mut refused))
@@ -88,8 +88,8 @@ fn explain_new(ovs: &OvsGuard, req: &Request<'_>, attrs: &DpRequest<'_>, e: NlEr
 /// Deletes a datapath with all its ports and flows (spec D6).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = DpRequest::parse(&req.attrs);
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
-    let ovs = OvsGuard::lock();
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::DEL);
     let filled = fill(&mut reply, |w| write(w, header, &dp, &ovs));
@@ -100,10 +100,10 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 /// Changes features, cache size and per-CPU netlink ports (spec D8).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = DpRequest::parse(&req.attrs);
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing datapath is told before a bad change.
     let change = Change::prepare(&attrs);
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;
     change?.apply(&ovs, &dp)?;
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::SET);
@@ -114,8 +114,8 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 /// Describes a datapath (spec D7).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = DpRequest::parse(&req.attrs);
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
-    let ovs = OvsGuard::lock();
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::GET);
     fill(&mut reply, |w| write(w, header, &dp, &ovs))?;
@@ -123,9 +123,15 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
 }
 
 /// Describes all datapaths of a namespace; the cursor is the position of the next (spec D7).
-pub fn dump(net: &Net, cursor: &mut [u64; 2], header: MsgHeader, w: &mut Writer<'_>) -> NlResult {
+pub fn dump(
+    ctx: &ProcessContext,
+    net: &Net,
+    cursor: &mut [u64; 2],
+    header: MsgHeader,
+    w: &mut Writer<'_>,
+) -> NlResult {
     let [next, _] = cursor;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(ctx);
     for (at, dp) in net.state().dps.iter_from(*next, &ovs) {
         if write(w, header, dp, &ovs).is_err() {
             return end_batch(w);

@@ -17,7 +17,7 @@ use crate::datapath::netlink::flow::{
 };
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
 use crate::datapath::netlink::{nlm, policy, Request};
-use crate::rust::sync::{BhGuard, OvsGuard, RcuBox};
+use crate::rust::sync::{BhGuard, MaySleep, OvsGuard, RcuBox};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::error::code::{EEXIST, EMSGSIZE, ENOENT};
 use kernel::error::Result;
@@ -25,7 +25,7 @@ use kernel::error::Result;
 /// NEW: creates a flow, or without NLM_F_CREATE and NLM_F_EXCL changes one (spec F1 to F6).
 pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let mut new = PreparedNew::prepare(req, parse_new(req)?)?;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     new.commit(req, &ovs)
     // The guard goes before `new`: what was not used is freed outside of the lock.
 }
@@ -33,14 +33,14 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
 /// SET: changes the actions or clears the statistics of a flow (spec F7).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     let mut set = PreparedSet::prepare(req, parse_set(req)?)?;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     set.commit(req, &ovs)
 }
 
 /// GET: tells about one flow (spec F8).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     let wanted = parse_get(req)?;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     let flow = find(&dp, &wanted.which, &ovs)?;
     let mut msg = Message::new(req, wanted.ufid_flags);
@@ -52,7 +52,7 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
 /// DEL: deletes one flow, or all (spec F9).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     let wanted = parse_del(req)?;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     match wanted {
         None => {
@@ -65,23 +65,18 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Fills `w` with as many flows as fit, from the cursor on (spec F11, F12). Nothing written means the end.
 ///
-/// `header` is that of every message but for its `dp_ifindex`; `cursor` starts as zeros and is kept by the caller between calls.
+/// `header` is that of every message, and says which datapath; `cursor` starts as zeros and is kept by the caller between calls.
 pub fn dump(
     net: &Net,
-    dp_ifindex: i32,
     attrs: &[u8],
     cursor: &mut [u64; 2],
     header: MsgHeader,
     w: &mut Writer<'_>,
 ) -> NlResult {
-    let header = MsgHeader {
-        dp_ifindex,
-        ..header
-    };
     let ufid_flags = ufid_flags(&policy::validate(Group::Flow, attrs)?);
     // BH stay off for the batch, so that softirqs do not run between its flows (spec B59).
     let bh = &*BhGuard::enter();
-    let dp = find_dp_rcu(net, dp_ifindex, bh.rcu())?;
+    let dp = find_dp_rcu(net, header.dp_ifindex, bh.rcu())?;
     let mut next = *cursor;
     while let Some(flow) = dp.table.next(&mut next, bh) {
         if put_flow(w, &header, &flow, ufid_flags, bh).is_err() {
@@ -114,7 +109,7 @@ impl PreparedNew {
         let mut msg = Message::new(req, ufid_flags);
         let flow = PreparedFlow::new(&key, mask, ufid, actions, GFP_KERNEL)?;
         if must_notify(req) {
-            msg.make_room_for_new(&flow)?;
+            msg.make_room_for_new(&flow, req.ctx)?;
         }
         Ok(Self {
             flow: Some(flow),
@@ -279,16 +274,17 @@ impl Message {
         }
     }
 
-    fn make_room(&mut self, size: usize) -> Result {
+    fn make_room(&mut self, size: usize, ctx: &impl MaySleep) -> Result {
         if self.reply.as_mut().map_or(0, |r| r.room().len()) < size {
-            self.reply = Some(Reply::new(size)?);
+            self.reply = Some(Reply::new(size, ctx)?);
         }
         Ok(())
     }
 
     /// Room for a flow not in the table yet.
-    fn make_room_for_new(&mut self, new: &PreparedFlow) -> Result {
-        self.make_room(message_size(new.flow(), new.actions(), self.ufid_flags))
+    fn make_room_for_new(&mut self, new: &PreparedFlow, ctx: &impl MaySleep) -> Result {
+        let size = message_size(new.flow(), new.actions(), self.ufid_flags);
+        self.make_room(size, ctx)
     }
 
     /// Room for a flow of the table with its own or other actions.
@@ -298,7 +294,7 @@ impl Message {
             (None, Some(own)) => message_size(flow, own.get(), self.ufid_flags),
             (None, None) => 0,
         };
-        self.make_room(size)
+        self.make_room(size, ovs)
     }
 
     /// Writes the message into its room, if there is one.

@@ -15,7 +15,7 @@ use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
-use crate::rust::sync::{OvsGuard, RcuGuard, RcuList};
+use crate::rust::sync::{OvsGuard, ProcessContext, RcuGuard, RcuList};
 use kernel::error::code::{EMSGSIZE, ENODEV, EOPNOTSUPP};
 use kernel::error::Error;
 use kernel::sync::Arc;
@@ -66,21 +66,21 @@ pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
 }
 
 /// Fills `w` with as many of a family's objects as fit, from `cursor` on, which starts as zeroes. An empty `w`
-/// afterwards is the end. `header` is that of every message but for its `dp_ifindex`. Attributes count for flows only;
-/// other families ignore them, whatever they are.
+/// afterwards is the end. `header` is that of every message; its `dp_ifindex` says which datapath is meant, where only one
+/// is. Attributes count for flows only; other families ignore them, whatever they are.
 pub fn dump(
+    ctx: &ProcessContext,
     family: Group,
     net: &Net,
-    dp_ifindex: i32,
     attrs: &[u8],
     cursor: &mut [u64; 2],
     header: MsgHeader,
     w: &mut Writer<'_>,
 ) -> NlResult {
     match family {
-        Group::Datapath => dp::dump(net, cursor, header, w),
-        Group::Vport => vport::dump(net, dp_ifindex, cursor, header, w),
-        Group::Flow => flow::dump(net, dp_ifindex, attrs, cursor, header, w),
+        Group::Datapath => dp::dump(ctx, net, cursor, header, w),
+        Group::Vport => vport::dump(net, cursor, header, w),
+        Group::Flow => flow::dump(net, attrs, cursor, header, w),
         Group::Packet => Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped")),
     }
 }
@@ -114,9 +114,9 @@ fn no_dp() -> NlError {
 /// A namespace ends: its datapaths go, and so do the internal ports in it that belong to datapaths elsewhere
 /// (spec W17). All in one section, so that the grace periods are paid once. The caller has stopped its works, or stops
 /// them next.
-pub fn exit_net(net: &Net) {
+pub fn exit_net(ctx: &ProcessContext, net: &Net) {
     let dps = &net.state().dps;
-    let rtnl = OvsGuard::lock().with_rtnl();
+    let rtnl = OvsGuard::lock(ctx).with_rtnl();
     let own = dps.iter(&rtnl).flat_map(|dp| dp.ports.drain(&rtnl));
     // Only looked for when its own are out of their tables.
     let strays = net
@@ -130,8 +130,8 @@ pub fn exit_net(net: &Net) {
 
 /// The work that follows the netdev notifier: removes every netdev port whose device has left, and says so to the
 /// group (spec W6, V12).
-pub fn detach_unregistered(net: &Net) {
-    let rtnl = OvsGuard::lock().with_rtnl();
+pub fn detach_unregistered(ctx: &ProcessContext, net: &Net) {
+    let rtnl = OvsGuard::lock(ctx).with_rtnl();
     for dp in net.state().dps.iter(&rtnl) {
         for port in dp
             .ports
@@ -142,7 +142,7 @@ pub fn detach_unregistered(net: &Net) {
             vport::detach(&rtnl, port);
             vport::shrink_headroom(&rtnl, dp);
             match message {
-                Ok(message) => net.multicast(Group::Vport, message),
+                Ok(message) => net.multicast(Group::Vport, message, &rtnl),
                 Err(e) => net.multicast_error(Group::Vport, e.errno),
             }
         }
@@ -150,8 +150,8 @@ pub fn detach_unregistered(net: &Net) {
 }
 
 /// The periodic work: sorts the masks of all datapaths by use (spec T8).
-pub fn rebalance(net: &Net) {
-    let ovs = OvsGuard::lock();
+pub fn rebalance(ctx: &ProcessContext, net: &Net) {
+    let ovs = OvsGuard::lock(ctx);
     for dp in net.state().dps.iter(&ovs) {
         dp.table.rebalance(&ovs);
     }

@@ -13,7 +13,7 @@ use crate::datapath::flow::key::FlowKey;
 use crate::datapath::netlink::packet::Execute;
 use crate::datapath::netlink::{actions, key, Request};
 use crate::datapath::ports::port::LOCAL;
-use crate::rust::sync::{BhGuard, RcuBox, RcuPin};
+use crate::rust::sync::{BhGuard, MaySleep, RcuBox, RcuPin};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::error::code::ENODEV;
 
@@ -58,7 +58,7 @@ struct Prepared {
 
 fn prepare(req: &Request<'_>) -> NlResult<Prepared> {
     let exec = Execute::parse(&req.attrs)?;
-    let mut pkt = packet(&exec)?;
+    let mut pkt = packet(&exec, req.ctx)?;
     let meta = key::parse_metadata(exec.key)?;
     let key = extract::from_execute(&mut pkt, &meta)?;
     let acts = actions::parse(exec.actions, &key, exec.probe)?;
@@ -70,8 +70,8 @@ fn prepare(req: &Request<'_>) -> NlResult<Prepared> {
 }
 
 /// Spec P2.
-fn packet(exec: &Execute<'_>) -> NlResult<Packet> {
-    let mut pkt = Packet::from_bytes(exec.packet)?;
+fn packet(exec: &Execute<'_>, ctx: &impl MaySleep) -> NlResult<Packet> {
+    let mut pkt = Packet::from_bytes(exec.packet, ctx)?;
     *pkt.meta_mut() = PacketMeta {
         in_port: LOCAL,
         mru: exec.mru.unwrap_or(0),

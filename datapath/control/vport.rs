@@ -37,7 +37,7 @@ pub(super) struct PortSpec {
 impl PortSpec {
     /// `ifindex` 0: the kernel chooses.
     pub(super) fn prepare(
-        net: &Net,
+        req: &Request<'_>,
         kind: VportType,
         name: &DeviceName,
         ifindex: i32,
@@ -46,8 +46,8 @@ impl PortSpec {
         let portids = prepare_portids(pids)?;
         let upcalls = PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?;
         let dev = match kind {
-            VportType::Netdev => Device::open_netdev(net, name),
-            VportType::Internal => Device::new_internal(net, name, ifindex),
+            VportType::Netdev => Device::open_netdev(req.net, name, req.ctx),
+            VportType::Internal => Device::new_internal(req.net, name, ifindex, req.ctx),
         };
         Ok(Self {
             kind,
@@ -77,13 +77,13 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     }
     let wanted = attrs.port_no.map_or(Ok(LOCAL), |no| port_no(&no))?;
     let ifindex = attrs.ifindex.and_then(|a| a.i32()).unwrap_or(0);
-    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing datapath and a number in use are told before a bad type, bad netlink ports or a missing device.
     let spec =
-        port_type(&kind).and_then(|kind| PortSpec::prepare(req.net, kind, &name, ifindex, &pids));
+        port_type(&kind).and_then(|kind| PortSpec::prepare(req, kind, &name, ifindex, &pids));
     // A device that is refused goes after the locks.
     let mut refused = None;
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     let no = choose_number(&ovs, &dp, wanted)?;
     let spec = spec?;
@@ -97,10 +97,10 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
 /// Changes a port's netlink ports (spec V6).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = VportRequest::parse(&req.attrs);
-    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing port, another type and options are told before bad netlink ports.
     let portids = attrs.upcall_pids.map(|pids| prepare_portids(&pids));
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(req.ctx);
     let (dp, no) = find(req, &attrs, &ovs)?;
     let port = dp.ports.get(no, &ovs).ok_or_else(no_port)?;
     if let Some(kind) = attrs.kind {
@@ -128,8 +128,8 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 /// Removes a port (spec V7).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = VportRequest::parse(&req.attrs);
-    let reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
-    let ovs = OvsGuard::lock();
+    let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
+    let ovs = OvsGuard::lock(req.ctx);
     let (dp, no) = find(req, &attrs, &ovs)?;
     if no == LOCAL {
         return Err(NlError::new(
@@ -149,7 +149,7 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 /// Describes a port (spec V8). Anybody may ask, so this takes no mutex that changes of others hold.
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     let attrs = VportRequest::parse(&req.attrs);
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let header = reply_header(req, Group::Vport, version::VPORT, cmd::GET);
     let rcu = RcuGuard::new();
     let port = find_rcu(req, &attrs, &rcu)?;
@@ -159,16 +159,10 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Describes the ports of a datapath, in the order of their numbers; the cursor is the next number (spec V8). A port
 /// that is there all the time is told once, whatever comes and goes meanwhile.
-pub fn dump(
-    net: &Net,
-    dp_ifindex: i32,
-    cursor: &mut [u64; 2],
-    header: MsgHeader,
-    w: &mut Writer<'_>,
-) -> NlResult {
+pub fn dump(net: &Net, cursor: &mut [u64; 2], header: MsgHeader, w: &mut Writer<'_>) -> NlResult {
     let [next, _] = cursor;
     let rcu = RcuGuard::new();
-    let dp = find_dp_rcu(net, dp_ifindex, &rcu)?;
+    let dp = find_dp_rcu(net, header.dp_ifindex, &rcu)?;
     for port in dp.ports.iter_from(*next, &rcu) {
         if write(w, header, port, net, &rcu).is_err() {
             return end_batch(w);
@@ -180,7 +174,7 @@ pub fn dump(
 
 /// The message for an event nobody requested, as seen from the datapath's namespace (spec V12).
 pub(super) fn event(port: &Vport, cmd: u8, ovs: &OvsGuard) -> NlResult<Reply> {
-    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()))?;
+    let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), ovs)?;
     let family = Reply::family_id(Group::Vport);
     let header = MsgHeader {
         family,

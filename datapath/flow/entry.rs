@@ -9,7 +9,8 @@ use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::mask_list::ListedMask;
 use crate::datapath::flow::stats::{FlowStats, Slot, SLOTS};
 use crate::rust::sync::{
-    Entry, EntryCache, EntryCacheRegistration, RcuBox, RcuSlot, SlabRegistration, TableBox,
+    Entry, EntryCache, EntryCacheRegistration, ProcessContext, RcuBox, RcuSlot, SlabRegistration,
+    TableBox,
 };
 use kernel::alloc::{AllocError, Flags, KBox};
 use kernel::sync::Arc;
@@ -25,8 +26,8 @@ pub struct Caches(
 
 impl Caches {
     /// Creates the caches; once, before the first table. ENOMEM.
-    pub fn create() -> Result<Self, AllocError> {
-        Ok(Self(FLOWS.create()?, SLOTS.create()?))
+    pub fn create(ctx: &ProcessContext) -> Result<Self, AllocError> {
+        Ok(Self(FLOWS.create(ctx)?, SLOTS.create(ctx)?))
     }
 }
 

@@ -2,7 +2,7 @@
 //! Tests of [`super::FlowStats`]: T11, T12, B41.
 
 use super::*;
-use crate::sys::testing::{fail_nth, set_cpu, set_now};
+use crate::sys::testing::{fail_nth, process_context, set_cpu, set_now};
 use kernel::alloc::flags::GFP_KERNEL;
 
 fn count(stats: &FlowStats, cpu: u32, bytes: u64, tcp_flags: u16) {
@@ -11,7 +11,7 @@ fn count(stats: &FlowStats, cpu: u32, bytes: u64, tcp_flags: u16) {
 }
 
 fn clear(stats: &FlowStats) {
-    stats.clear(&OvsGuard::lock());
+    stats.clear(&OvsGuard::lock(&process_context()));
 }
 
 fn totals(stats: &FlowStats) -> (u64, u64, Option<u64>, u16) {

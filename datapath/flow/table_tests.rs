@@ -5,7 +5,7 @@ use super::*;
 use crate::datapath::actions::validate::Checker;
 use crate::datapath::actions::Action;
 use crate::datapath::flow::mask::Mask;
-use crate::sys::testing::{each_failure, run_rcu, set_cpu, Account};
+use crate::sys::testing::{each_failure, process_context, run_rcu, set_cpu, Account};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -35,7 +35,9 @@ fn prepare(key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<
 
 fn add(table: &Table, key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) {
     let new = prepare(key, mask, ufid, port).unwrap();
-    table.insert(new, &OvsGuard::lock()).unwrap();
+    table
+        .insert(new, &OvsGuard::lock(&process_context()))
+        .unwrap();
 }
 
 fn port_of(flow: &Flow, token: &impl ReadToken) -> u32 {
@@ -57,7 +59,7 @@ fn look(table: &Table, key: &FlowKey, hash: u32) -> (Option<u32>, u32, bool) {
 }
 
 fn remove(table: &Table, key: &FlowKey) -> bool {
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&process_context());
     match table.lookup_exact(key, &ovs) {
         Some(flow) => {
             table.remove(flow, &ovs);
@@ -72,7 +74,7 @@ fn table() -> Table {
 }
 
 fn n_masks(table: &Table) -> usize {
-    table.n_masks(&OvsGuard::lock())
+    table.n_masks(&OvsGuard::lock(&process_context()))
 }
 
 #[test]
@@ -121,11 +123,11 @@ fn the_cache_can_be_resized_and_switched_off() {
     let t = table();
     add(&t, &key(1, 0, 1), mask(1, 0), None, 1);
     let resize = |size| {
-        let ovs = OvsGuard::lock();
+        let ovs = OvsGuard::lock(&process_context());
         let result = t.resize_masks_cache(size, &ovs);
         (result.map_err(|e| e.to_errno()), t.masks_cache_size(&ovs))
     };
-    assert_eq!(t.masks_cache_size(&OvsGuard::lock()), 256);
+    assert_eq!(t.masks_cache_size(&OvsGuard::lock(&process_context())), 256);
     for size in [0, 1, 2, 4096, 256] {
         assert_eq!(resize(size), (Ok(()), size));
         let twice = [look(&t, &key(1, 0, 1), 5), look(&t, &key(1, 0, 1), 5)];
@@ -180,7 +182,8 @@ fn flows_share_a_mask_until_the_last_one_goes() {
 #[test]
 fn rebalancing_puts_busy_masks_first() {
     let t = table();
-    t.resize_masks_cache(0, &OvsGuard::lock()).unwrap();
+    t.resize_masks_cache(0, &OvsGuard::lock(&process_context()))
+        .unwrap();
     let fields = |i: u32| {
         if i < 32 {
             (1 << i, 0)
@@ -201,12 +204,12 @@ fn rebalancing_puts_busy_masks_first() {
         }
         probes(39);
     }
-    t.rebalance(&OvsGuard::lock());
+    t.rebalance(&OvsGuard::lock(&process_context()));
     assert_eq!((probes(39), probes(20), probes(0)), (1, 2, 3));
     // Counting began anew; a list in order stays the same object.
-    t.rebalance(&OvsGuard::lock());
+    t.rebalance(&OvsGuard::lock(&process_context()));
     let before = crate::sys::testing::pending_rcu();
-    t.rebalance(&OvsGuard::lock());
+    t.rebalance(&OvsGuard::lock(&process_context()));
     assert!(crate::sys::testing::pending_rcu() <= before);
     assert_eq!(probes(39), 1);
     // More than a 32-bit difference of counts still sorts right.
@@ -219,8 +222,8 @@ fn rebalancing_puts_busy_masks_first() {
     let second = t.masks.read(&*bh)[30].mask;
     let first = t.masks.read(&*bh)[31].mask;
     drop(bh);
-    t.rebalance(&OvsGuard::lock());
-    let ovs = OvsGuard::lock();
+    t.rebalance(&OvsGuard::lock(&process_context()));
+    let ovs = OvsGuard::lock(&process_context());
     assert_eq!(t.masks.read(&ovs)[0].mask, first);
     assert_eq!(t.masks.read(&ovs)[1].mask, second);
 }
@@ -231,7 +234,7 @@ fn flows_answer_to_the_name_they_were_given() {
     let t = table();
     add(&t, &key(1, 99, 1), mask(0xff, 0), None, 1);
     add(&t, &key(2, 99, 1), mask(0xff, 0), Some(b"second"), 2);
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&process_context());
     let exact = |k: &FlowKey| t.lookup_exact(k, &ovs).map(|f| port_of(&f, &ovs));
     let by_ufid = |u: &[u8]| {
         t.lookup_ufid(&Ufid::new(u).unwrap(), &ovs)
@@ -261,7 +264,7 @@ fn exact_lookup_tries_all_masks() {
     let t = table();
     add(&t, &key(0x100, 0, 1), mask(0xff00, 0), None, 1);
     add(&t, &key(0x155, 0, 1), mask(0xffff, 0), None, 2);
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&process_context());
     assert_eq!(
         t.lookup_any(&key(0x155, 0, 1), &ovs)
             .map(|f| port_of(&f, &ovs)),
@@ -302,11 +305,13 @@ fn grows_and_flushes() {
     }
     assert_eq!(t.count(), 5000);
     assert!((0..5000).all(|i| look(&t, &key(i, 0, 1), i).0 == Some(i % 7)));
-    t.flush(&OvsGuard::lock());
+    t.flush(&OvsGuard::lock(&process_context()));
     assert_eq!((t.count(), n_masks(&t)), (0, 0));
     assert_eq!(look(&t, &key(5, 0, 1), 5).0, None);
     let gone = Ufid::new(&4u32.to_ne_bytes()).unwrap();
-    assert!(t.lookup_ufid(&gone, &OvsGuard::lock()).is_none());
+    assert!(t
+        .lookup_ufid(&gone, &OvsGuard::lock(&process_context()))
+        .is_none());
     add(&t, &key(5, 0, 1), mask(!0, 0), None, 3);
     assert_eq!(look(&t, &key(5, 0, 1), 5).0, Some(3));
 }
@@ -337,7 +342,7 @@ fn failing_allocations_change_and_leak_nothing() {
     assert!(each_failure(|| Table::new(GFP_KERNEL).map(drop)) > 4);
     let failed = each_failure(|| {
         let t = table_or_stop()?;
-        let ovs = OvsGuard::lock();
+        let ovs = OvsGuard::lock(&process_context());
         for i in 0..3 {
             let before = (t.count(), t.n_masks(&ovs));
             let new = prepare(&key(i, i, 1), mask(i + 1, i), Some(&[i as u8]), i);
@@ -369,7 +374,7 @@ fn a_mask_that_could_not_leave_goes_with_the_next_change() {
     let t = table();
     add(&t, &key(1, 0, 1), mask(1, 0), None, 1);
     add(&t, &key(2, 0, 1), mask(2, 0), None, 2);
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&process_context());
     let flow = t.lookup_exact(&key(1, 0, 1), &ovs).unwrap();
     crate::sys::testing::fail_nth(1);
     t.remove(flow, &ovs);
@@ -409,13 +414,16 @@ fn readers_never_miss_a_flow_that_stays() {
                 let k = key(0, 1 << (i % 32), 2);
                 add(&t, &k, Mask::new(key(i, 1 << (i % 32), 0xffff)), None, 99);
             }
-            t.rebalance(&OvsGuard::lock());
+            t.rebalance(&OvsGuard::lock(&process_context()));
             for i in 0..60 {
-                let ovs = OvsGuard::lock();
+                let ovs = OvsGuard::lock(&process_context());
                 let flow = t.lookup_any(&key(0, 1 << (i % 32), 2), &ovs).unwrap();
                 t.remove(flow, &ovs);
             }
-            let _ = t.resize_masks_cache(if round % 2 == 0 { 16 } else { 256 }, &OvsGuard::lock());
+            let _ = t.resize_masks_cache(
+                if round % 2 == 0 { 16 } else { 256 },
+                &OvsGuard::lock(&process_context()),
+            );
             run_rcu();
         }
         stop.store(true, SeqCst);
@@ -476,7 +484,7 @@ proptest! {
                     let k = small_key(a, b);
                     let mk = mask(u32::from(m & 7), if m & 8 != 0 { 7 << 24 } else { 0 });
                     // What FLOW_NEW does: no flow of this UFID, none that takes these packets (F3).
-                    let ovs = OvsGuard::lock();
+                    let ovs = OvsGuard::lock(&process_context());
                     let known = ufid.and_then(|u| t.lookup_ufid(&Ufid::new(&[u]).unwrap(), &ovs)).is_some();
                     let taken = t.lookup_any(&k, &ovs).is_some();
                     prop_assert_eq!(known, ufid.is_some() && model.0.iter().any(|f| f.2 == ufid));
@@ -494,7 +502,7 @@ proptest! {
                     at.map(|at| model.0.remove(at));
                 }
                 Step::RemoveUfid(u) => {
-                    let ovs = OvsGuard::lock();
+                    let ovs = OvsGuard::lock(&process_context());
                     let found = t.lookup_ufid(&Ufid::new(&[u]).unwrap(), &ovs);
                     let at = model.0.iter().position(|f| f.2 == Some(u));
                     prop_assert_eq!(found.is_some(), at.is_some());
@@ -513,11 +521,11 @@ proptest! {
                     prop_assert!(!cached || probed == 1);
                 }
                 Step::Flush => {
-                    t.flush(&OvsGuard::lock());
+                    t.flush(&OvsGuard::lock(&process_context()));
                     model.0.clear();
                 }
-                Step::Rebalance => t.rebalance(&OvsGuard::lock()),
-                Step::Resize(size) => t.resize_masks_cache(size, &OvsGuard::lock()).unwrap(),
+                Step::Rebalance => t.rebalance(&OvsGuard::lock(&process_context())),
+                Step::Resize(size) => t.resize_masks_cache(size, &OvsGuard::lock(&process_context())).unwrap(),
             }
             let mut masks: Vec<Mask> = vec![];
             model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1) });

@@ -13,6 +13,7 @@ pub mod writer;
 
 use crate::datapath::env::{DeviceName, Net};
 use crate::datapath::error::{NlError, NlResult};
+use crate::rust::sync::ProcessContext;
 use attr::Attr;
 use kernel::error::code::EINVAL;
 use writer::MSG_HDRLEN;
@@ -44,6 +45,8 @@ pub fn split_message(message: &[u8]) -> NlResult<(i32, &[u8])> {
 /// A generic netlink request, permission already checked.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// Requests come in process context.
+    pub ctx: &'a ProcessContext,
     /// Namespace of the requesting socket.
     pub net: &'a Net,
     pub cmd: u8,

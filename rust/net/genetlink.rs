@@ -6,6 +6,7 @@
 use crate::rust::bindings;
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
+use crate::rust::sync::MaySleep;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::slice;
@@ -26,8 +27,17 @@ pub struct Message {
 }
 
 impl Message {
-    /// With room for `size` bytes, and `extra` more that only appending uses.
-    pub fn with_room(size: usize, extra: usize, atomic: bool) -> Result<Self> {
+    /// With room for `size` bytes.
+    pub fn with_room(size: usize, _ctx: &impl MaySleep) -> Result<Self> {
+        Self::alloc(size, 0, false)
+    }
+
+    /// With room for `size` bytes, and `extra` more that only appending uses. Any context.
+    pub fn with_room_atomic(size: usize, extra: usize) -> Result<Self> {
+        Self::alloc(size, extra, true)
+    }
+
+    fn alloc(size: usize, extra: usize, atomic: bool) -> Result<Self> {
         let room = u32::try_from(size).map_err(|_| ENOMEM)?;
         let all = u32::try_from(size.saturating_add(extra)).map_err(|_| ENOMEM)?;
         // SAFETY: any size may be asked for.
@@ -156,7 +166,7 @@ impl Family {
     }
 
     /// To its first group.
-    pub fn multicast(&self, net: NetRef<'_>, msg: Message) {
+    pub fn multicast(&self, net: NetRef<'_>, msg: Message, _ctx: &impl MaySleep) {
         // SAFETY: family and namespace are there; ownership goes to the kernel. Nobody listening is no error.
         unsafe {
             bindings::rust_helper_genlmsg_multicast_netns(self.0, net.as_ptr(), msg.into_raw())

@@ -9,6 +9,7 @@
 use crate::rust::bindings;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
+use crate::rust::sync::MaySleep;
 use core::ffi::c_int;
 use core::mem::ManuallyDrop;
 use core::ptr::{self, NonNull};
@@ -623,7 +624,7 @@ impl SkBuff {
     }
 
     /// A linear packet with a copy of `bytes`, control block zeroed.
-    pub fn copy_of(bytes: &[u8]) -> Option<Self> {
+    pub fn copy_of(bytes: &[u8], _ctx: &impl MaySleep) -> Option<Self> {
         let len = u32::try_from(bytes.len()).ok()?;
         // SAFETY: any length may be asked for.
         let skb = NonNull::new(unsafe { bindings::rust_helper_skb_alloc_linear(len) })?;

@@ -3,7 +3,7 @@
 //!
 //! C counterpart: `DEFINE_PER_CPU`, which modules can have but Rust cannot declare.
 
-use super::{percpu::at, BhGuard, PerCpu};
+use super::{percpu::at, BhGuard, MaySleep, PerCpu};
 use core::{
     marker::PhantomData,
     ptr::{self, NonNull},
@@ -36,6 +36,7 @@ impl<T> GlobalPerCpu<T> {
     /// Allocates and fills each CPU's copy, unless that was done before.
     pub fn init(
         &'static self,
+        _ctx: &impl MaySleep,
         init: impl FnMut(u32) -> Result<T, AllocError>,
     ) -> Result<(), AllocError> {
         if !self.base.load(Ordering::Acquire).is_null() {
@@ -70,7 +71,7 @@ impl<T> GlobalPerCpu<T> {
     pub fn get<'g>(&'static self, bh: &'g BhGuard) -> Option<&'g T> {
         let base = NonNull::new(self.base.load(Ordering::Acquire))?;
         // SAFETY: all copies are initialised by the invariant, and the guard's offset is that of a possible CPU;
-        // `fini` waits for the section to end.
+        // whoever calls `fini` answers for this reference.
         Some(unsafe { &*at(base, bh.offset()) })
     }
 }

@@ -4,6 +4,7 @@
 //! | C | here |
 //! |---|---|
 //! | "called with rcu_read_lock" | `&RcuGuard` |
+//! | "may sleep" | `&ProcessContext`, `&impl MaySleep` |
 //! | "called with BH disabled" | `&BhGuard` |
 //! | "called with ovs_mutex" | `&OvsGuard` |
 //! | `ovs_lock(); rtnl_lock();` | `&OvsRtnl` |
@@ -47,18 +48,20 @@ pub use rcu_slot::RcuSlot;
 pub use rcu_table::{Cursor, Entry, EntryCache, EntryCacheRegistration, Iter, RcuTable, TableBox};
 pub use retire::{RcuBox, RcuPin, RcuRef, Retired};
 pub use slab::{SlabCache, SlabRegistration};
-pub use tokens::{BhGuard, BhSection, OvsGuard, OvsRtnl, RcuGuard, ReadToken};
+pub use tokens::{
+    BhGuard, BhSection, MaySleep, OvsGuard, OvsRtnl, ProcessContext, RcuGuard, ReadToken,
+};
 
 #[cfg(not(loom))]
 use core::sync::atomic;
 #[cfg(loom)]
 use loom::sync::atomic;
 
-/// Waits until everything retired so far has been freed. May sleep; not under the OVS mutex.
+/// Waits until everything retired so far has been freed. Not under the OVS mutex.
 ///
 /// Twice: a callback that runs just as its mutex section ends may queue itself again behind the
 /// first barrier.
-pub fn rcu_barrier() {
+pub fn rcu_barrier(_ctx: &ProcessContext) {
     crate::sys::rcu_barrier();
     crate::sys::rcu_barrier();
 }

@@ -5,7 +5,10 @@
 //! a loom cell, so a read that races with initialisation or freeing fails the model.
 
 use super::*;
-use crate::sys::{self, testing};
+use crate::sys::{
+    self,
+    testing::{self, process_context},
+};
 use kernel::alloc::flags::GFP_KERNEL;
 use loom::{cell::UnsafeCell, sync::Arc, thread};
 
@@ -74,7 +77,7 @@ fn model(f: impl Fn() + Sync + Send + 'static) {
 fn with_reader(log2: u32, n: u32, read: fn(&Table), write: fn(&Table)) {
     model(move || {
         let t = Arc::new(Table::new([log2], GFP_KERNEL).unwrap());
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         (0..n).for_each(|n| put(&t, &g, n));
         drop(g);
         let reader = thread::spawn({
@@ -98,7 +101,7 @@ fn slot_shows_the_old_or_the_new_value() {
                 assert!(n == 1 || n == 2);
             }
         });
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         drop(slot.replace(&g, slot_value(2)));
         drop(g);
         testing::run_rcu();
@@ -119,7 +122,7 @@ fn pinned_value_outlives_slot_and_section() {
                 assert_eq!(pin.map_or(1, |p| p.read()), 1);
             }
         });
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         drop(slot.replace(&g, None));
         drop(g);
         testing::run_rcu();
@@ -132,7 +135,7 @@ fn mutex_holder_may_keep_what_it_retires() {
     model(|| {
         let slot = Arc::new(RcuSlot::new(slot_value(1)));
         let softirq = thread::spawn(|| testing::run_rcu());
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         let old = slot.read(&g).unwrap();
         drop(slot.replace(&g, None));
         assert_eq!(old.read(), 1);
@@ -163,7 +166,7 @@ fn hold_keeps_what_readers_rely_on() {
                 }
             }
         });
-        let _ovs = OvsGuard::lock();
+        let _ovs = OvsGuard::lock(&process_context());
         open.store(0, atomic::Ordering::Relaxed);
         hold.release();
         testing::run_rcu();
@@ -173,7 +176,7 @@ fn hold_keeps_what_readers_rely_on() {
 
 fn list_of(n: u32) -> Arc<RcuList<Probe>> {
     let list = Arc::new(RcuList::new());
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     (0..n).for_each(|n| append(&list, &g, n));
     list
 }
@@ -199,7 +202,7 @@ fn list_reader(n: u32, write: fn(&RcuList<Probe>), check: fn(Vec<u32>)) {
 fn list_entry_is_seen_whole() {
     list_reader(
         1,
-        |list| append(list, &OvsGuard::lock(), 1),
+        |list| append(list, &OvsGuard::lock(&process_context()), 1),
         |seen| assert!(seen == [0] || seen == [0, 1]),
     );
 }
@@ -209,7 +212,7 @@ fn list_removals_hide_nothing_else() {
     list_reader(
         4,
         |list| {
-            let g = OvsGuard::lock();
+            let g = OvsGuard::lock(&process_context());
             drop(list.remove(&g, |p| p.read() == 1));
             drop(list.remove(&g, |p| p.read() == 2));
             drop(g);
@@ -228,7 +231,7 @@ fn inserted_entry_is_seen_whole() {
         1,
         0,
         |t| assert!(matches!(find(t, &RcuGuard::new(), 7), None | Some(7))),
-        |t| put(t, &OvsGuard::lock(), 7),
+        |t| put(t, &OvsGuard::lock(&process_context()), 7),
     );
 }
 
@@ -239,7 +242,7 @@ fn removal_does_not_hide_the_rest_of_the_chain() {
         3,
         |t| assert_eq!(find(t, &RcuGuard::new(), 0), Some(0)),
         |t| {
-            remove(t, &OvsGuard::lock(), 1);
+            remove(t, &OvsGuard::lock(&process_context()), 1);
             testing::run_rcu();
         },
     );
@@ -252,7 +255,7 @@ fn growth_hides_nothing() {
         1,
         |t| assert_eq!(find(t, &RcuGuard::new(), 0), Some(0)),
         |t| {
-            let g = OvsGuard::lock();
+            let g = OvsGuard::lock(&process_context());
             put(t, &g, 1);
             put(t, &g, 2);
             drop(g);
@@ -268,7 +271,7 @@ fn removal_after_growth_waits_for_readers_of_the_old_array() {
         1,
         |t| assert!(matches!(find(t, &RcuGuard::new(), 0), None | Some(0))),
         |t| {
-            let g = OvsGuard::lock();
+            let g = OvsGuard::lock(&process_context());
             put(t, &g, 1);
             remove(t, &g, 0);
             drop(g);
@@ -284,7 +287,7 @@ fn flush_waits_for_readers() {
         2,
         |t| assert!(matches!(find(t, &RcuGuard::new(), 0), None | Some(0))),
         |t| {
-            t.flush(&OvsGuard::lock());
+            t.flush(&OvsGuard::lock(&process_context()));
             testing::run_rcu();
         },
     );

@@ -13,7 +13,7 @@
 use super::{
     atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
     retire::{free_later, mark, Header, Retire},
-    OvsGuard, ReadToken, Retired, SlabCache, SlabRegistration,
+    OvsGuard, ProcessContext, ReadToken, Retired, SlabCache, SlabRegistration,
 };
 use crate::sys;
 use core::{
@@ -109,8 +109,11 @@ impl<T, const N: usize> EntryCache<T, N> {
     }
 
     /// Creates the cache, once, until the result is dropped.
-    pub fn create(&'static self) -> Result<EntryCacheRegistration<T, N>, AllocError> {
-        Ok(EntryCacheRegistration(self.0.create()?))
+    pub fn create(
+        &'static self,
+        ctx: &ProcessContext,
+    ) -> Result<EntryCacheRegistration<T, N>, AllocError> {
+        Ok(EntryCacheRegistration(self.0.create(ctx)?))
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! C counterpart: `flow_cache`, `flow_stats_cache` of `net/openvswitch/flow_table.c`.
 
+use super::ProcessContext;
 use crate::sys;
 use core::{
     ffi::{c_void, CStr},
@@ -36,7 +37,7 @@ impl<T> SlabCache<T> {
     }
 
     /// Creates the cache, once, until the result is dropped.
-    pub fn create(&'static self) -> Result<SlabRegistration<T>, AllocError> {
+    pub fn create(&'static self, _ctx: &ProcessContext) -> Result<SlabRegistration<T>, AllocError> {
         let cache = sys::slab_create(self.name, size_of::<T>(), align_of::<T>())?;
         // INVARIANT: made for `T` just above.
         self.cache.store(cache, Ordering::Release);
@@ -62,13 +63,14 @@ impl<T> SlabCache<T> {
     }
 }
 
-/// Keeps a [`SlabCache`] in being. Dropping it waits for RCU callbacks, and then all objects must
-/// have been freed.
+/// Keeps a [`SlabCache`] in being. Dropping it, in process context like creating it, waits for RCU callbacks, and then
+/// all objects must have been freed.
 pub struct SlabRegistration<T: 'static>(&'static SlabCache<T>);
 
 impl<T> Drop for SlabRegistration<T> {
     fn drop(&mut self) {
-        super::rcu_barrier();
+        // SAFETY: dropped in process context.
+        super::rcu_barrier(&unsafe { ProcessContext::assume() });
         let cache = self.0.cache.swap(ptr::null_mut(), Ordering::AcqRel);
         if !cache.is_null() {
             // SAFETY: a live cache by the invariant, no longer reachable.

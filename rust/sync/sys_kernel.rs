@@ -62,13 +62,13 @@ pub unsafe fn call_rcu(head: *mut RcuHead, func: RcuCallback) {
 
 /// Waits until all queued callbacks have run. May sleep.
 pub fn rcu_barrier() {
-    // SAFETY: callers are in process context, as all that may sleep.
+    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
     unsafe { c::rcu_barrier() }
 }
 
 /// Waits for a grace period. May sleep.
 pub fn synchronize_rcu() {
-    // SAFETY: callers are in process context, as all that may sleep.
+    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
     unsafe { c::synchronize_rcu() }
 }
 
@@ -217,7 +217,7 @@ pub unsafe fn local_bh_enable() {
 
 /// Takes the mutex that serialises all changes. May sleep.
 pub fn ovs_mutex_lock() {
-    // SAFETY: callers are in process context, as all that may sleep.
+    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
     unsafe { c::rust_helper_ovs_mutex_lock() }
 }
 
@@ -233,7 +233,7 @@ pub unsafe fn ovs_mutex_unlock() {
 
 /// Takes the RTNL. May sleep; nests inside the OVS mutex.
 pub fn rtnl_lock() {
-    // SAFETY: callers are in process context, as all that may sleep.
+    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
     unsafe { c::rtnl_lock() }
 }
 

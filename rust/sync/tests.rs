@@ -2,7 +2,10 @@
 //! Behaviour of the RCU containers, alone and under threads.
 
 use super::*;
-use crate::sys::{self, testing};
+use crate::sys::{
+    self,
+    testing::{self, process_context},
+};
 use kernel::alloc::{flags::GFP_KERNEL, testing::Account};
 use std::{
     collections::BTreeSet,
@@ -78,7 +81,7 @@ fn slot_frees_what_it_replaces_after_readers_left() {
     thread::scope(|s| {
         s.spawn(|| {
             account.adopt();
-            drop(slot.replace(&OvsGuard::lock(), new(2)));
+            drop(slot.replace(&OvsGuard::lock(&process_context()), new(2)));
         });
     });
     testing::run_rcu();
@@ -87,7 +90,7 @@ fn slot_frees_what_it_replaces_after_readers_left() {
     drop(rcu);
     sys::rcu_barrier();
     assert_eq!(d.load(Ordering::Relaxed), 1);
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     let retired = slot.replace(&g, None).unwrap();
     assert!(slot.read(&g).is_none());
     assert!(slot.replace(&g, None).is_none());
@@ -105,7 +108,7 @@ fn slot_frees_what_it_replaces_after_readers_left() {
 fn nothing_is_freed_in_the_mutex_section_that_retired_it() {
     let d = drops();
     let slot = RcuSlot::new(Some(RcuBox::new(Tracked::new(7, &d), GFP_KERNEL).unwrap()));
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     let seen = slot.read(&g).unwrap();
     drop(slot.replace(&g, None));
     // The grace period is over, for there is no RCU reader, but the section is not.
@@ -123,7 +126,7 @@ fn nothing_is_freed_in_the_mutex_section_that_retired_it() {
 fn table_finds_by_each_index_and_removes_from_all() {
     let d = drops();
     let t = table(2);
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..50 {
         assert_eq!(put(&t, &g, n, &d).get().check(), n);
     }
@@ -155,7 +158,7 @@ fn table_finds_by_each_index_and_removes_from_all() {
 #[test]
 fn equal_hashes_share_a_bucket() {
     let t: RcuTable<u32, 1> = RcuTable::new([4], GFP_KERNEL).unwrap();
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..10 {
         t.insert(&g, TableBox::new(n, GFP_KERNEL).unwrap(), [Some(99)]);
     }
@@ -176,7 +179,7 @@ fn table_grows_once_per_grace_period() {
     let d = drops();
     let t = table(2);
     let (stop, stopped) = (AtomicBool::new(false), AtomicBool::new(false));
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..4 {
         put(&t, &g, n, &d);
     }
@@ -217,7 +220,7 @@ fn table_grows_once_per_grace_period() {
 fn table_works_without_memory_to_grow() {
     let d = drops();
     let t = table(0);
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..20 {
         let entry = TableBox::new(Tracked::new(n, &d), GFP_KERNEL).unwrap();
         testing::fail_nth(1);
@@ -240,7 +243,7 @@ fn table_works_without_memory_to_grow() {
 fn table_is_rehashed_after_ten_minutes() {
     let d = drops();
     let t = table(6);
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..20 {
         put(&t, &g, n, &d);
     }
@@ -271,7 +274,7 @@ fn flush_empties_and_shrinks() {
     let d = drops();
     let t = table(1);
     for round in 1..4 {
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         for n in 0..100 {
             put(&t, &g, n, &d);
             sys::synchronize_rcu();
@@ -295,7 +298,7 @@ fn cursor_resumes_where_the_batch_ended() {
     let d = drops();
     let t = table(3);
     {
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         for n in 0..200 {
             put(&t, &g, n, &d);
         }
@@ -327,7 +330,7 @@ fn cursor_resumes_where_the_batch_ended() {
 fn entries_may_be_removed_while_iterating() {
     let d = drops();
     let t = table(3);
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..100 {
         put(&t, &g, n, &d);
     }
@@ -348,7 +351,7 @@ fn failed_allocations_leak_nothing() {
         let t: RcuTable<u32, 2> = RcuTable::new([2, 2], GFP_KERNEL)?;
         let p = PerCpu::new(|cpu| cpu, GFP_KERNEL)?;
         let s = RcuSlot::new(Some(RcuBox::new(1, GFP_KERNEL)?));
-        let g = OvsGuard::lock();
+        let g = OvsGuard::lock(&process_context());
         t.insert(&g, TableBox::new(1, GFP_KERNEL)?, [Some(1), None]);
         drop(s.replace(&g, Some(RcuBox::new(2, GFP_KERNEL)?)));
         drop(g);
@@ -398,9 +401,10 @@ fn slab_caches_hand_out_boxes() {
     static ENTRIES: EntryCache<u32, 1> = EntryCache::new(c"sw_flow");
     static STATS: SlabCache<u64> = SlabCache::new(c"sw_flow_stats");
     let before = testing::live();
-    let registrations = (ENTRIES.create().unwrap(), STATS.create().unwrap());
+    let ctx = process_context();
+    let registrations = (ENTRIES.create(&ctx).unwrap(), STATS.create(&ctx).unwrap());
     let t: RcuTable<u32, 1> = RcuTable::new([1], GFP_KERNEL).unwrap();
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     let entry = TableBox::new_in(&ENTRIES, 5, GFP_KERNEL).unwrap();
     assert_eq!(*t.insert(&g, entry, [Some(1)]), 5);
     assert_eq!(*STATS.alloc(9, GFP_KERNEL).unwrap(), 9);
@@ -424,7 +428,7 @@ fn hold_waits_for_readers_but_not_for_the_mutex() {
     thread::scope(|s| {
         s.spawn(|| {
             account.adopt();
-            let _ovs = OvsGuard::lock();
+            let _ovs = OvsGuard::lock(&process_context());
             hold.release();
             hold.release();
             testing::run_rcu();
@@ -432,7 +436,7 @@ fn hold_waits_for_readers_but_not_for_the_mutex() {
     });
     assert_eq!(d.load(Ordering::Relaxed), 1, "a reader may rely on it");
     drop(rcu);
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&process_context());
     sys::rcu_barrier();
     assert_eq!(d.load(Ordering::Relaxed), 2, "while the mutex is held");
     drop((ovs, hold));
@@ -444,7 +448,7 @@ fn list_keeps_order_and_positions() {
     let before = testing::live();
     let d = drops();
     let list = RcuList::new();
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     let seen = |from| {
         let all = list.iter_from(from, &g);
         all.map(|(at, v): (u64, &Tracked)| (at, v.check()))
@@ -480,7 +484,7 @@ fn list_entry_is_removed_once_even_by_two() {
     let before = testing::live();
     let d = drops();
     let list = RcuList::new();
-    let g = OvsGuard::lock();
+    let g = OvsGuard::lock(&process_context());
     for n in 0..3 {
         list.push(&g, ListBox::new(Tracked::new(n, &d), GFP_KERNEL).unwrap());
     }
@@ -497,7 +501,7 @@ fn list_entry_is_removed_once_even_by_two() {
         [0, 2]
     );
     drop((inner, outer, g));
-    rcu_barrier();
+    sys::rcu_barrier();
     assert_eq!(d.load(Ordering::Relaxed), 1);
     drop(list);
     assert_eq!(testing::live(), before);
@@ -511,7 +515,7 @@ fn list_readers_survive_changes() {
     let account = Account::current();
     let push = |n| {
         let entry = ListBox::new(Tracked::new(n, &d), GFP_KERNEL).unwrap();
-        list.push(&OvsGuard::lock(), entry);
+        list.push(&OvsGuard::lock(&process_context()), entry);
     };
     (0..4).for_each(push);
     let stop = AtomicBool::new(false);
@@ -533,7 +537,7 @@ fn list_readers_survive_changes() {
         for n in 4..2000 {
             push(n);
             if n > 8 {
-                drop(list.remove(&OvsGuard::lock(), |v| v.n == n - 4));
+                drop(list.remove(&OvsGuard::lock(&process_context()), |v| v.n == n - 4));
             }
             testing::run_rcu();
         }
@@ -546,7 +550,7 @@ fn list_readers_survive_changes() {
 
 #[test]
 fn tokens_nest() {
-    let rtnl = OvsGuard::lock().with_rtnl();
+    let rtnl = OvsGuard::lock(&process_context()).with_rtnl();
     let bh = BhGuard::enter();
     let inner = BhGuard::enter();
     let slot: RcuSlot<u32> = RcuSlot::new(None);
@@ -554,7 +558,7 @@ fn tokens_nest() {
     assert!(slot.read(&*inner).is_none());
     assert!(slot.read(&rtnl).is_none());
     drop((inner, bh, rtnl));
-    drop(OvsGuard::lock());
+    drop(OvsGuard::lock(&process_context()));
 }
 
 /// Readers look up, dump and read slots while two writers insert, remove, replace and flush.
@@ -580,7 +584,7 @@ fn readers_survive_writers() {
                 testing::seed(w.into());
                 for round in 0..4000u32 {
                     let n = sys::get_random_u32() % KEYS;
-                    let g = OvsGuard::lock();
+                    let g = OvsGuard::lock(&process_context());
                     match take(t, &g, n) {
                         Some(old) => assert_eq!(old.get(&g).check(), n),
                         None => {
@@ -637,7 +641,7 @@ fn a_pin_outlives_slot_and_grace_period() {
     let slot = RcuSlot::new(Some(RcuBox::new(Tracked::new(5, &d), GFP_KERNEL).unwrap()));
     let pin = slot.read(&RcuGuard::new()).unwrap().pin();
     let again = pin.as_ref().pin();
-    drop(slot.replace(&OvsGuard::lock(), None));
+    drop(slot.replace(&OvsGuard::lock(&process_context()), None));
     sys::rcu_barrier();
     assert_eq!(d.load(Ordering::Relaxed), 0);
     drop(pin);
@@ -669,11 +673,15 @@ fn global_per_cpu_data_are_made_once_and_freed_after_failure() {
     let make = |cpu| Ok((Cell::new(cpu), KBox::new(cpu, GFP_KERNEL)?));
     assert!(GLOBAL.get(&BhGuard::enter()).is_none());
     assert!(GLOBAL
-        .init(|cpu| if cpu < 2 { make(cpu) } else { Err(AllocError) })
+        .init(&process_context(), |cpu| if cpu < 2 {
+            make(cpu)
+        } else {
+            Err(AllocError)
+        })
         .is_err());
     assert!(GLOBAL.get(&BhGuard::enter()).is_none());
-    GLOBAL.init(make).unwrap();
-    GLOBAL.init(|_| unreachable!()).unwrap();
+    GLOBAL.init(&process_context(), make).unwrap();
+    GLOBAL.init(&process_context(), |_| unreachable!()).unwrap();
     let bh = BhGuard::enter();
     let here = GLOBAL.get(&bh).unwrap();
     assert_eq!((here.0.get(), *here.1), (bh.cpu(), bh.cpu()));
@@ -688,7 +696,7 @@ fn global_per_cpu_data_are_made_once_and_freed_after_failure() {
 #[test]
 fn ovs_cell_follows_the_mutex() {
     static CELL: OvsCell<std::vec::Vec<u32>> = OvsCell::new(std::vec::Vec::new());
-    let mut g = OvsGuard::lock();
+    let mut g = OvsGuard::lock(&process_context());
     CELL.borrow_mut(&mut g).push(2);
     assert_eq!(CELL.borrow(&g)[..], [2]);
     assert_eq!(*OvsCell::new(3).get_mut(), 3);

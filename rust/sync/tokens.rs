@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Evidence of context: RCU read section, BH disabled, the OVS mutex, RTNL.
+//! Evidence of context: process context, RCU read section, BH disabled, the OVS mutex, RTNL.
 //!
 //! Lock order: [`OvsGuard`] → RTNL ([`OvsRtnl`]) → BH disabled. RCU read sections nest anywhere
 //! below the sleeping locks and never around them. All tokens stay on the thread that made them.
@@ -34,6 +34,77 @@ impl sealed::Sealed for OvsGuard {}
 impl ReadToken for OvsGuard {}
 impl sealed::Sealed for OvsRtnl {}
 impl ReadToken for OvsRtnl {}
+
+/// Evidence that what a function was called for may sleep: [`ProcessContext`], and the locks that are taken with it.
+///
+/// It does not see a read section that was entered since; userspace builds check that when they run.
+pub trait MaySleep: sealed::Sealed {}
+
+impl sealed::Sealed for ProcessContext {}
+impl MaySleep for ProcessContext {}
+impl MaySleep for OvsGuard {}
+impl MaySleep for OvsRtnl {}
+
+/// Evidence that the kernel called us in process context, where a thread may sleep: for a request, a work, a namespace
+/// that begins or ends, the module's entry and exit. It lends itself to those who wait, or allocate with reclaim.
+///
+/// Packets come with BH disabled, where there is no such thing:
+///
+/// ```compile_fail,E0308
+/// use openvswitch::rust::sync::{BhGuard, OvsGuard};
+/// let ovs = OvsGuard::lock(&*BhGuard::enter());
+/// ```
+///
+/// ```compile_fail,E0277
+/// use openvswitch::datapath::env::{Reply, ReplyOps};
+/// use openvswitch::rust::sync::BhGuard;
+/// let reply = Reply::new(100, &*BhGuard::enter());
+/// ```
+///
+/// and nobody makes one without a promise, nor takes it to another thread:
+///
+/// ```compile_fail,E0133
+/// use openvswitch::rust::sync::ProcessContext;
+/// let ctx = ProcessContext::assume();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use openvswitch::{rust::sync::OvsGuard, sys::testing::process_context};
+/// let ctx = process_context();
+/// std::thread::spawn(move || OvsGuard::lock(&ctx));
+/// ```
+///
+/// What waits for all RCU callbacks, some of which wait for the mutex section to end, takes nothing less:
+///
+/// ```compile_fail,E0308
+/// use openvswitch::{rust::sync::{rcu_barrier, OvsGuard}, sys::testing::process_context};
+/// rcu_barrier(&OvsGuard::lock(&process_context()));
+/// ```
+///
+/// ```
+/// use openvswitch::{rust::sync::{rcu_barrier, OvsGuard}, sys::testing::process_context};
+/// let ctx = process_context();
+/// drop(OvsGuard::lock(&ctx).with_rtnl());
+/// rcu_barrier(&ctx);
+/// ```
+///
+/// # Invariants
+///
+/// While it lives, this thread is in process context, apart from the sections that it has entered since.
+pub struct ProcessContext(#[allow(dead_code, reason = "marker")] NotThreadSafe);
+
+impl ProcessContext {
+    /// For code that the kernel calls in such a context.
+    ///
+    /// # Safety
+    ///
+    /// While the value lives, this thread is in process context: interrupts and BH are enabled, it holds no spinlock,
+    /// neither the OVS mutex nor the RTNL, and is in no RCU read section, but for those that it takes itself.
+    pub unsafe fn assume() -> Self {
+        // INVARIANT: by this function's contract.
+        Self(NotThreadSafe)
+    }
+}
 
 /// Evidence that BH is disabled and that this is an RCU read section; knows the CPU it is on.
 ///
@@ -145,7 +216,7 @@ pub struct OvsGuard(#[allow(dead_code, reason = "marker")] NotThreadSafe);
 
 impl OvsGuard {
     /// Takes the mutex. May sleep.
-    pub fn lock() -> Self {
+    pub fn lock(_ctx: &ProcessContext) -> Self {
         sys::ovs_mutex_lock();
         SECTION.fetch_add(1, Ordering::Relaxed);
         Self(NotThreadSafe)

@@ -8,7 +8,8 @@ use std::thread;
 
 #[test]
 fn readers_and_writers() {
-    openvswitch::datapath::actions::execute::init().unwrap();
+    openvswitch::datapath::actions::execute::init(&openvswitch::sys::testing::process_context())
+        .unwrap();
     kernel::testing::rcu::barrier();
     let before = live();
     let account = Account::current();
@@ -44,7 +45,10 @@ fn readers_and_writers() {
                     let _ = client.call(Group::Vport, cmd::GET, 0, &by_name("int0"));
                     let _ = client.dump(Group::Flow, dp.dp_ifindex(), &Bytes::new());
                 }
-                openvswitch::datapath::control::rebalance(reader_net);
+                openvswitch::datapath::control::rebalance(
+                    &openvswitch::sys::testing::process_context(),
+                    reader_net,
+                );
                 run_rcu();
             }
         });

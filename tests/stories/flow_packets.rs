@@ -6,7 +6,8 @@ use openvswitch::sys::testing::set_now;
 
 /// A switch with two ports and a flow from the first to the second.
 fn two_ports(acts: &[u32]) -> (Switch, FakeDevice, FakeDevice, Udp) {
-    openvswitch::datapath::actions::execute::init().unwrap();
+    openvswitch::datapath::actions::execute::init(&openvswitch::sys::testing::process_context())
+        .unwrap();
     let mut s = Switch::new();
     let (a, no_a) = s.add_port("a");
     let (b, no_b) = s.add_port("b");

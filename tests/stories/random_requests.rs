@@ -94,7 +94,8 @@ fn mutate(bytes: &mut Vec<u8>, r: &mut Random) {
 
 #[test]
 fn no_panic_and_no_trace_of_what_was_refused() {
-    openvswitch::datapath::actions::execute::init().unwrap();
+    openvswitch::datapath::actions::execute::init(&openvswitch::sys::testing::process_context())
+        .unwrap();
     let seeds = std::env::var("SEEDS").map_or(3000, |n| n.parse().expect("a number"));
     let corpus = corpus();
     let mut s = Switch::new();

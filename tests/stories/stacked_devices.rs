@@ -4,7 +4,9 @@
 //! fails a test that does.
 
 use crate::kit::*;
+use openvswitch::datapath::control::detach_unregistered;
 use openvswitch::rust::sync::OvsGuard;
+use openvswitch::sys::testing::process_context;
 
 /// `upper` on the device `lower`, as a port.
 fn stacked(s: &mut Switch, upper: &str, lower: &FakeDevice) -> FakeDevice {
@@ -106,7 +108,7 @@ fn moved_away_and_into_another_switch_before_the_work() {
     assert!(eth0.move_without_work(&elsewhere));
     let mut other = Switch::in_net(&elsewhere);
     other.new_port(&port("eth0", NETDEV)).unwrap();
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     assert_eq!(refused(s.vport(cmd::GET, &by_number(no.into()))), ENODEV);
     assert!(other.vport(cmd::GET, &by_name("eth0")).is_ok());
     assert!(eth0.is_attached(), "only the old port let go");
@@ -116,7 +118,7 @@ fn moved_away_and_into_another_switch_before_the_work() {
 fn v8_anybody_may_ask_while_the_switch_is_changed() {
     let mut s = Switch::new();
     let (_, no) = s.add_port("eth0");
-    let busy = OvsGuard::lock();
+    let busy = OvsGuard::lock(&process_context());
     let found = s.vport(cmd::GET, &by_name("eth0")).unwrap();
     assert_eq!(found.u32(vport_attr::PORT_NO), Some(no.into()));
     assert!(s.vport(cmd::GET, &by_number(no.into())).is_ok());

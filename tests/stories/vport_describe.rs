@@ -109,8 +109,12 @@ fn numbers(s: &mut Switch, mut change: impl FnMut(&mut Switch)) -> Vec<u32> {
     loop {
         let mut room = [0; 1000];
         let mut w = Writer::new(&mut room);
-        let header = MsgHeader::default();
-        control::dump(Group::Vport, &s.net, s.dp, &[], &mut cursor, header, &mut w).unwrap();
+        let header = MsgHeader {
+            dp_ifindex: s.dp,
+            ..MsgHeader::default()
+        };
+        let ctx = openvswitch::sys::testing::process_context();
+        control::dump(&ctx, Group::Vport, &s.net, &[], &mut cursor, header, &mut w).unwrap();
         if w.is_empty() {
             return all;
         }

@@ -2,6 +2,8 @@
 //! A port's device leaves: the port goes, and the group hears of it (V12, W6, W7).
 
 use crate::kit::*;
+use openvswitch::datapath::control::detach_unregistered;
+use openvswitch::sys::testing::process_context;
 
 #[test]
 fn v12_unregistered() {
@@ -12,7 +14,7 @@ fn v12_unregistered() {
     dev.unregister_without_work();
     assert!(!dev.receive(&[0; 60]), "at once");
     assert_eq!(dev.promiscuity(), 0);
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     let events = s.net.take_multicasts();
     let [(Group::Vport, event)] = &events[..] else {
         panic!("{events:?}")
@@ -26,7 +28,7 @@ fn v12_unregistered() {
     assert_eq!(event.dp_ifindex(), s.dp);
     assert_eq!(refused(s.vport(cmd::GET, &by_number(no.into()))), ENODEV);
     assert!(s.vport(cmd::GET, &by_name("eth1")).is_ok());
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     assert!(s.net.take_multicasts().is_empty(), "once");
     kernel::testing::rcu::barrier();
     assert_eq!(dev.holders(), 0, "W8");
@@ -40,7 +42,7 @@ fn w6_deleted_between_the_notifier_and_its_work() {
     s.vport(cmd::DEL, &by_number(no.into())).unwrap();
     assert_eq!(dev.promiscuity(), 0, "detached once, not twice");
     s.net.take_multicasts();
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     assert!(s.net.take_multicasts().is_empty());
 }
 
@@ -59,7 +61,7 @@ fn v12_without_memory_for_the_event_listeners_get_an_error() {
     s.net.take_multicasts();
     dev.unregister_without_work();
     fail_nth(1);
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     fail_nth(0);
     assert!(s.net.take_multicasts().is_empty());
     assert_eq!(s.net.take_multicast_errors(), [(Group::Vport, ENOMEM)]);
@@ -74,6 +76,6 @@ fn v12_without_memory_for_the_event_listeners_get_an_error() {
 fn internal_ports_stay() {
     let mut s = Switch::new();
     s.new_port(&port("int0", INTERNAL)).unwrap();
-    openvswitch::datapath::control::detach_unregistered(&s.net);
+    detach_unregistered(&process_context(), &s.net);
     assert!(s.vport(cmd::GET, &by_name("int0")).is_ok());
 }

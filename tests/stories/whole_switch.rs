@@ -9,7 +9,8 @@ const PID: u32 = 7;
 
 /// A switch with two ports, whose upcalls go to `PID`.
 fn switch() -> (Switch, FakeDevice, FakeDevice) {
-    openvswitch::datapath::actions::execute::init().unwrap();
+    openvswitch::datapath::actions::execute::init(&openvswitch::sys::testing::process_context())
+        .unwrap();
     let mut s = Switch::new();
     let (a, _) = s.add_port("a");
     let (b, _) = s.add_port("b");
@@ -183,7 +184,8 @@ fn output_to_a_port_that_left() {
 
 #[test]
 fn nothing_is_left_of_a_busy_switch() {
-    openvswitch::datapath::actions::execute::init().unwrap();
+    openvswitch::datapath::actions::execute::init(&openvswitch::sys::testing::process_context())
+        .unwrap();
     kernel::testing::rcu::barrier();
     let (memory, packets) = (live(), openvswitch::packet::alive());
     {

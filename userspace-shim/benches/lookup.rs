@@ -40,7 +40,7 @@ fn mask(n: u32) -> Mask {
 /// A table of `masks` masks with 100 flows each.
 fn table(masks: u32) -> Table {
     let table = Table::new(GFP_KERNEL).unwrap();
-    let ovs = OvsGuard::lock();
+    let ovs = OvsGuard::lock(&openvswitch::sys::testing::process_context());
     for n in 0..masks * 100 {
         let key = key(n);
         let actions = Checker::new(&key, 0, 0).unwrap().finish().unwrap();

@@ -16,6 +16,7 @@ use openvswitch::datapath::error::{NlError, NlResult};
 use openvswitch::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
 use openvswitch::datapath::netlink::{nlm, policy, split_message, Request};
 use openvswitch::env::{DeviceKind, FakeNet, FakeReply};
+use openvswitch::sys::testing::process_context;
 use openvswitch::World;
 use std::io::{BufRead, Write};
 
@@ -34,7 +35,7 @@ struct Kernel {
 
 fn main() {
     World::set_nr_cpu_ids(Some(1));
-    openvswitch::datapath::actions::execute::init().expect("memory");
+    openvswitch::datapath::actions::execute::init(&process_context()).expect("memory");
     let net = FakeNet::new();
     net.add_with_ifindex("lo", 1).set_kind(DeviceKind::Loopback);
     let mut kernel = Kernel {
@@ -157,6 +158,7 @@ impl Kernel {
         }
         let net = self.net.clone();
         let request = Request {
+            ctx: &process_context(),
             net: &net,
             cmd: ids.cmd,
             version: ids.version,
@@ -206,9 +208,9 @@ impl Kernel {
             let mut room = vec![0; 32768];
             let mut w = Writer::new(&mut room);
             control::dump(
+                &process_context(),
                 family,
                 &self.net,
-                ids.dp_ifindex,
                 attrs,
                 &mut cursor,
                 header,

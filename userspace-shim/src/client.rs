@@ -10,6 +10,7 @@ use crate::datapath::error::NlError;
 use crate::datapath::netlink::attr::Attrs;
 use crate::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
 use crate::datapath::netlink::{nlm, policy, Request};
+use crate::sys::testing::process_context;
 use crate::World;
 
 /// Attributes under construction: `Bytes::new().name(1, "br0").u32(2, 0)`.
@@ -202,7 +203,9 @@ impl Client {
         let attrs = policy::validate(group, &attrs.0)?;
         let seq = self.seq;
         self.seq += 1;
+        let ctx = process_context();
         let request = Request {
+            ctx: &ctx,
             net: &self.net,
             cmd,
             version: self.version,
@@ -217,7 +220,7 @@ impl Client {
             Outcome::Reply(reply) => Ok(Some(Message(reply.to_vec()))),
             Outcome::Notify(group, reply) => {
                 let echo = (self.flags & nlm::ECHO != 0).then(|| Message(reply.to_vec()));
-                self.net.multicast(group, reply);
+                self.net.multicast(group, reply, &ctx);
                 Ok(echo)
             }
             Outcome::Lost(group, errno) => {
@@ -265,9 +268,9 @@ impl Client {
             let mut room = vec![0xa5; self.dump_room];
             let mut w = Writer::new(&mut room);
             control::dump(
+                &process_context(),
                 group,
                 &self.net,
-                dp_ifindex,
                 &attrs.0,
                 &mut cursor,
                 header,

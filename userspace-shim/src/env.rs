@@ -20,7 +20,8 @@ use crate::datapath::env::{
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
 use crate::packet::Packet;
-use crate::rust::sync::{BhGuard, OvsRtnl, RcuGuard, RcuHold};
+use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
+use crate::sys::testing::process_context;
 use crate::upcall::FakeUpcall;
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
 use kernel::error::{code::*, Error, Result};
@@ -116,7 +117,8 @@ pub struct SentUpcall {
 fn init_module() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        let init = std::thread::spawn(crate::datapath::actions::execute::init);
+        let init =
+            std::thread::spawn(|| crate::datapath::actions::execute::init(&process_context()));
         init.join().expect("no panic").expect("memory");
     });
 }
@@ -147,7 +149,7 @@ impl FakeNet {
     /// Ends the namespace as the kernel does: runs the switch's exit, then forgets its devices.
     /// (In the kernel physical devices move to the first namespace; here all go.)
     pub fn exit(&self) {
-        crate::datapath::control::exit_net(self);
+        crate::datapath::control::exit_net(&process_context(), self);
         for dev in std::mem::take(&mut *lock(&self.0.devices)) {
             dev.0.registered.store(false, SeqCst);
         }
@@ -203,7 +205,7 @@ impl FakeNet {
     /// The work that the notifier queued, if any.
     fn run_work(&self) {
         if self.0.work_queued.swap(false, SeqCst) {
-            crate::datapath::control::detach_unregistered(self);
+            crate::datapath::control::detach_unregistered(&process_context(), self);
         }
     }
 
@@ -301,7 +303,7 @@ impl NetOps for FakeNet {
         lock(&self.0.listening).contains(&group)
     }
 
-    fn multicast(&self, group: Group, msg: FakeReply) {
+    fn multicast(&self, group: Group, msg: FakeReply, _ctx: &impl MaySleep) {
         lock(&self.0.multicasts).push((group, msg.to_vec()));
     }
 
@@ -623,7 +625,7 @@ impl FakeDevice {
 }
 
 impl DeviceOps for FakeDevice {
-    fn open_netdev(net: &FakeNet, name: &DeviceName) -> Result<Self> {
+    fn open_netdev(net: &FakeNet, name: &DeviceName, _ctx: &impl MaySleep) -> Result<Self> {
         let dev = lock(&net.0.devices)
             .iter()
             .find(|d| *lock(&d.0.name) == *name)
@@ -642,7 +644,12 @@ impl DeviceOps for FakeDevice {
         Ok(Self(dev.0, Some(Arc::new(port))))
     }
 
-    fn new_internal(net: &FakeNet, name: &DeviceName, ifindex: i32) -> Result<Self> {
+    fn new_internal(
+        net: &FakeNet,
+        name: &DeviceName,
+        ifindex: i32,
+        _ctx: &impl MaySleep,
+    ) -> Result<Self> {
         Self::new(net, *name, DeviceKind::Internal, ifindex)
     }
 
@@ -892,7 +899,7 @@ impl FakeReply {
 }
 
 impl ReplyOps for FakeReply {
-    fn new(size: usize) -> Result<Self> {
+    fn new(size: usize, _ctx: &impl MaySleep) -> Result<Self> {
         // Not zeroed, as an skb is not: what the writer forgets shows.
         let mut bytes = KVec::with_capacity(size, GFP_KERNEL)?;
         bytes.resize(size, 0xa5, GFP_KERNEL)?;

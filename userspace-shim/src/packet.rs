@@ -9,7 +9,7 @@
 
 use crate::datapath::env::{Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
-use crate::rust::sync::BhGuard;
+use crate::rust::sync::{BhGuard, MaySleep};
 use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 use std::cell::{Cell, RefCell};
@@ -99,6 +99,12 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// A new packet with these bytes. ENOMEM.
+    pub fn copy_of(bytes: &[u8]) -> Result<Self> {
+        allocate().map_err(|_| ENOMEM)?;
+        Ok(Self::new(bytes))
+    }
+
     /// A packet as a driver delivers it: all linear, marks at the data pointer.
     pub fn new(bytes: &[u8]) -> Self {
         Self::split(bytes, bytes.len())
@@ -583,9 +589,8 @@ impl PacketOps for Packet {
         self.failed_tx = true;
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        allocate().map_err(|_| ENOMEM)?;
-        Ok(Self::new(bytes))
+    fn from_bytes(bytes: &[u8], _ctx: &impl MaySleep) -> Result<Self> {
+        Self::copy_of(bytes)
     }
 }
 

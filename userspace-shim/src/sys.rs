@@ -401,6 +401,7 @@ pub fn net_ratelimit() -> bool {
 /// What tests may set.
 pub mod testing {
     use super::{Cell, CPUS};
+    use crate::rust::sync::ProcessContext;
     use core::cell::RefCell;
 
     thread_local! {
@@ -414,6 +415,13 @@ pub mod testing {
     pub fn after_rtnl(wait: impl FnOnce() + 'static) {
         assert!(super::RTNL_HELD.get(), "not under the RTNL");
         TODO.with_borrow_mut(|todo| todo.push(Box::new(wait)));
+    }
+
+    /// What the kernel's entries get from the kernel. Fails in a read section or with BH disabled.
+    pub fn process_context() -> ProcessContext {
+        super::may_sleep();
+        // SAFETY: just checked; a thread of userspace has no other context.
+        unsafe { ProcessContext::assume() }
     }
 
     /// Moves this thread to another pretended CPU (not inside a BH section).

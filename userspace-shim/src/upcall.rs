@@ -56,7 +56,7 @@ impl UpcallOps for FakeUpcall {
         if pkt.vlan_tag().is_none() {
             return Ok(None);
         }
-        let mut copy = Packet::from_bytes(&pkt.on_wire())?;
+        let mut copy = Packet::copy_of(&pkt.on_wire())?;
         *copy.meta_mut() = *pkt.meta();
         let (hash, sw, l4) = pkt.raw_hash();
         copy.set_raw_hash(hash, sw, l4);
