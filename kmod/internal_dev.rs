@@ -11,7 +11,7 @@ use crate::rust::net::netdev::{Leaving, NetDevice};
 use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, ReadToken};
-use crate::tables::{self, called_by_address};
+use crate::tables::{self, declared_in_c};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{to_result, Result};
@@ -115,14 +115,15 @@ pub fn vports_in<'g>(net: NetRef<'g>, rtnl: &'g OvsRtnl) -> impl Iterator<Item =
 ///
 /// # Safety
 ///
-/// Called by the kernel with BH disabled and a packet of its own.
+/// Called by `tables.c` with a packet of the kernel's own. Softirqs cannot run on this CPU: BH is disabled, or for netpoll
+/// interrupts are; and no interrupt calls.
 #[no_mangle]
 unsafe extern "C" fn ovs_internal_dev_xmit(
     skb: *mut bindings::sk_buff,
     dev: *mut bindings::net_device,
 ) -> bindings::netdev_tx_t {
     let _rcu = RcuGuard::new();
-    // SAFETY: BH is disabled by the caller, the read section is just above.
+    // SAFETY: by this function's contract nobody else uses this CPU's data meanwhile, the read section is just above.
     let bh = unsafe { BhGuard::assume() };
     // SAFETY: the kernel's own device and packet, which it gives away.
     let (dev, skb) = unsafe {
@@ -143,4 +144,4 @@ unsafe extern "C" fn ovs_internal_dev_xmit(
     bindings::netdev_tx_NETDEV_TX_OK
 }
 
-called_by_address!(ovs_internal_dev_xmit);
+declared_in_c!(ovs_internal_dev_xmit);

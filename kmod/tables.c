@@ -28,10 +28,23 @@ static int internal_dev_stop(struct net_device *dev)
 	return 0;
 }
 
+/*
+ * The kernel calls this with BH disabled, but for netpoll (netconsole), which sends in any context. In an interrupt, which
+ * may have stopped this CPU in the middle of the switch, the switch cannot be entered, nor a device behind its ports.
+ */
+static netdev_tx_t internal_dev_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	if (unlikely(hardirq_count())) {
+		dev_kfree_skb_any(skb);
+		return NETDEV_TX_OK;
+	}
+	return ovs_internal_dev_xmit(skb, dev);
+}
+
 const struct net_device_ops ovs_internal_dev_ops = {
 	.ndo_open = internal_dev_open,
 	.ndo_stop = internal_dev_stop,
-	.ndo_start_xmit = ovs_internal_dev_xmit,
+	.ndo_start_xmit = internal_dev_xmit,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_get_stats64 = dev_get_tstats64,
 };
