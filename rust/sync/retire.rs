@@ -211,8 +211,8 @@ impl<'g, T> RcuRef<'g, T> {
 
     /// Keeps the value alive after the section.
     pub fn pin(self) -> RcuPin<T> {
-        // Alive, so somebody owns a reference: the slot does until a grace period after `'g`. 2^32 pins do not fit
-        // into memory.
+        // Alive, so somebody owns a reference: the slot does until a grace period after `'g`. The count would wrap if 2^32
+        // pins were leaked; those that are not are few: deferred work has them, of which a CPU has a handful, and requests.
         self.0.refs.fetch_add(1, Ordering::Relaxed);
         // INVARIANT: the reference added just above.
         RcuPin(NonNull::from(self.0))

@@ -62,7 +62,7 @@ impl<T> Arc<T> {
 
 impl<T> Clone for Arc<T> {
     fn clone(&self) -> Self {
-        // 2^63 clones do not fit into memory, so the count cannot wrap.
+        // Counting to 2^64 takes centuries, so the count cannot wrap even if every clone is leaked.
         self.inner().refs.fetch_add(1, Ordering::Relaxed);
         Self {
             ptr: self.ptr,
