@@ -142,7 +142,8 @@ pub trait PacketOps: Sized {
     fn vlan_tag(&self) -> Option<VlanTag>;
     /// Moves the outermost in-frame tag (at offset 12) beside the data. There is one, complete; mac_len shrinks.
     fn untag_vlan(&mut self) -> Result<(), NoMem>;
-    /// `skb_vlan_push`: a tag already beside the data moves into the frame first.
+    /// `skb_vlan_push`: a tag already beside the data moves into the frame first. Where the network header's mark stands
+    /// then depends on the kernel: at the header as before, or (since 6.12) at the tag.
     fn push_vlan(&mut self, tag: VlanTag) -> Result<()>;
     /// `skb_vlan_pop`: removes the outermost tag; the next in-frame tag, if any, moves beside the data.
     fn pop_vlan(&mut self) -> Result<()>;

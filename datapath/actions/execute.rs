@@ -18,6 +18,7 @@ use crate::datapath::flow::extract;
 use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::upcall;
 use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{ENETDOWN, ENOMEM};
@@ -428,7 +429,9 @@ fn hash(pkt: &mut Packet, key: &mut FlowKey, alg: HashAlg, basis: u32) {
 
 #[inline(never)]
 fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
-    if pkt.vlan_tag().is_some() {
+    let l3 = pkt.network_offset();
+    let moves_inside = pkt.vlan_tag().is_some();
+    if moves_inside {
         key.valid = false;
     } else {
         key.key.vlan_tci = Be16::new(tag.tci);
@@ -438,6 +441,10 @@ fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
         tci: tag.tci & !VLAN_CFI,
         ..tag
     });
+    if moves_inside && result.is_ok() {
+        // Some kernels let the mark point at the tag, where a SET would write next (spec A21, A22).
+        pkt.set_network_header(l3.wrapping_add(VLAN_HLEN));
+    }
     pkt.reset_mac_len();
     result
 }

@@ -267,3 +267,41 @@ fn a_packet_of_no_bytes_is_told_but_not_sent() {
     lab.on(header, again).expect("no error");
     assert_eq!(lab.bytes(3), [header]);
 }
+
+#[test]
+fn a21_set_after_two_tags_finds_the_header() {
+    let mut lab = Lab::new();
+    let tagged = || {
+        list()
+            .push_vlan(0x8100, 0x1001)
+            .push_vlan(0x8100, 0x1002)
+            .push_vlan(0x88a8, 0x1003)
+    };
+    let v4 = [192, 168, 7, 1, 192, 168, 7, 2, 17, 0x2e, 9, 0];
+    lab.exec(list().set(key_attr::IPV4, &v4).output(2));
+    let [mut want]: [_; 1] = lab.bytes(2).try_into().unwrap();
+    want.splice(12..12, [0x81, 0, 0, 2, 0x81, 0, 0, 1]);
+    lab.exec(tagged().set(key_attr::IPV4, &v4).output(2));
+    assert_eq!(lab.bytes(2), [want.clone()]);
+    // And back: the mark stays where the header is, whatever goes.
+    let back = tagged().pop_vlan().pop_vlan().pop_vlan();
+    lab.exec(back.set(key_attr::IPV4, &v4).output(2));
+    want.drain(12..20);
+    assert_eq!(lab.bytes(2), [want]);
+}
+
+#[test]
+fn a30_fragments_after_two_tags() {
+    let mut lab = Lab::new();
+    let acts = list().push_vlan(0x8100, 0x1001).push_vlan(0x8100, 0x1002);
+    let request = request(&udp(), acts.output(2)).u16(packet_attr::MRU, 44);
+    lab.run(&request).unwrap();
+    let parts = lab.bytes(2);
+    assert_eq!(parts.len(), 2);
+    for part in &parts {
+        assert_eq!(part[..12], udp()[..12]);
+        assert_eq!(part[12..20], [0x81, 0, 0, 1, 8, 0, 0x45, 0]);
+    }
+    let payload: Vec<u8> = parts.iter().flat_map(|p| p[38..].to_vec()).collect();
+    assert_eq!(payload, udp()[34..]);
+}

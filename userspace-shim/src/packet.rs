@@ -392,6 +392,7 @@ impl PacketOps for Packet {
         if let Some(old) = self.vlan {
             self.insert_tag(old)?;
             self.protocol = old.tpid;
+            self.network -= 4; // as the kernel since 6.12, after which it stands at the tag
         }
         self.vlan = Some(tag);
         Ok(())
