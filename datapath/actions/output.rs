@@ -16,6 +16,8 @@ const ETH_8021AD: u16 = 0x88a8;
 const ETH_IPV4: u16 = 0x0800;
 const ETH_IPV6: u16 = 0x86dd;
 const IPV6_LEN: usize = 40;
+/// The least that every IPv4 fragment but the last carries after its header.
+const MIN_FRAGMENT: usize = 8;
 /// Longest L2 header, tags and labels in the frame included, that fragments can be given again (spec A30).
 const MAX_L2_LEN: usize = 30;
 /// EtherType of a whole Ethernet frame as payload.
@@ -90,7 +92,12 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
         return pkt.discard(DropReason::FragInvalidProto);
     };
     let end = ip.saturating_add(header);
-    if pkt.len() < end || pkt.pull(end).is_err() {
+    // Where not even 8 bytes fit behind the header, some kernels would cut for ever. IPv6 has no fragments below 1280.
+    let too_small = !ipv6 && usize::from(mru) < header.saturating_add(MIN_FRAGMENT);
+    if too_small || pkt.len() < end {
+        return pkt.discard(DropReason::NotSpecified);
+    }
+    if pkt.pull(end).is_err() {
         return pkt.discard(DropReason::NoMem);
     }
     dev.fragment(pkt, mru, ipv6, cx.bh)

@@ -4,7 +4,8 @@
  *
  * The stack's own functions do the cutting. They take the device and its MTU from the packet's route, so the packet
  * gets one for the time being, which lies on this stack and knows what every fragment needs to become a frame again.
- * It is a whole rtable or rt6_info, because that is what they cast it to (CVE-2021-46955).
+ * It is a whole rtable or rt6_info, because that is what they cast it to (CVE-2021-46955). Its MTU is the one that was
+ * checked: the device's may become smaller at any time, and then kernels without a check of their own would cut for ever.
  */
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
@@ -24,6 +25,8 @@ struct ovs_frag_route {
 		struct rt6_info v6;
 	};
 	struct net_device *dev;
+	unsigned int mtu;
+	u32 metrics[RTAX_MAX];
 	unsigned long real_dst;
 	u16 vlan_tci;
 	__be16 vlan_proto;
@@ -36,13 +39,23 @@ struct ovs_frag_route {
 
 static unsigned int ovs_frag_mtu(const struct dst_entry *dst)
 {
-	return dst->dev->mtu;
+	return container_of(dst, struct ovs_frag_route, dst)->mtu;
 }
 
 static struct dst_ops ovs_frag_dst_ops = {
 	.family = AF_UNSPEC,
 	.mtu = ovs_frag_mtu,
 };
+
+/* IPv6 fragments may be longer than the device takes, and a frame that is payload counts with its header (spec A31). */
+static bool ovs_frag_over_mtu(const struct sk_buff *skb, const struct net_device *dev)
+{
+	unsigned int l2_len = dev->hard_header_len;
+
+	if (!skb_vlan_tag_present(skb) && eth_type_vlan(skb->protocol))
+		l2_len += VLAN_HLEN;
+	return skb->len > l2_len && skb->len - l2_len > READ_ONCE(dev->mtu);
+}
 
 /* One fragment, its data at the L3 header: a frame again, and out. */
 static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb)
@@ -67,6 +80,11 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 		skb->protocol = htons(ETH_P_TEB);
 	}
 	skb_reset_mac_len(skb);
+	if (ovs_frag_over_mtu(skb, r->dev)) {
+		rust_helper_dev_count_tx_error(r->dev);
+		kfree_skb(skb);
+		return 0;
+	}
 	if (r->internal)
 		rust_helper_dev_receive(skb, r->dev);
 	else
@@ -77,6 +95,8 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 /* The packet gets the route for the time being, and the control block becomes the IP layer's. Both end with the packet. */
 static void ovs_frag_v4(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
 {
+	r->mtu = mru;
+	r->metrics[RTAX_MTU - 1] = mru;
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 	IPCB(skb)->frag_max_size = mru;
 	skb_dst_set_noref(skb, &r->dst);
@@ -84,8 +104,21 @@ static void ovs_frag_v4(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 }
 
 #if IS_ENABLED(CONFIG_IPV6)
+/*
+ * No fragment need be shorter than IPv6's least MTU. Headers that leave no room in it drop the packet: the stack would tell
+ * the sender by ICMPv6, and for that ask the route for what this one does not have.
+ */
 static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
 {
+	u8 *next;
+	int len = ip6_find_1stfragopt(skb, &next);
+
+	r->mtu = max_t(unsigned int, mru, IPV6_MIN_MTU);
+	if (len < 0 || len + sizeof(struct frag_hdr) + 8 > r->mtu) {
+		kfree_skb(skb);
+		return;
+	}
+	skb->ignore_df = 1;
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 	IP6CB(skb)->frag_max_size = mru;
 	skb_dst_set_noref(skb, &r->dst);
@@ -100,8 +133,8 @@ static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 
 /*
  * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header is linear and no longer than
- * OVS_FRAG_L2_MAX; the L3 header is IPv6's if ipv6, else IPv4's. internal: up the stack instead of out.
- * payload: dev has no Ethernet header of its own and takes frames as payload.
+ * OVS_FRAG_L2_MAX; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and 8 bytes.
+ * internal: up the stack instead of out. payload: dev has no Ethernet header of its own and takes frames as payload.
  */
 void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload)
 {
@@ -110,6 +143,7 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 
 	memset(&r, 0, sizeof(r));
 	ovs_dst_init(&r.dst, &ovs_frag_dst_ops);
+	dst_init_metrics(&r.dst, r.metrics, true);
 	r.dst.dev = dev;
 	r.dev = dev;
 	r.real_dst = ovs_skb_dst_take(skb);

@@ -305,3 +305,28 @@ fn a30_fragments_after_two_tags() {
     let payload: Vec<u8> = parts.iter().flat_map(|p| p[38..].to_vec()).collect();
     assert_eq!(payload, udp()[34..]);
 }
+
+/// With less than 8 bytes of payload in a fragment, cutting would never end on some kernels.
+#[test]
+fn a30_an_mru_too_small_for_a_fragment_drops() {
+    let mut lab = Lab::new();
+    for options in (0..=40).step_by(4) {
+        let mut packet = udp();
+        packet[14] = 0x45 + options as u8 / 4;
+        packet.splice(34..34, vec![1; options]);
+        packet.resize(200, 7);
+        for mru in 1..=100 {
+            let acts = list().push_vlan(0x8100, 0x1001).output(2);
+            lab.run(&request(&packet, acts).u16(packet_attr::MRU, mru))
+                .unwrap();
+            let fits = usize::from(mru) >= 28 + options;
+            assert_eq!(lab.sent(2).len() > 1, fits, "{options} {mru}");
+            let why = if fits {
+                &[][..]
+            } else {
+                &[DropReason::NotSpecified]
+            };
+            assert_eq!(drops(), why, "{options} {mru}");
+        }
+    }
+}
