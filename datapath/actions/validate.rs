@@ -366,6 +366,8 @@ impl<'k> Checker<'k> {
             dump_len: self.acts.dump_len,
             last,
         });
+        // Whether there is an Ethernet header is asked of the flow's key again, as in C; the rest goes on as it is (A4).
+        self.shape.mac_proto = self.key.mac_proto;
         self.depth = self.depth.wrapping_add(1);
         self.changes_key = false;
         self.acts.list.push(action, GFP_KERNEL)?;

@@ -161,3 +161,48 @@ fn b38_errors_and_memory_leave_no_packet_behind() {
     lab.exec(list().cloned(changing(2)).output(3));
     assert_eq!(lab.counts(), [0, 1, 1]);
 }
+
+/// As C: a nested list is checked as if what came before it had neither taken the Ethernet header nor given one.
+#[test]
+fn a4_a_nested_list_starts_with_the_header_of_the_key() {
+    let mut lab = Lab::new();
+    let push_eth = || list().attr(act::PUSH_ETH, &[2; 12]);
+    let pop_eth = || list().attr(act::POP_ETH, &[]);
+    let inner: [(&str, Bytes); 5] = [
+        ("pop_eth", pop_eth()),
+        ("push_eth", push_eth()),
+        ("push_vlan", list().push_vlan(0x8100, 0x1001)),
+        ("pop_vlan", list().pop_vlan()),
+        ("set eth", list().set(key_attr::ETHERNET, &[4; 12])),
+    ];
+    let l3 = Bytes::new()
+        .u32(key_attr::IN_PORT, 1)
+        .be16(key_attr::ETHERTYPE, 0x800);
+    for (what, acts) in inner {
+        for ethernet in [true, false] {
+            let fits = ethernet == (what != "push_eth");
+            let wrappers: [fn(Bytes) -> Bytes; 3] = [
+                |l| list().cloned(l),
+                |l| list().sampled(u32::MAX, l),
+                |l| list().cloned(list().sampled(7, l)),
+            ];
+            for wrap in wrappers {
+                let mut all = if ethernet { pop_eth() } else { push_eth() };
+                all.0.extend(wrap(Bytes(acts.0.clone())).0);
+                let answer = if ethernet {
+                    lab.on(&udp(), all)
+                } else {
+                    lab.run(
+                        &Bytes::new()
+                            .put(packet_attr::PACKET, &udp()[14..])
+                            .nest(packet_attr::KEY, Bytes(l3.0.clone()))
+                            .nest(packet_attr::ACTIONS, all),
+                    )
+                };
+                // What is accepted may still fail on the packet, as a second pop_eth does (EPROTO).
+                let refused = answer == Err(EINVAL);
+                assert_eq!(refused, !fits, "{what}, Ethernet {ethernet}: {answer:?}");
+            }
+        }
+    }
+}

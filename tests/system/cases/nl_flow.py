@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: ovs_flow family: keys, masks, actions, UFIDs, notifications, dumps (F, K, A1-A7, A16-A18, E4)
 # timeout: 120
+import itertools
 import subprocess
 
 from golden import Golden
@@ -378,6 +379,17 @@ LATER_ACTIONS = {
     "set ct_mark": (K4, [a_set(attr(KEY.CT_MARK, u32(1)))]), "masked ct_label": (K4, [a_set_masked(KEY.CT_LABELS, b"\0" * 16, b"\xff" * 16)]),
     "pop_nsh": (K4, [attr(ACTION.POP_NSH)]), "check_pkt_len incomplete": (K4, [nest(ACTION.CHECK_PKT_LEN, attr(1, u16(100)))]), "ct on arp": (KA, [nest(ACTION.CT)]),
 }
+# What a nested list may begin with, after the list around it has taken the Ethernet header or given one (A4).
+HEADER = {"pop_eth": attr(ACTION.POP_ETH), "push_eth": attr(ACTION.PUSH_ETH, MAC1 + MAC2), "push_vlan": a_push_vlan(0x1001), "pop_vlan": a_pop_vlan(),
+          "set eth": a_set(k_eth())}
+for (name, (k, before)), (inner, act) in itertools.product({"L2": (K4, "pop_eth"), "L3": (KL3, "push_eth")}.items(), HEADER.items()):
+    A["%s: %s, %s" % (name, before, inner)] = (k, [HEADER[before], act])
+    A["%s: %s, clone(%s)" % (name, before, inner)] = (k, [HEADER[before], a_clone(act), a_output(1)])
+    A["%s: %s, sample(%s)" % (name, before, inner)] = (k, [HEADER[before], a_sample(5, act), a_output(1)])
+    A["%s: %s, clone(sample(%s))" % (name, before, inner)] = (k, [HEADER[before], a_clone(a_sample(5, act))])
+    A["%s: clone(%s, clone(%s)), %s" % (name, before, inner, before)] = (k, [a_clone(HEADER[before], a_clone(act)), HEADER[before]])
+A["L2: push_vlan, clone(pop_eth)"] = (K4, [a_push_vlan(0x1001), a_clone(attr(ACTION.POP_ETH))])
+A["L2: push_vlan, clone(pop_vlan, pop_eth)"] = (K4, [a_push_vlan(0x1001), a_clone(a_pop_vlan(), attr(ACTION.POP_ETH))])
 # The stock module's lengths overflow here and it shows another list than it was given (B2).
 g.ours["A clone of sets expands"] = g.ours["A sample of sets expands"] = "OK as sent"
 for label, (k, a) in list(A.items()) + list(LATER_ACTIONS.items()):
