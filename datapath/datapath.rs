@@ -45,6 +45,14 @@ pub struct Datapath {
     pub max_headroom: AtomicU16,
 }
 
+/// A packet of a device whose type has become one that no port can have (spec K20).
+#[cold]
+#[inline(never)]
+fn refuse(pkt: Packet) -> DropReason {
+    pkt.discard(DropReason::NotSpecified);
+    DropReason::NotSpecified
+}
+
 /// Bytes of a tag that a device carries beside the data; they count as the packet's (spec T11).
 const VLAN_HLEN: u64 = 4;
 
@@ -60,8 +68,12 @@ impl Datapath {
             ..PacketMeta::default()
         };
         pkt.enter_net(&dp.net);
+        let is_ethernet = vport.dev.is_ethernet();
+        if !is_ethernet && !vport.dev.is_l3() {
+            return Err(refuse(pkt));
+        }
         let mut key = FlowKey::ZERO;
-        match extract_into(&mut key, &mut pkt, vport.no, vport.dev.is_ethernet()) {
+        match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
             Ok(()) => {
                 dp.process(pkt, &mut key, bh);
                 Ok(())

@@ -256,8 +256,10 @@ pub trait DeviceOps: Sized + Send + Sync {
     /// Largest L3 packet in bytes.
     fn mtu(&self) -> u32;
     fn hard_header_len(&self) -> u32;
-    /// ARPHRD_ETHER; otherwise ARPHRD_NONE (spec K39).
+    /// ARPHRD_ETHER (spec K39).
     fn is_ethernet(&self) -> bool;
+    /// ARPHRD_NONE. Neither: the device has become something else since, and nothing comes or goes through it.
+    fn is_l3(&self) -> bool;
     /// An OVS internal device.
     fn is_internal(&self) -> bool;
     /// False once the netdev has left this port, whatever became of it since (spec W6).

@@ -234,6 +234,11 @@ impl DeviceOps for Port {
     }
 
     #[inline(always)]
+    fn is_l3(&self) -> bool {
+        self.dev().is_some_and(|d| d.kind() == ARPHRD_NONE)
+    }
+
+    #[inline(always)]
     fn is_internal(&self) -> bool {
         self.hold.is_none()
     }
@@ -275,7 +280,7 @@ impl DeviceOps for Port {
 
     fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
         if let Some(dev) = self.dev() {
-            let payload = !self.is_ethernet() && pkt.network_offset() != 0;
+            let payload = self.is_l3() && pkt.network_offset() != 0;
             dev.fragment(pkt, mru, ipv6, self.hold.is_none(), payload, bh.rcu());
         }
     }

@@ -79,7 +79,7 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
     if ip > MAX_L2_LEN {
         return pkt.discard(DropReason::FragL2TooLong);
     }
-    if dev.is_ethernet() && key.mac_proto != MAC_PROTO_ETHERNET {
+    if !takes(dev, key.mac_proto) {
         return pkt.discard(DropReason::NotSpecified);
     }
     let ipv6 = key.eth_type.get() == ETH_IPV6;
@@ -103,6 +103,15 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
     dev.fragment(pkt, mru, ipv6, cx.bh)
 }
 
+/// Whether the device takes what begins so (spec K39); a device may have become another type since it is a port.
+fn takes(dev: &Device, mac_proto: u8) -> bool {
+    match mac_proto {
+        MAC_PROTO_ETHERNET => dev.is_ethernet() || dev.is_l3(),
+        MAC_PROTO_NONE => dev.is_l3(),
+        _ => false,
+    }
+}
+
 /// Of an IPv4 header with options, if it can be one.
 fn ipv4_header_len(pkt: &mut Packet, ip: usize) -> Option<usize> {
     let [first, ..] = *pkt.header::<20>(ip)?;
@@ -117,9 +126,9 @@ fn send(cx: &Context<'_>, mut pkt: Packet, dev: &Device, mac_proto: u8) {
         if mac_proto != MAC_PROTO_ETHERNET {
             return pkt.discard(DropReason::NotSpecified);
         }
-    } else if mac_proto == MAC_PROTO_ETHERNET {
+    } else if mac_proto == MAC_PROTO_ETHERNET && dev.is_l3() {
         mark_as_payload(&mut pkt);
-    } else if mac_proto != MAC_PROTO_NONE || pkt.len() == 0 {
+    } else if mac_proto != MAC_PROTO_NONE || !dev.is_l3() || pkt.len() == 0 {
         // Queueing disciplines and drivers do not expect packets without a single byte.
         return pkt.discard(DropReason::NotSpecified);
     }

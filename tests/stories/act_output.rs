@@ -330,3 +330,33 @@ fn a30_an_mru_too_small_for_a_fragment_drops() {
         }
     }
 }
+
+#[test]
+fn k20_a_port_that_became_another_type_neither_gives_nor_takes() {
+    let mut lab = Lab::new();
+    for kind in [DeviceKind::Ethernet, DeviceKind::L3, DeviceKind::Other] {
+        lab.devs[1].set_kind(kind);
+        let n = usize::from(kind != DeviceKind::Other);
+        lab.exec(list().output(2));
+        assert_eq!(lab.sent(2).len(), n, "{kind:?}");
+        lab.run(&request(&udp(), list().output(2)).u16(packet_attr::MRU, 40))
+            .unwrap();
+        assert_eq!(lab.sent(2).is_empty(), n == 0, "{kind:?}");
+        let why = [DropReason::NotSpecified; 2];
+        assert_eq!(drops(), if n == 0 { &why[..] } else { &[] });
+    }
+    let l3 = Bytes::new()
+        .put(packet_attr::PACKET, &udp()[14..])
+        .nest(
+            packet_attr::KEY,
+            Bytes::new().be16(key_attr::ETHERTYPE, 0x800),
+        )
+        .nest(packet_attr::ACTIONS, list().output(2));
+    lab.run(&l3).unwrap();
+    assert_eq!(lab.sent(2), []);
+    assert_eq!(drops(), [DropReason::NotSpecified]);
+    lab.devs[0].set_kind(DeviceKind::Other);
+    lab.devs[0].receive(&udp());
+    assert_eq!(drops(), [DropReason::NotSpecified]);
+    assert_eq!(lab.upcalls(0).len(), 0);
+}

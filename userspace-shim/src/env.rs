@@ -736,7 +736,11 @@ impl DeviceOps for FakeDevice {
     }
 
     fn is_ethernet(&self) -> bool {
-        *lock(&self.0.kind) != DeviceKind::L3
+        !matches!(*lock(&self.0.kind), DeviceKind::L3 | DeviceKind::Other)
+    }
+
+    fn is_l3(&self) -> bool {
+        *lock(&self.0.kind) == DeviceKind::L3
     }
 
     fn is_internal(&self) -> bool {
@@ -769,11 +773,11 @@ impl DeviceOps for FakeDevice {
     /// IPv4 only, header checksums not updated; IPv6 goes out whole.
     fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
         let (ip, all) = (pkt.network_offset(), pkt.bytes());
-        let ihl = usize::from(all[ip] & 0xf) * 4;
-        let room = (usize::from(mru) - ihl) & !7;
         if ipv6 {
             return self.send(pkt, bh);
         }
+        let ihl = usize::from(all[ip] & 0xf) * 4;
+        let room = (usize::from(mru) - ihl) & !7;
         let (headers, payload) = all.split_at(ip + ihl);
         for (n, part) in payload.chunks(room).enumerate() {
             let mut b = [headers, part].concat();
