@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: packets of no bytes at all, as root and from an unprivileged namespace (the stock module panics: BUG in skb_zerocopy)
 # module: ours
+# append: slub_debug=FZP
+# timeout: 120
 import ctypes
 import fcntl
 import os
@@ -27,6 +29,65 @@ def check(what, got, want):
     print(what, "ok")
 
 
+def others(s, dp, pid):
+    """Everything else that may meet no bytes, or just a header's: what it answers is the same as for any short packet."""
+    key4 = [k_port(0), k_type(0x800)]
+    ipv4_key, udp_key, ipv6_key = a_set(k_ipv4(proto=0)), a_set(k_udp()), a_set(k_ipv6(proto=0))
+    tag, untag, out = a_push_vlan(0x1001), a_pop_vlan(), [a_output(n) for n in range(7)]
+    lists = [
+        [ipv4_key, pid], [udp_key, pid], [pid], out, [a_trunc(14), *out], [a_hash(0, 1), a_hash(1, 1), a_recirc(9)],
+        [a_clone(tag, *out)], [a_clone(tag, tag, *out), pid], [a_clone(tag, untag, pid)], [a_clone(untag, pid)], [a_clone(POP_ETH, pid)],
+        [a_clone(a_set(k_eth()), pid)], [a_clone(tag, a_recirc(9))], [a_clone(tag, tag, a_recirc(9))],
+        [a_sample(0x80000000, *out), pid], [a_sample(0xffffffff, a_trunc(14), a_hash(1, 0), *out)],
+        [PUSH_ETH, tag, *out], [PUSH_ETH, tag, tag, *out], [PUSH_ETH, tag, tag, untag, untag, pid], [PUSH_ETH, a_set(k_eth()), *out],
+        [PUSH_ETH, POP_ETH, PUSH_ETH, POP_ETH, *out, pid], [PUSH_ETH, ipv4_key, *out], [PUSH_ETH, a_recirc(9)], [PUSH_ETH, a_trunc(14), *out],
+        [a_set(k_prio(1)), a_set(k_mark(2)), a_recirc(9)], [a_drop(0)],
+    ]
+    for kind in (0x800, 0x86dd, 0x806, 0x8100, 0x1234):
+        frame = EMPTY[:12] + be16(kind)
+        for acts in lists + [[ipv6_key, pid], [PUSH_ETH, ipv6_key, *out]]:
+            for mru in (0, 1, 100):
+                more = [attr(PACKET.MRU, u16(mru))] if mru else []
+                s.execute(dp, frame, [k_port(0)], [POP_ETH] + acts, *more)
+                s.execute(dp, frame, [k_port(0)], acts, *more)
+                s.execute(dp, frame, key4, acts, *more)
+
+
+def ports(s, dp):
+    """A port of each kind of device that packets can leave through."""
+    subprocess.run(["modprobe", "tun"], check=True)
+    veth("v0", "v1")
+    subprocess.run(["ip", "link", "add", "dm0", "type", "dummy"], check=True)
+    subprocess.run(["ip", "link", "set", "dm0", "up"], check=True)
+    fds = []
+    for name, mode in (("tun0", 1), ("tap0", 2)):
+        fds.append(os.open("/dev/net/tun", os.O_RDWR))
+        fcntl.ioctl(fds[-1], 0x400454ca, struct.pack("16sH22x", name.encode(), mode))
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    s.new_port(dp, "in0", 1, INTERNAL)
+    subprocess.run(["ip", "link", "set", "in0", "up"], check=True)
+    for n, name in enumerate(("v0", "dm0", "tun0", "tap0"), 2):
+        s.new_port(dp, name, n, NETDEV, 0)
+    subprocess.run(["ip", "link", "set", "dp0", "up"], check=True)
+    return fds
+
+
+def every_device():
+    """The same with something behind the outputs."""
+    s, up = Sock(), Sock(pid=5555)
+    up.family("ovs_packet")
+    dp = s.new_dp("dp0", 1000, pid=5555)
+    fds = ports(s, dp)
+    others(s, dp, a_user(5555))
+    packets(up)
+    s.dp(DEL, dp)
+    for fd in fds:
+        os.close(fd)
+    s.s.close()
+    up.s.close()
+    print("every device ok")
+
+
 def execute(features):
     """EXECUTE of a frame that is nothing but its Ethernet header, with everything that may meet the empty rest."""
     s, up = Sock(), Sock(pid=5555)
@@ -51,9 +112,7 @@ def execute(features):
             got = [len(p) for p in got]
             want = [14]
         check("features %d, %s: %s" % (features, name, r.error), got, want)
-    s.execute(dp, EMPTY, [k_port(0)], [POP_ETH, a_set(k_ipv4()), pid])
-    s.execute(dp, EMPTY, [k_port(0)], [POP_ETH, a_set(k_udp()), pid])
-    s.execute(dp, EMPTY, [k_port(0)], [POP_ETH, pid], attr(PACKET.MRU, u16(100)))
+    others(s, dp, pid)
     packets(up)
     s.dp(DEL, dp)
     s.s.close()
@@ -115,4 +174,5 @@ def unprivileged():
 for features in (0, UNALIGNED):
     execute(features)
 tun()
+every_device()
 unprivileged()
