@@ -14,6 +14,7 @@ use crate::datapath::flow::table::Table;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::ports::table::PortTable;
 use crate::datapath::upcall;
+use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::{BhGuard, LocalU64, PerCpu, RcuSlot};
 use core::sync::atomic::{AtomicU16, AtomicU32};
 use kernel::alloc::KVec;
@@ -52,9 +53,6 @@ fn refuse(pkt: Packet) -> DropReason {
     pkt.discard(DropReason::NotSpecified);
     DropReason::NotSpecified
 }
-
-/// Bytes of a tag that a device carries beside the data; they count as the packet's (spec T11).
-const VLAN_HLEN: u64 = 4;
 
 impl Datapath {
     /// Takes a packet that came in through `vport` (spec W4). The packet is gone either way; the error says why it was
@@ -116,13 +114,14 @@ impl Datapath {
 /// What the packet adds to its flow's statistics.
 #[inline(always)]
 fn sample(pkt: &Packet, key: &FlowKey) -> Sample {
+    // A tag that a device carries beside the data counts as the packet's (spec T11).
     let tag = if pkt.vlan_tag().is_some() {
         VLAN_HLEN
     } else {
         0
     };
     Sample {
-        bytes: (pkt.len() as u64).wrapping_add(tag), // CAST: usize fits
+        bytes: pkt.len().wrapping_add(tag) as u64, // CAST: usize fits
         tcp_flags: key.tcp_flags.raw(),
     }
 }

@@ -20,6 +20,7 @@ use crate::datapath::netlink::key;
 use crate::datapath::netlink::packet::Hash;
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
 use crate::datapath::ports::port::Vport;
+use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::BhGuard;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -27,8 +28,6 @@ use kernel::error::code::{EAGAIN, EFBIG, EINTR, EMSGSIZE, ENODEV, ENOTCONN, ERES
 use kernel::error::Result;
 use kernel::pr_info;
 
-/// Bytes of a tag that goes back into the frame (spec U5).
-const VLAN_HLEN: usize = 4;
 /// What the 16-bit length of an attribute can express.
 const MAX_ATTR: usize = 65535;
 
@@ -212,6 +211,7 @@ fn queue(
     if dp_ifindex == 0 {
         return Err(ENODEV);
     }
+    // It goes back into the frame (spec U5).
     let tag = if pkt.vlan_tag().is_some() {
         VLAN_HLEN
     } else {

@@ -5,9 +5,10 @@
 
 use crate::datapath::datapath::Datapath;
 use crate::datapath::ports::port::Vport;
+use crate::datapath::wire::ether;
 use crate::rust::bindings;
 use crate::rust::net::netdev::{NetDevice, ARPHRD_ETHER};
-use crate::rust::net::skbuff::{pkt_type, SkBuff, ETH_HLEN};
+use crate::rust::net::skbuff::{pkt_type, SkBuff};
 use crate::rust::sync::BhGuard;
 use core::ptr::NonNull;
 
@@ -41,7 +42,7 @@ pub unsafe extern "C" fn frame_hook(
         return CONSUMED;
     };
     let is_ether = dev.kind() == ARPHRD_ETHER;
-    if pkt.warn_if_lro() || (is_ether && !pkt.push_rcsum(ETH_HLEN)) {
+    if pkt.warn_if_lro() || (is_ether && !pkt.push_rcsum(ether::HLEN)) {
         pkt.kfree(bindings::ovs_core_drop_DROP_NOT_SPECIFIED);
         return CONSUMED;
     }

@@ -104,6 +104,7 @@ BEGIN {
 { raw[NR] = $0; code[NR] = strip($0) }
 END {
 	if (!found) exit
+	numbered = path ~ /^(datapath|rust|kmod)\// && path !~ /^(datapath\/wire|rust\/bindings)\//
 	tests = path ~ /(^|\/)([a-z0-9_]+_)?tests(\.rs$|\/)/
 	if (raw[1] != "// SPDX-License-Identifier: GPL-2.0") problem(1, "the first line is not the SPDX line")
 	if (raw[2] !~ /^\/\/!/) problem(2, "no //! documentation after the SPDX line")
@@ -126,6 +127,13 @@ END {
 		}
 		if (s ~ /LINUX_VERSION_CODE|KERNEL_VERSION/) problem(i, "asks for the kernel's version; probe a feature instead")
 		if (tests) continue
+		# ---- numbers of protocols ----
+		if (numbered) {
+			if (tolower(s) ~ /(^|[^a-z0-9_])0x(0800|0806|6558|8035|8100|8847|8848|86dd|88a8|894f)([^a-z0-9_]|$)/)
+				problem(i, "an EtherType as a number; datapath/wire has its name")
+			if (s ~ /const[ \t]+((ETH|IPPROTO|PROTO)_[A-Z0-9_]+|(ETH|VLAN|IP|IPV4|IPV6|ARP|ICMP|ICMPV6|TCP|UDP|SCTP|MPLS|NSH)_H?(DR_?)?LEN)[ \t]*:[^=]*=[ \t]*[0-9]/)
+				problem(i, "a number or a length of a protocol; datapath/wire has them")
+		}
 		# ---- names ----
 		if (s ~ /^[ \t]*(pub(\([a-z: ]+\))?[ \t]+)?use[ \t]/) {
 			at = i; text = s

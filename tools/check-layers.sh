@@ -3,8 +3,8 @@
 # check-layers.sh [TOP] | --self-test
 #
 # The walls: who may name what and where `unsafe` may stand (tools/layers.rules), that unsafe is argued, that files say
-# what they are, that no source asks for the kernel's version, and that what is cited of docs/abi.md is there
-# (check-abi.sh).
+# what they are, that numbers of protocols stand in datapath/wire, that no source asks for the kernel's version, and that
+# what is cited of docs/abi.md is there (check-abi.sh).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -42,10 +42,11 @@ self_test() {
 		rm -rf "$t/x"
 		mkdir -p "$t"/x/{datapath/{wire,flow,netlink,control},rust/{sync,net,kernel},kmod,userspace-shim/src}
 		printf '%s\n' "$spdx" "$doc" '#![forbid(unsafe_code)]' 'pub mod flow;' > "$t/x/datapath/mod.rs"
-		file datapath/wire/ip.rs 'use core::mem;' 'use super::be::Be16;' '// unsafe { } in a comment'
+		file datapath/wire/ip.rs 'pub const IPV4: u16 = 0x0800;' 'pub const ETH_HLEN: usize = 14;' 'use core::mem;' 'use super::be::Be16;' '// unsafe { } in a comment'
 		file datapath/flow/key.rs 'use crate::rust::sync::{RcuSlot, PerCpu};' 'use kernel::alloc::KVec;' \
 			'use crate::datapath::wire::{self, ip::{A, B as C}};' 'use super::mask;' 'const S: &str = "unsafe { // ";' \
-			'#[cfg(test)]' 'mod tests {' '    use std::vec::Vec;' '    use crate::datapath::netlink::key;' '}'
+			'const MAC_PROTO_NONE: u8 = 0; // 0x0800' 'const VLAN_HLEN: usize = wire::HLEN;' 'const F: u32 = 0x80f | 0x8_0800;' \
+			'#[cfg(test)]' 'mod tests {' '    const ETH_IPV4: u16 = 0x0800;' '    use std::vec::Vec;' '    use crate::datapath::netlink::key;' '}'
 		file datapath/netlink/flow.rs 'use crate::datapath::flow::key::Key;' 'use super::attr;'
 		file datapath/control/flow.rs 'use crate::datapath::netlink::flow;' 'use crate::datapath::flow::Table;'
 		file rust/sync/slot.rs 'use kernel::sync::rcu;' '/// Reads.' '///' '/// # Safety' '///' '/// The caller does.' \
@@ -89,6 +90,12 @@ self_test() {
 	add rust/sync/slot.rs 'use crate::datapath::flow;'
 	add rust/net/skb.rs 'use crate::datapath::env::Packet;'
 	add rust/kernel/lib.rs 'use std::vec::Vec;'
+	add datapath/flow/key.rs 'const IPV4: u16 = 0x0800;'
+	add datapath/netlink/flow.rs 'fn f(t: u16) -> bool { matches!(t, 0x86DD | 1) }'
+	add datapath/actions/x.rs 'const PROTO_TCP: u8 = 6;'
+	add datapath/upcall.rs 'pub(super) const VLAN_HLEN: usize = 4;'
+	add rust/net/skb.rs 'pub const ETH_HLEN: usize = 14;'
+	add kmod/main.rs 'const IPPROTO_UDP: u8 = 17;'
 	add kmod/main.rs 'use std::vec::Vec;'
 	add kmod/main.rs 'fn f() {' '    unsafe { g() }' '}'
 	add kmod/main.rs '/// Does.' 'pub unsafe fn f() {}'

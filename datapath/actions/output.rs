@@ -7,21 +7,11 @@ use super::execute::Context;
 use crate::datapath::env::{Device, DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
+use crate::datapath::wire::{ether, ether::ty, ipv4, ipv6};
 use kernel::pr_warn;
 
-const ETH_HLEN: usize = 14;
-const VLAN_HLEN: usize = 4;
-const ETH_8021Q: u16 = 0x8100;
-const ETH_8021AD: u16 = 0x88a8;
-const ETH_IPV4: u16 = 0x0800;
-const ETH_IPV6: u16 = 0x86dd;
-const IPV6_LEN: usize = 40;
-/// The least that every IPv4 fragment but the last carries after its header.
-const MIN_FRAGMENT: usize = 8;
 /// Longest L2 header, tags and labels in the frame included, that fragments can be given again (spec A30).
 const MAX_L2_LEN: usize = 30;
-/// EtherType of a whole Ethernet frame as payload.
-const ETH_TEB: u16 = 0x6558;
 
 /// Sends a packet to a port, which may not exist.
 #[inline(always)]
@@ -52,7 +42,7 @@ pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey)
 #[inline(never)]
 fn cut(pkt: &mut Packet, key: &FlowKey) -> kernel::error::Result {
     let header = if key.mac_proto == MAC_PROTO_ETHERNET {
-        ETH_HLEN
+        ether::HLEN
     } else {
         0
     };
@@ -82,10 +72,10 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
     if !takes(dev, key.mac_proto) {
         return pkt.discard(DropReason::NotSpecified);
     }
-    let ipv6 = key.eth_type.get() == ETH_IPV6;
+    let ipv6 = key.eth_type.get() == ty::IPV6;
     let header = match key.eth_type.get() {
-        ETH_IPV4 => ipv4_header_len(&mut pkt, ip),
-        ETH_IPV6 => Some(IPV6_LEN),
+        ty::IPV4 => ipv4_header_len(&mut pkt, ip),
+        ty::IPV6 => Some(ipv6::HLEN),
         _ => None,
     };
     let Some(header) = header else {
@@ -93,7 +83,7 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
     };
     let end = ip.saturating_add(header);
     // Where not even 8 bytes fit behind the header, some kernels would cut for ever. IPv6 has no fragments below 1280.
-    let too_small = !ipv6 && usize::from(mru) < header.saturating_add(MIN_FRAGMENT);
+    let too_small = !ipv6 && usize::from(mru) < header.saturating_add(ipv4::FRAG_UNIT);
     if too_small || pkt.len() < end {
         return pkt.discard(DropReason::NotSpecified);
     }
@@ -114,7 +104,7 @@ fn takes(dev: &Device, mac_proto: u8) -> bool {
 
 /// Of an IPv4 header with options, if it can be one.
 fn ipv4_header_len(pkt: &mut Packet, ip: usize) -> Option<usize> {
-    let [first, ..] = *pkt.header::<20>(ip)?;
+    let [first, ..] = *pkt.header::<{ ipv4::HLEN }>(ip)?;
     let words = usize::from(first & 0x0f);
     (words >= 5).then(|| words.wrapping_mul(4))
 }
@@ -145,14 +135,14 @@ fn send(cx: &Context<'_>, mut pkt: Packet, dev: &Device, mac_proto: u8) {
 fn mark_as_payload(pkt: &mut Packet) {
     pkt.set_network_header(0);
     pkt.reset_mac_len();
-    pkt.set_protocol(ETH_TEB);
+    pkt.set_protocol(ty::TEB);
 }
 
 /// Length without L2 header; a tag in the frame is not counted, as one beside it would not be.
 fn l3_len(pkt: &Packet, dev: &Device) -> usize {
     let mut len = pkt.len().saturating_sub(dev.hard_header_len() as usize);
-    if pkt.vlan_tag().is_none() && matches!(pkt.protocol(), ETH_8021Q | ETH_8021AD) {
-        len = len.saturating_sub(VLAN_HLEN);
+    if pkt.vlan_tag().is_none() && matches!(pkt.protocol(), ty::VLAN | ty::QINQ) {
+        len = len.saturating_sub(ether::VLAN_HLEN);
     }
     len
 }

@@ -14,16 +14,14 @@ use super::list::Field;
 use crate::datapath::env::{IpSummed, Packet, PacketOps};
 use crate::datapath::flow::key::{FlowKey, FRAG_LATER};
 use crate::datapath::wire::be::{Be16, Be32};
-use crate::datapath::wire::csum;
+use crate::datapath::wire::ipv4::proto;
+use crate::datapath::wire::ipv4::HLEN as IPV4_LEN;
+use crate::datapath::wire::ipv6::next::{AUTH, DEST, FRAGMENT, HOP, ROUTING};
+use crate::datapath::wire::ipv6::HLEN as IPV6_LEN;
+use crate::datapath::wire::ports::{SCTP_HLEN, UDP_HLEN};
+use crate::datapath::wire::{csum, icmp, tcp};
 use kernel::error::code::EINVAL;
 use kernel::error::Result;
-
-const PROTO_TCP: u8 = 6;
-const PROTO_UDP: u8 = 17;
-const PROTO_ICMPV6: u8 = 58;
-
-const IPV4_LEN: usize = 20;
-const IPV6_LEN: usize = 40;
 
 /// Sets `field` of packet and key to `value` where `mask` has ones. Both have the field's length.
 #[inline(never)]
@@ -124,9 +122,9 @@ struct Cover {
 /// The transport checksum of a packet whose IP header of `ip_len` bytes stands at `ip`, if it has one.
 fn cover(pkt: &Packet, ip: usize, ip_len: usize, proto: u8) -> Option<Cover> {
     let (field, header) = match proto {
-        PROTO_TCP => (16usize, 20usize),
-        PROTO_UDP => (6, 8),
-        PROTO_ICMPV6 if ip_len == IPV6_LEN => (2, 8),
+        proto::TCP => (16usize, tcp::HLEN),
+        proto::UDP => (6, UDP_HLEN),
+        proto::ICMPV6 if ip_len == IPV6_LEN => (2, icmp::HLEN),
         _ => return None,
     };
     let l4 = pkt.transport_offset();
@@ -136,7 +134,7 @@ fn cover(pkt: &Packet, ip: usize, ip_len: usize, proto: u8) -> Option<Cover> {
     }
     Some(Cover {
         at: l4.wrapping_add(field),
-        udp: proto == PROTO_UDP,
+        udp: proto == proto::UDP,
     })
 }
 
@@ -295,12 +293,6 @@ fn ipv6_transport_follows(pkt: &mut Packet, ip: usize, proto: u8, delta: u32) ->
 #[cold]
 #[inline(never)]
 fn is_source_routed(pkt: &mut Packet, ip: usize, h: &[u8; IPV6_LEN]) -> bool {
-    const HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const AUTH: u8 = 51;
-    const DEST: u8 = 60;
-
     let [mut next] = part::<1, IPV6_LEN>(h, 6);
     let mut at = ip.saturating_add(IPV6_LEN);
     while matches!(next, HOP | ROUTING | FRAGMENT | AUTH | DEST) {
@@ -341,7 +333,7 @@ fn tcp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Resu
         return Ok(());
     };
     let partial = pkt.ip_summed() == IpSummed::Partial;
-    let h: &mut [u8; 20] = pkt.writable(at)?;
+    let h: &mut [u8; tcp::HLEN] = pkt.writable(at)?;
     let old: Ports = part(h, 0);
     let new = masked(old, *value, *mask);
     if new != old {
@@ -367,7 +359,7 @@ fn udp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Resu
         return Ok(());
     };
     let partial = pkt.ip_summed() == IpSummed::Partial;
-    let h: &mut [u8; 8] = pkt.writable(at)?;
+    let h: &mut [u8; UDP_HLEN] = pkt.writable(at)?;
     let old: Ports = part(h, 0);
     let new = masked(old, *value, *mask);
     let delta = csum::delta(&old, &new);
@@ -398,7 +390,7 @@ fn sctp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Res
     let Some(at) = transport(pkt, key) else {
         return Ok(());
     };
-    let old: [u8; 12] = *pkt.writable(at)?;
+    let old: [u8; SCTP_HLEN] = *pkt.writable(at)?;
     let correct_before = pkt.sctp_checksum(at);
     let mut h = old;
     let ports = masked(part(&old, 0), *value, *mask);

@@ -13,6 +13,8 @@ use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::ports::port::MAX_PORTS;
 use crate::datapath::wire::be::{Be16, Be32};
+use crate::datapath::wire::ether::{self, ty};
+use crate::datapath::wire::ipv4::proto;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KVVec;
 use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
@@ -24,15 +26,7 @@ const MAX_ATTR: u32 = 65535;
 /// Bytes of an attribute header.
 const HDR: u32 = 4;
 /// A truncated packet keeps at least its Ethernet header.
-const MIN_TRUNC: u32 = 14;
-
-const ETH_IPV4: u16 = 0x0800;
-const ETH_IPV6: u16 = 0x86dd;
-const ETH_8021Q: u16 = 0x8100;
-const ETH_8021AD: u16 = 0x88a8;
-const PROTO_TCP: u8 = 6;
-const PROTO_UDP: u8 = 17;
-const PROTO_SCTP: u8 = 132;
+const MIN_TRUNC: u32 = ether::HLEN as u32; // CAST: a small constant
 
 /// What packets look like at a point of the list (spec A4).
 #[derive(Clone, Copy)]
@@ -170,7 +164,7 @@ impl<'k> Checker<'k> {
 
     pub fn push_vlan(&mut self, tag: VlanTag) -> NlResult {
         self.need_ethernet()?;
-        if !matches!(tag.tpid, ETH_8021Q | ETH_8021AD) || tag.tci & VLAN_CFI == 0 {
+        if !matches!(tag.tpid, ty::VLAN | ty::QINQ) || tag.tci & VLAN_CFI == 0 {
             return refuse(c"Invalid VLAN tag to push");
         }
         self.changes_key = true;
@@ -275,20 +269,20 @@ impl<'k> Checker<'k> {
             Field::Priority | Field::Mark => Ok(()),
             Field::Ethernet => self.need_ethernet(),
             Field::Ipv4 => {
-                self.need_type(self.shape.eth_type == ETH_IPV4)?;
+                self.need_type(self.shape.eth_type == ty::IPV4)?;
                 // proto, tos, ttl, frag
                 self.check_fixed(value, mask, 8, 11)
             }
             Field::Ipv6 => {
-                self.need_type(self.shape.eth_type == ETH_IPV6)?;
+                self.need_type(self.shape.eth_type == ty::IPV6)?;
                 // label, proto, tclass, hlimit, frag
                 self.check_fixed(value, mask, 36, 39)?;
                 check_label(value)?;
                 mask.map_or(Ok(()), check_label)
             }
-            Field::Tcp => self.need_l4(PROTO_TCP),
-            Field::Udp => self.need_l4(PROTO_UDP),
-            Field::Sctp => self.need_l4(PROTO_SCTP),
+            Field::Tcp => self.need_l4(proto::TCP),
+            Field::Udp => self.need_l4(proto::UDP),
+            Field::Sctp => self.need_l4(proto::SCTP),
         }
     }
 
@@ -326,7 +320,7 @@ impl<'k> Checker<'k> {
     }
 
     fn need_l4(&self, proto: u8) -> NlResult {
-        self.need_type(matches!(self.shape.eth_type, ETH_IPV4 | ETH_IPV6))?;
+        self.need_type(matches!(self.shape.eth_type, ty::IPV4 | ty::IPV6))?;
         if self.key.ip_proto != proto {
             return refuse(c"Set action does not fit the IP protocol");
         }

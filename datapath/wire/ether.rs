@@ -3,29 +3,32 @@
 
 use super::{be::Be16, be16, part};
 
-/// Bytes of an Ethernet header.
+/// Bytes of an Ethernet header (`ETH_HLEN`).
 pub const HLEN: usize = 14;
-/// Bytes of a VLAN tag, TPID included.
+/// Bytes of a VLAN tag, TPID included (`VLAN_HLEN`).
 pub const VLAN_HLEN: usize = 4;
 /// Bytes of an LLC header with SNAP.
 pub const SNAP_HLEN: usize = 8;
 
-/// EtherTypes.
+/// EtherTypes, and what the kernel has in their place (`ETH_P_*` of `linux/if_ether.h`).
 pub mod ty {
+    /// `ETH_P_IP`
     pub const IPV4: u16 = 0x0800;
     pub const ARP: u16 = 0x0806;
     /// Transparent Ethernet bridging: an Ethernet frame follows.
     pub const TEB: u16 = 0x6558;
     pub const RARP: u16 = 0x8035;
+    /// 802.1Q: `ETH_P_8021Q`.
     pub const VLAN: u16 = 0x8100;
     pub const IPV6: u16 = 0x86dd;
     pub const MPLS_UC: u16 = 0x8847;
     pub const MPLS_MC: u16 = 0x8848;
+    /// 802.1ad: `ETH_P_8021AD`.
     pub const QINQ: u16 = 0x88a8;
     pub const NSH: u16 = 0x894f;
-    /// The least value that is a type and not a length.
+    /// The least value that is a type and not a length: `ETH_P_802_3_MIN`.
     pub const MIN: u16 = 0x0600;
-    /// The kernel's internal type of frames that have a length instead.
+    /// The kernel's internal type of frames that have a length instead: `ETH_P_802_2`.
     pub const IEEE_802_2: u16 = 0x0004;
 }
 

@@ -5,8 +5,10 @@ use super::{be16, part};
 
 /// Bytes of a header without options.
 pub const HLEN: usize = 20;
+/// Fragment offsets count in units of so many bytes, so every fragment but the last carries at least one (RFC 791).
+pub const FRAG_UNIT: usize = 8;
 
-/// IP protocol numbers, for IPv6 too.
+/// IP protocol numbers, for IPv6 too (`IPPROTO_*` of `linux/in.h`; IANA).
 pub mod proto {
     pub const ICMP: u8 = 1;
     pub const TCP: u8 = 6;

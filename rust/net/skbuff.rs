@@ -17,9 +17,6 @@ use core::slice;
 use core::sync::atomic::{AtomicI32, Ordering};
 use kernel::error::{to_result, Error, Result};
 
-/// Bytes of an Ethernet header.
-pub const ETH_HLEN: usize = 14;
-
 /// `CHECKSUM_*`
 pub mod checksum {
     #![allow(missing_docs)]
@@ -360,7 +357,7 @@ impl SkBuff {
 
     /// Moves the tag at offset 12 beside the data.
     pub fn vlan_untag(&mut self) -> Result {
-        if self.headlen() < ETH_HLEN {
+        if self.headlen() < bindings::ETH_HLEN as usize {
             return Err(kernel::error::code::EINVAL);
         }
         // SAFETY: valid and owned, EtherType linear as just checked; the kernel pulls the rest.
