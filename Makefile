@@ -14,7 +14,7 @@ help:
 	@cat tools/help.txt
 
 modules:
-	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)"
+	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)" -c "$(if $(filter default,$(origin CC)),,$(CC))"
 
 loads:
 	@tools/check-loads.sh $(if $(NAMES),--names) $(KO) $(SYMBOLS)

@@ -1,20 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# build-modules.sh [-o OUT] [-k KVER] [-d KDIR] [-O LEVEL]
+# build-modules.sh [-o OUT] [-k KVER] [-d KDIR] [-O LEVEL] [-c CC]
 #
 # Builds openvswitch.ko for one kernel in OUT/<its release>/, a directory of symbolic links to the sources, so that
 # several kernels do not disturb one another and the source tree stays clean.
 #
-#   -k 6.1|6.12    Debian's kernels, their headers fetched into the cache; or the release of an installed kernel
-#   -d KDIR        any directory of kernel headers
-#   -O LEVEL       rustc's opt-level
+#   -k KVER    5.10, 6.1, 6.12 or 7.3: Debian's cloud kernels, their headers fetched into the cache (fetch-kernel.sh); or the
+#              release of an installed kernel, or of any kernel of Debian 11 to 13
+#   -d KDIR    any directory of kernel headers
+#   -O LEVEL   rustc's opt-level
+#   -c CC      the C compiler; else the one that built the kernel, from this machine or fetched into the cache, else a newer one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
-src=$PWD out=out kver=6.1 kdir='' opt=3
-while getopts o:k:d:O: o; do
+src=$PWD out=out kver=6.1 kdir='' opt=3 cc=''
+while getopts o:k:d:O:c: o; do
 	case $o in
-	o) out=$OPTARG ;; k) kver=$OPTARG ;; d) kdir=$OPTARG ;; O) opt=$OPTARG ;;
+	o) out=$OPTARG ;; k) kver=$OPTARG ;; d) kdir=$OPTARG ;; O) opt=$OPTARG ;; c) cc=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -22,7 +24,7 @@ done
 # ---- the kernel ----------------------------------------------------------------------------------------
 if [ -z "$kdir" ]; then
 	case $kver in
-	6.1 | 6.12) kdir=$(tools/fetch-kernel.sh "$kver") ;;
+	5.10 | 6.1 | 6.12 | 7.3) kdir=$(tools/fetch-kernel.sh "$kver") ;;
 	*)
 		kdir=/lib/modules/$kver/build
 		[ -e "$kdir/Makefile" ] || kdir=$(tools/fetch-kernel.sh "$kver") ;;
@@ -38,8 +40,41 @@ for option in X86_64 MODULES NET INET; do
 	grep -qs "^CONFIG_$option=y" "$conf" ||
 		die "kernel $release has no CONFIG_$option; rebuild it with this option, or name another one with KDIR="
 done
-cc=$(sed -n 's/^CC .*CROSS_COMPILE)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables" 2>/dev/null || :)
-need make:make "${cc:-gcc}:${cc:-gcc}" ld:binutils
+
+# ---- the C compiler ----------------------------------------------------------------------------------------
+need make:make ld:binutils
+major() { { "$1" -dumpversion 2>/dev/null || :; } | sed -n 's/^\([0-9]*\).*/\1/p'; }
+value() { sed -n "s/^CONFIG_$1=\"\{0,1\}\([^\"]*\).*/\1/p" "$conf"; }
+tools_of_kernel=()
+if [ -n "$cc" ]; then
+	command -v "$cc" >/dev/null 2>&1 || die "no $cc, which CC= names"
+	tools_of_kernel=("CC=$cc")
+else
+	# Debian's headers name it; other trees say which version built the kernel, or nothing.
+	cc=$(sed -n 's/^CC .*CROSS_COMPILE)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables" 2>/dev/null || :)
+	built=${cc#gcc-}
+	[ -n "$built" ] || { built=$(value GCC_VERSION); built=$((${built:-0} / 10000)); }
+	here=$(major "${cc:-gcc}")
+	if [ "${here:-0}" -lt "$built" ] || { [ -n "$cc" ] && [ -z "$here" ]; }; then
+		if assignments=$(tools/toolchain.sh "gcc-$built"); then
+			eval "$assignments"
+			cc=$(value CC_VERSION_TEXT)
+			cc=$OVS_GCC_BIN/${cc%% *}
+			[ -x "$cc" ] || cc=$OVS_GCC_BIN/gcc-$built
+			tools_of_kernel=("CC=$cc")
+			for tool in ld ar nm objcopy objdump readelf strip; do tools_of_kernel+=("${tool^^}=$OVS_GCC_BIN/$tool"); done
+		else
+			here=$(major gcc)
+			[ "${here:-0}" -ge "$built" ] || need "gcc-$built:gcc-$built"
+			if command -v "gcc-$built" >/dev/null 2>&1; then cc=gcc-$built; else cc=gcc; fi
+			tools_of_kernel=("CC=$cc")
+		fi
+	fi
+	here=$(major "${cc:-gcc}")
+	need "${cc:-gcc}:${cc:-gcc}"
+	[ "$built" = 0 ] || [ "$here" = "$built" ] ||
+		say "gcc $built built kernel $release; taking ${cc:-gcc} $here (CC= names another)"
+fi
 for tool in "$kdir"/tools/objtool/objtool "$kdir"/scripts/mod/modpost; do
 	[ ! -e "$tool" ] || ! ldd "$tool" 2>/dev/null | grep -q 'libelf.so.1 => not found' ||
 		need /usr/lib/x86_64-linux-gnu/libelf.so.1:libelf1
@@ -63,8 +98,8 @@ find "$m" -xtype l -delete
 export OVS_SRC=$src OVS_OPT=$opt
 say "building for $release with rustc $OVS_RUSTC_VERSION"
 # The kernel's make must not see our variables: O means another thing there.
-env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
+env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" "${tools_of_kernel[@]}" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
 	sed -u "s|$m/||g" | tee "$m/build.log"
-case $kver in 6.1 | 6.12) ln -sfn "$release" "$out/$kver" ;; esac
+case $kver in 5.10 | 6.1 | 6.12 | 7.3) ln -sfn "$release" "$out/$kver" ;; esac
 tools/check-object.sh "$out/$release"
 say "built $out/$release/openvswitch.ko"

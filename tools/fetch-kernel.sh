@@ -1,24 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# fetch-kernel.sh 6.1|6.12|RELEASE
+# fetch-kernel.sh 5.10|6.1|6.12|7.3|RELEASE
 #
-# Prints the directory of headers of a kernel of Debian 12: 6.1 is its cloud kernel, 6.12 the cloud kernel of
-# bookworm-backports, RELEASE any other of the two suites (6.1.0-56-amd64). The packages are unpacked into the cache,
-# not installed, so that what is built does not depend on what the machine has.
+# Prints the directory of headers of a kernel of Debian: 5.10 is the cloud kernel of bullseye, 6.1 that of bookworm, 6.12 that
+# of bookworm-backports, 7.3 that of trixie-backports; RELEASE any other of these suites, cloud or not (6.1.0-56-amd64). The
+# packages are unpacked into the cache, not installed, so that what is built does not depend on what the machine has.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 name=$1
 
 case $name in
-6.1 | 6.1.*) apt_bookworm ;;
-*) apt_backports ;;
-esac || case $name in
-6.1 | 6.12) die "cannot read Debian's package lists through /etc/apt; name a directory of headers with KDIR=" ;;
+5.10 | 5.10.*) suite=bullseye ;;
+6.1 | 6.1.*) suite=bookworm ;;
+7.3 | *+deb13*) suite=trixie ;;
+*) suite=backports ;;
+esac
+"apt_$suite" || case $name in
+5.10 | 6.1 | 6.12 | 7.3) die "cannot read Debian's package lists through /etc/apt; name a directory of headers with KDIR=" ;;
 *) die "no headers of kernel $name; install with: apt-get install linux-headers-$name" ;;
 esac
 case $name in
-6.1) package=linux-headers-cloud-amd64 ;;
+5.10 | 6.1) package=linux-headers-cloud-amd64 ;;
 6.12) package=linux-headers-cloud-amd64/bookworm-backports ;;
+7.3) package=linux-headers-cloud-amd64/trixie-backports ;;
 *) package=linux-headers-$name ;;
 esac
 
@@ -29,12 +33,15 @@ if [ -e "$memo" ] && [ "$memo" -nt "$APT_DIR/lists" ] && [ -e "$(cat "$memo")/Ma
 	exit 0
 fi
 
-# The meta package of 6.12 names the release; the other two packages carry the common half and the tools.
+# The meta package names the release; two other packages carry the common half and the tools.
+exec 9>"$OVS_RS_CACHE/headers.lock"
+flock 9
 plan=$(apt_plan "$package" | grep -E '^linux-(headers-[0-9]|kbuild-|base)' | grep -v '^linux-base=' || :)
 release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
 [ -n "$release" ] || die "no headers of kernel $name; install with: apt-get install linux-headers-$name"
 dir=$OVS_RS_CACHE/headers/$(printf '%s\n' "$plan" | sed -n "s/^linux-headers-$release=\(.*\)/$release-\1/p" | tr '~' -)
 kdir=$dir/usr/src/linux-headers-$release
+mkdir -p "$OVS_RS_CACHE/headers"
 if [ ! -e "$dir/.ready" ]; then
 	say "fetching the headers of $release (once)"
 	debs=$(apt_fetch $plan) || die "cannot download the headers of $release"

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# toolchain.sh rust|bindgen|cargo
+# toolchain.sh rust|bindgen|cargo|gcc-10|gcc-14
 #
 # Finds a tool, fetching it into the cache if the machine has none that will do, and prints shell assignments:
 #
 #   rust     OVS_RUSTC, OVS_RUSTC_VERSION, OVS_CORE_SRC   rustc >= 1.85 and the sources of exactly its `core`
 #   bindgen  OVS_BINDGEN, LIBCLANG_PATH                   bindgen >= 0.71 with libclang >= 16
 #   cargo    OVS_CARGO_PATH                               the directory of a cargo with std, clippy and rustfmt
+#   gcc-N    OVS_GCC_BIN                                  a directory with the compiler and binutils of another Debian
 #
 # The machine's own rustc comes first, with `rust-src` of rustup, of its distribution, or Debian's package of that very
 # version; else Debian 12's rustc-web, unpacked into the cache. What was found is remembered there. When nothing will
@@ -196,9 +197,54 @@ find_bindgen() {
 	die "no bindgen >= ${BINDGEN_MIN%.0} that works with $clang; install with: cargo install bindgen-cli --locked"
 }
 
+# ---- the compiler of another Debian ---------------------------------------------------------------------
+# find_gcc gcc-N: that compiler, with its suite's binutils and C library, out of packages unpacked into the cache. In bin/ is
+# a script for each program, which has that very C library's loader start it: no chroot, no root, no change to the machine. gcc
+# finds cc1 and as in bin/ by -B. It can compile and assemble, which is all that a module needs; there are no headers of the C library.
+find_gcc() {
+	local name=$1 suite version dir plan debs root loader program script paths
+	case $name in
+	gcc-10) suite=bullseye ;;
+	gcc-14) suite=trixie ;;
+	*) return 1 ;;
+	esac
+	"apt_$suite" || return 1
+	version=$(apt-cache "${APT[@]}" policy "$name" | sed -n 's/^ *Candidate: *//p')
+	dir=$OVS_RS_CACHE/gcc/$name-$version
+	exec 9>"$OVS_RS_CACHE/gcc.lock"
+	flock 9
+	if [ ! -e "$dir/.ready" ]; then
+		say "fetching $name $version and binutils of $suite into the cache (40 MB, once)"
+		plan=$(apt_plan "$name" binutils | grep -E '^(gcc-|cpp-|binutils|lib|zlib1g)' |
+			grep -vE '^(lib[a-z]*san[0-9]|libgomp|libitm|libatomic|libquadmath|libcrypt|libcc1|libgprofng)')
+		debs=$(apt_fetch $plan) || return 1
+		rm -rf "$dir"
+		unpack "$dir" $debs || return 1
+		root=$dir/usr/bin
+		loader=$(find "$dir" -type f \( -name ld-linux-x86-64.so.2 -o -name 'ld-[0-9]*.so' \) | head -n 1)
+		paths=$dir/lib/x86_64-linux-gnu:$dir/usr/lib/x86_64-linux-gnu
+		mkdir "$dir/bin"
+		for program in "$root"/*gcc-[0-9]* "$dir"/usr/lib*/gcc/*/*/cc1 "$root"/x86_64-linux-gnu-{as,ld,ar,nm,objcopy,objdump,readelf,strip}; do
+			script=${program##*/} options=''
+			case $script in
+			*gcc-[0-9]*) options="-B \"$dir/bin/\" " ;;
+			x86_64-*) ln -s "$script" "$dir/bin/${script#x86_64-linux-gnu-}" ;;
+			esac
+			printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" %s"$@"\n' \
+				"$loader" "$paths" "$program" "$options" > "$dir/bin/$script"
+			chmod +x "$dir/bin/$script"
+		done
+		echo 'int f(int x) { return x + 1; }' | "$dir/bin/$name" -x c -c -O2 - -o "$dir/trial.o" &&
+			"$dir/bin/objdump" -d "$dir/trial.o" | grep -q '<f>:' || return 1
+		rm -f $(printf '%s\n' "$debs" | grep -E '/(gcc|cpp|binutils)')
+		touch "$dir/.ready"
+	fi
+	emit OVS_GCC_BIN "$dir/bin"
+}
+
 # ---- what was found last time ---------------------------------------------------------------------------
 what=$1
-case $what in rust | bindgen | cargo) ;; *) die "usage: toolchain.sh rust|bindgen|cargo" ;; esac
+case $what in rust | bindgen | cargo | gcc-[0-9]*) ;; *) die "usage: toolchain.sh rust|bindgen|cargo|gcc-N" ;; esac
 key=$({
 	echo "$what ${OVS_RUSTC:-} ${OVS_CARGO:-} ${OVS_BINDGEN:-} ${LIBCLANG_PATH:-}"
 	for tool in rustc bindgen; do
@@ -217,6 +263,6 @@ if [ -e "$memo" ]; then
 	[ -z "$ok" ] || { cat "$memo"; exit 0; }
 fi
 mkdir -p "$OVS_RS_CACHE/toolchain"
-"find_$what" > "$memo.$$" || { rm -f "$memo.$$"; exit 1; }
+"find_${what%%-*}" "$what" > "$memo.$$" || { rm -f "$memo.$$"; exit 1; }
 mv "$memo.$$" "$memo"
 cat "$memo"
