@@ -41,6 +41,28 @@ for option in X86_64 MODULES NET INET; do
 		die "kernel $release has no CONFIG_$option; rebuild it with this option, or name another one with KDIR="
 done
 
+# What would be built, and be wrong.
+refuse() { die "kernel $release has CONFIG_$1: $2; rebuild it without, or name another one with KDIR="; }
+while read -r option why; do
+	! grep -qs "^CONFIG_$option=y" "$conf" || refuse "$option" "$why"
+done <<-'END'
+	PREEMPT_RT another task may run on the CPU inside a BH-disabled section, which the per-CPU data rely on
+	PREEMPT_RT_FULL another task may run on the CPU inside a BH-disabled section, which the per-CPU data rely on
+	CFI the callbacks in Rust bear no type hashes, so that the first call would panic
+	CFI_CLANG the callbacks in Rust bear no type hashes, so that the first call would panic
+	SLOB its kfree() cannot free an object of a slab cache
+	RANDSTRUCT the fields of its structures are shuffled, which bindgen does not know
+	GCC_PLUGIN_RANDSTRUCT the fields of its structures are shuffled, which bindgen does not know
+END
+# Where call_rcu() is another name for call_rcu_sched(), its flavour waits for BH-disabled sections; with PREEMPT_RCU it is one of
+# its own, which does not. Debian keeps such headers in a directory that the Makefile includes.
+if grep -qs '^CONFIG_PREEMPT_RCU=y' "$conf"; then
+	common=$(sed -n 's|^include \(/.*\)/Makefile$|\1|p' "$kdir/Makefile")
+	! grep -qsE '^#define[[:space:]]+call_rcu[[:space:]]+call_rcu_sched' \
+		"$kdir/include/linux/rcupdate.h" "$kdir/source/include/linux/rcupdate.h" "$common/include/linux/rcupdate.h" ||
+		refuse PREEMPT_RCU "its call_rcu() does not wait for BH-disabled sections"
+fi
+
 # ---- the C compiler ----------------------------------------------------------------------------------------
 need make:make ld:binutils
 major() { { "$1" -dumpversion 2>/dev/null || :; } | sed -n 's/^\([0-9]*\).*/\1/p'; }

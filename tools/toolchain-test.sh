@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # toolchain-test.sh: on a machine that lacks something, make modules says in one line what, and the command that
-# installs it. Each case takes one thing away; nothing is fetched or installed.
+# installs it; and so for a kernel for which the module would be wrong. Each case takes one thing away; nothing is fetched or
+# installed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 t=$(mktemp -d)
@@ -47,7 +48,28 @@ for option in X86_64 MODULES NET INET; do
 	expect "kernel 6.1.0-x has no CONFIG_$option; rebuild" tools/build-modules.sh -d "$t/k"
 	echo "CONFIG_$option=y" >> "$t/k/include/config/auto.conf"
 done
+good=$(cat "$t/k/include/config/auto.conf")
+for option in PREEMPT_RT PREEMPT_RT_FULL CFI CFI_CLANG SLOB RANDSTRUCT GCC_PLUGIN_RANDSTRUCT; do
+	printf '%s\n' "$good" "CONFIG_$option=y" > "$t/k/include/config/auto.conf"
+	expect "kernel 6.1.0-x has CONFIG_$option: .*; rebuild it without" tools/build-modules.sh -d "$t/k"
+done
+# Preemptible RCU is wrong only where there are flavours of it: with one flavour the next thing is said.
+printf '%s\n' "$good" CONFIG_PREEMPT_RCU=y > "$t/k/include/config/auto.conf"
+mkdir -p "$t/k/include/linux" "$t/common/include/linux"
+expect 'no /nowhere/cc, which CC= names' tools/build-modules.sh -d "$t/k" -c /nowhere/cc
+echo '#define	call_rcu	call_rcu_sched' > "$t/common/include/linux/rcupdate.h"
+echo "include $t/common/Makefile" > "$t/k/Makefile"
+expect 'has CONFIG_PREEMPT_RCU: its call_rcu' tools/build-modules.sh -d "$t/k"
+: > "$t/k/Makefile"
+mv "$t/common/include/linux/rcupdate.h" "$t/k/include/linux"
+expect 'has CONFIG_PREEMPT_RCU: its call_rcu' tools/build-modules.sh -d "$t/k"
+printf '%s\n' "$good" > "$t/k/include/config/auto.conf"
+expect 'no /nowhere/cc, which CC= names' tools/build-modules.sh -d "$t/k" -c /nowhere/cc
 echo 'CC = $(CROSS_COMPILE)gcc-77' > "$t/k/.kernelvariables"
 expect 'missing gcc-77; install with: apt-get install gcc-77' tools/build-modules.sh -d "$t/k"
+# A kernel that a newer compiler built, and this machine's does not know its flags: 99 is in no Debian.
+rm "$t/k/.kernelvariables"
+echo 'CONFIG_GCC_VERSION=990100' >> "$t/k/include/config/auto.conf"
+expect 'missing gcc-99; install with: apt-get install gcc-99' tools/build-modules.sh -d "$t/k"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
