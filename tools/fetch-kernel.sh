@@ -36,7 +36,8 @@ fi
 # The meta package names the release; two other packages carry the common half and the tools.
 exec 9>"$OVS_RS_CACHE/headers.lock"
 flock 9
-plan=$(apt_plan "$package" | grep -E '^linux-(headers-[0-9]|kbuild-|base)' | grep -v '^linux-base=' || :)
+all=$(apt_plan "$package" || :)
+plan=$(grep -E '^linux-(headers-[0-9]|kbuild-|base)' <<<"$all" | grep -v '^linux-base=' || :)
 release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
 [ -n "$release" ] || die "no headers of kernel $name; install with: apt-get install linux-headers-$name"
 dir=$OVS_RS_CACHE/headers/$(printf '%s\n' "$plan" | sed -n "s/^linux-headers-$release=\(.*\)/$release-\1/p" | tr '~' -)
@@ -50,6 +51,17 @@ if [ ! -e "$dir/.ready" ]; then
 	# Debian's Makefile includes the common one by an absolute path.
 	grep -rlI '/usr/\(src\|lib\)/linux-' "$kdir/Makefile" "$dir"/usr/src/*-common*/Makefile 2>/dev/null |
 		xargs -r sed -i "s|/usr/src/linux-|$dir/usr/src/linux-|g; s|/usr/lib/linux-|$dir/usr/lib/linux-|g"
+	# Its tools may need a newer C library than the machine's: they get their own suite's.
+	older=$(find "$dir"/usr/lib/linux-kbuild*/ -type f -perm -1 -exec sh -c \
+		'ldd "$1" 2>&1 | grep -q "version .GLIBC_.* not found" && printf "%s\n" "$1"' _ {} \; || :)
+	if [ -n "$older" ]; then
+		debs=$(apt_fetch $(grep -E '^(libc6|libelf1(t64)?|zlib1g|libzstd1)=' <<<"$all")) || die "cannot download the C library for $release"
+		unpack "$dir/libc" $debs
+		for tool in $older; do
+			mv "$tool" "$tool.elf"
+			starter "$tool" "$dir/libc" "$tool.elf"
+		done
+	fi
 	touch "$dir/.ready"
 fi
 printf '%s\n' "$kdir" | tee "$memo"

@@ -125,3 +125,15 @@ unpack() {
 	done
 	mv -T "$tmp" "$dir" 2>/dev/null || rm -rf "$tmp"
 }
+
+# starter SCRIPT ROOT PROGRAM [OPTION...]: makes a SCRIPT that runs PROGRAM with the C library that is unpacked in ROOT, whichever
+# the machine has: its loader is told where the libraries are.
+starter() {
+	local script=$1 root=$2 program=$3 loader
+	shift 3
+	loader=$(find "$root" -type f \( -name ld-linux-x86-64.so.2 -o -name 'ld-[0-9]*.so' \) | head -n 1)
+	[ -n "$loader" ] || return 1
+	printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" %s"$@"\n' "$loader" \
+		"$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" "$program" "${*:+$* }" > "$script"
+	chmod +x "$script"
+}

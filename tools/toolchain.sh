@@ -202,7 +202,7 @@ find_bindgen() {
 # a script for each program, which has that very C library's loader start it: no chroot, no root, no change to the machine. gcc
 # finds cc1 and as in bin/ by -B. It can compile and assemble, which is all that a module needs; there are no headers of the C library.
 find_gcc() {
-	local name=$1 suite version dir plan debs root loader program script paths
+	local name=$1 suite version dir plan debs root program script options
 	case $name in
 	gcc-10) suite=bullseye ;;
 	gcc-14) suite=trixie ;;
@@ -221,18 +221,14 @@ find_gcc() {
 		rm -rf "$dir"
 		unpack "$dir" $debs || return 1
 		root=$dir/usr/bin
-		loader=$(find "$dir" -type f \( -name ld-linux-x86-64.so.2 -o -name 'ld-[0-9]*.so' \) | head -n 1)
-		paths=$dir/lib/x86_64-linux-gnu:$dir/usr/lib/x86_64-linux-gnu
 		mkdir "$dir/bin"
 		for program in "$root"/*gcc-[0-9]* "$dir"/usr/lib*/gcc/*/*/cc1 "$root"/x86_64-linux-gnu-{as,ld,ar,nm,objcopy,objdump,readelf,strip}; do
 			script=${program##*/} options=''
 			case $script in
-			*gcc-[0-9]*) options="-B \"$dir/bin/\" " ;;
+			*gcc-[0-9]*) options="-B $dir/bin/" ;;
 			x86_64-*) ln -s "$script" "$dir/bin/${script#x86_64-linux-gnu-}" ;;
 			esac
-			printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" %s"$@"\n' \
-				"$loader" "$paths" "$program" "$options" > "$dir/bin/$script"
-			chmod +x "$dir/bin/$script"
+			starter "$dir/bin/$script" "$dir" "$program" $options || return 1
 		done
 		echo 'int f(int x) { return x + 1; }' | "$dir/bin/$name" -x c -c -O2 - -o "$dir/trial.o" &&
 			"$dir/bin/objdump" -d "$dir/trial.o" | grep -q '<f>:' || return 1
