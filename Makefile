@@ -9,12 +9,18 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules loads demo check test loom asan fuzz lint walls abi-coverage vm-test bench clean
+.PHONY: help modules features loads demo check test loom asan fuzz lint walls abi-coverage vm-test bench clean
 help:
 	@cat tools/help.txt
 
 modules:
 	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)" -c "$(if $(filter default,$(origin CC)),,$(CC))"
+
+features:
+	@for k in 5.10 6.1 6.12 7.3; do OVS_PROBE=y tools/build-modules.sh -o out/features -k $$k || exit; done
+	@tools/check-features.sh --table rust/helpers/features.expected out/features > out/features/table
+	@mv out/features/table rust/helpers/features.expected
+	@cat rust/helpers/features.expected
 
 loads:
 	@tools/check-loads.sh $(if $(NAMES),--names) $(KO) $(SYMBOLS)

@@ -96,6 +96,14 @@ $(rk)/features.h: $(src)/rust/helpers/features.list $(OVS_SRC)/tools/feature-tes
 	$(call if_changed,ovs_features)
 $(rk)/features.cfg: $(rk)/features.h ;
 
+# OVS_EXPECT: the kernel whose answers features.expected has.
+quiet_cmd_ovs_expect = EXPECT  $@
+      cmd_ovs_expect = $(if $(OVS_EXPECT),$(OVS_SRC)/tools/check-features.sh $(rk)/features.h $(OVS_EXPECT) \
+	$(OVS_SRC)/rust/helpers/features.expected;) touch $@
+$(rk)/features.ok: $(rk)/features.h $(OVS_SRC)/rust/helpers/features.expected $(OVS_SRC)/tools/check-features.sh FORCE
+	$(call if_changed,ovs_expect)
+$(rk)/bindings_generated.rs $(obj)/kmod/tables.o $(obj)/rust/helpers/helpers.o: $(rk)/features.ok
+
 # The words of bindgen_parameters, quoted for the shell.
 rk_bindgen_args = $(shell awk '!/^$(hash)/ { for (i = 1; i <= NF; i++) printf "\047%s\047 ", $$i }' \
 	$(src)/rust/bindings/bindgen_parameters)
@@ -166,5 +174,5 @@ $(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_gener
 		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE
 	$(call if_changed,ovs_module)
 
-targets += kmod/main.o $(addprefix rust/,features.h bindings_generated.rs target.json libcore.rlib libkernel.rlib)
+targets += kmod/main.o $(addprefix rust/,features.h features.ok bindings_generated.rs target.json libcore.rlib libkernel.rlib)
 clean-files += rust

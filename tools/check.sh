@@ -48,6 +48,7 @@ both() { # COMMAND with % for each kernel's directory
 step 'the checks themselves: walls' tools/check-layers.sh --self-test
 step 'the checks themselves: object' tools/check-object.sh --self-test
 step 'the checks themselves: loads' tools/check-loads.sh --self-test
+step 'the checks themselves: features' tools/check-features.sh --self-test
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
 step 'the checks themselves: answers' tests/system/golden-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
