@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm.sh demo | test KERNELS [OPTION | CASE...] | bench
 #
-# What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system.
+# What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system. What is built with
+# features denied (OVS_WITHOUT) goes to a directory of its own, as do its logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -17,8 +18,9 @@ demo)
 test)
 	kernels=$1
 	shift
-	for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
-	exec tests/system/run --kernel "$kernels" "$@" ;;
+	built=out${OVS_WITHOUT:+/without}
+	for k in ${kernels//,/ }; do tools/build-modules.sh -o "$built" -k "$k"; done
+	exec tests/system/run --kernel "$kernels" --built "$built" --out "$built/vm" "$@" ;;
 bench)
 	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
 	exec tests/bench/run "$@" ;;
