@@ -9,7 +9,7 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo check test loom asan fuzz lint walls abi-coverage vm-test bench clean
+.PHONY: help modules features loads demo check test loom asan fuzz lint walls abi-coverage vm-test system bench clean
 help:
 	@cat tools/help.txt
 
@@ -55,6 +55,10 @@ abi-coverage:
 
 vm-test:
 	@tools/vm.sh test "$(KERNELS)" $(if $(APPEND),--append "$(APPEND)") $(CASES)
+
+system:
+	@tools/vm.sh system "$(KERNELS)" "$(MODULE)" $(if $(SUITE),--suite "$(SUITE)") $(if $(TESTS),--tests "$(TESTS)") $(if $(AGAIN),--again) \
+		$(foreach s,$(SOURCE),--source "$s")
 
 bench:
 	@tools/vm.sh bench

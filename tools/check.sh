@@ -51,6 +51,7 @@ step 'the checks themselves: loads' tools/check-loads.sh --self-test
 step 'the checks themselves: feature answers' tools/check-features.sh --self-test
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
 step 'the checks themselves: answers' tests/system/golden-test
+step 'the checks themselves: suites' tests/system/suites-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'walls' tools/check-layers.sh
 SHOW=1 step 'openvswitch.ko for 6.1' env OVS_STRICT=1 tools/build-modules.sh -k 6.1

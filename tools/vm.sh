@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# vm.sh demo | test KERNELS [OPTION | CASE...] | bench
+# vm.sh demo | test KERNELS [OPTION | CASE...] | system KERNELS [MODULE [OPTION...]] | bench
 #
 # What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system. What is built with
 # features denied (OVS_WITHOUT) goes to a directory of its own, as do its logs.
@@ -21,8 +21,14 @@ test)
 	built=out${OVS_WITHOUT:+/without}
 	for k in ${kernels//,/ }; do tools/build-modules.sh -o "$built" -k "$k"; done
 	exec tests/system/run --kernel "$kernels" --built "$built" --out "$built/vm" "$@" ;;
+system)
+	kernels=$1 module=${2:-both}
+	shift; shift || :
+	need pip3:python3-pip unshare:util-linux
+	[ "$module" = stock ] || for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
+	exec tests/system/suites/run --kernel "$kernels" --module "$module" "$@" ;;
 bench)
 	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
 	exec tests/bench/run "$@" ;;
-*) die "usage: vm.sh demo|test|bench" ;;
+*) die "usage: vm.sh demo|test|system|bench" ;;
 esac

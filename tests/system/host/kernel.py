@@ -57,8 +57,9 @@ def version(package):
 
 
 class Kernel:
-    def __init__(self, name, log=lambda s: None):
+    def __init__(self, name, log=lambda s: None, wanted=MODULES):
         self.name = name
+        self.wanted = wanted
         apt, package = origin(name)
         # From 7.2 on the image is empty and depends on the packages that hold its parts.
         debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
@@ -66,7 +67,7 @@ class Kernel:
         self.release = package[len("linux-image-"):]
         self.package = os.path.basename(debs[package])
         self.version = version(self.package)
-        self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((MODULES, MODULE_RECIPE))))
+        self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((wanted, MODULE_RECIPE))))
         if not os.path.isdir(self.dir):
             log("unpacking %s (once)" % self.package)
             self._unpack(debs.values())
@@ -89,7 +90,7 @@ class Kernel:
             path, rest = line.split(":", 1)
             deps[module_name(path)] = (path, rest.split())
         dst = os.path.join(tmp, "lib", "modules", self.release)
-        todo, done = list(MODULES), set()
+        todo, done = list(self.wanted), set()
         while todo:
             name = todo.pop().replace("-", "_")
             if name in done or name not in deps:

@@ -58,6 +58,8 @@ SUITES = {
     "apt": "bookworm bookworm-updates",
     "apt-backports": "bookworm bookworm-updates bookworm-backports",
     "apt-trixie": "trixie trixie-backports",
+    "apt-source": "bookworm",
+    "apt-source-sid": "sid",
 }
 
 
@@ -70,10 +72,12 @@ class Apt:
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
         main, sec, key = machine_mirrors()
         suites = SUITES[name]
-        text = "Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n" % (main, suites, key)
+        kind = "deb-src" if name.startswith("apt-source") else "deb"
+        text = "Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n" % (kind, main, suites, key)
         first = suites.split()[0]
         if sec and first in ("bullseye", "bookworm"):
-            text += "\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n" % (sec, first, key)
+            text += "\nTypes: %s\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s\n" % (
+                kind, sec, first, key)
         src = os.path.join(self.dir, "etc", "debian.sources")
         fresh = os.path.exists(src) and open(src).read() == text
         with open(src, "w") as f:
@@ -93,9 +97,8 @@ class Apt:
                      ("Acquire::Languages", "none"),
                      ("Debug::NoLocking", "true")):
             self.opts += ["-o", "%s=%s" % (k, v)]
-        if not fresh or not glob.glob(os.path.join(self.dir, "lists", "*_Packages*")):
+        if not fresh or not glob.glob(os.path.join(self.dir, "lists", "*_Packages*" if kind == "deb" else "*_Sources*")):
             sh(["apt-get", "-q"] + self.opts + ["update"])
-
 
     def plan(self, packages):
         """{package: version} of the packages and all they depend on."""
