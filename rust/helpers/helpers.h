@@ -3,6 +3,7 @@
 #ifndef OVS_HELPERS_H
 #define OVS_HELPERS_H
 
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include "compat.h"
 
@@ -22,6 +23,9 @@ void rust_helper_ovs_mutex_lock(void);
 void rust_helper_ovs_mutex_unlock(void);
 void rust_helper_local_bh_disable(void);
 void rust_helper_local_bh_enable(void);
+void rust_helper_spin_lock_init(spinlock_t *lock);
+void rust_helper_spin_lock(spinlock_t *lock);
+void rust_helper_spin_unlock(spinlock_t *lock);
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep);
 void rust_helper_free_percpu(void *base);
 void *rust_helper_slab_create(const char *name, size_t size, size_t align);
@@ -30,6 +34,7 @@ u32 rust_helper_nr_cpu_ids(void);
 bool rust_helper_cpu_possible(u32 cpu);
 size_t rust_helper_per_cpu_offset(u32 cpu);
 u64 rust_helper_monotonic_ms(void);
+u64 rust_helper_buffer_memory(void);
 u32 rust_helper_jiffies_to_msecs(unsigned long j);
 
 /* skbuff.c */

@@ -6,6 +6,8 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
+#include <linux/spinlock.h>
+#include <linux/swap.h>
 
 /* Serialises all changes of the switch's configuration. */
 static DEFINE_MUTEX(ovs_mutex);
@@ -28,6 +30,23 @@ void rust_helper_local_bh_disable(void)
 void rust_helper_local_bh_enable(void)
 {
 	local_bh_enable();
+}
+
+/* One lockdep class for all: each is a leaf, and none nests in another. */
+void rust_helper_spin_lock_init(spinlock_t *lock)
+{
+	memset(lock, 0, sizeof(*lock));
+	spin_lock_init(lock);
+}
+
+void rust_helper_spin_lock(spinlock_t *lock)
+{
+	spin_lock(lock);
+}
+
+void rust_helper_spin_unlock(spinlock_t *lock)
+{
+	spin_unlock(lock);
 }
 
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep)
@@ -69,6 +88,11 @@ size_t rust_helper_per_cpu_offset(u32 cpu)
 u64 rust_helper_monotonic_ms(void)
 {
 	return ktime_to_ms(ktime_get());
+}
+
+u64 rust_helper_buffer_memory(void)
+{
+	return (u64)nr_free_buffer_pages() << PAGE_SHIFT;
 }
 
 u32 rust_helper_jiffies_to_msecs(unsigned long j)

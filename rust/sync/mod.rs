@@ -15,6 +15,7 @@
 //! | `alloc_percpu` | [`PerCpu`] |
 //! | `DEFINE_PER_CPU` | [`GlobalPerCpu`] |
 //! | "protected by ovs_mutex" | [`OvsCell`] |
+//! | `spinlock_t` and `spin_lock_bh()` | [`BhSpinLock`] |
 //! | `call_rcu(&obj->rcu, free)` | dropping a [`Retired`]; [`RcuHold::release`] |
 //! | `kmem_cache_create` | [`SlabCache`] |
 //!
@@ -33,6 +34,7 @@ mod rcu_slot;
 mod rcu_table;
 mod retire;
 mod slab;
+mod spin;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod tokens;
@@ -48,6 +50,7 @@ pub use rcu_slot::RcuSlot;
 pub use rcu_table::{Cursor, Entry, EntryCache, EntryCacheRegistration, Iter, RcuTable, TableBox};
 pub use retire::{RcuBox, RcuPin, RcuRef, Retired};
 pub use slab::{SlabCache, SlabRegistration};
+pub use spin::BhSpinLock;
 pub use tokens::{
     BhGuard, BhSection, MaySleep, OvsGuard, OvsRtnl, ProcessContext, RcuGuard, ReadToken,
 };

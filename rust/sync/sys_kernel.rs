@@ -215,6 +215,53 @@ pub unsafe fn local_bh_enable() {
     unsafe { c::rust_helper_local_bh_enable() }
 }
 
+/// A spinlock: C's `spinlock_t`.
+///
+/// Movable as long as nobody holds it: then it is numbers and, with lock debugging, pointers to what is static.
+#[repr(transparent)]
+pub struct RawSpinLock(UnsafeCell<c::spinlock_t>);
+
+// SAFETY: made for being taken on any thread.
+unsafe impl Send for RawSpinLock {}
+// SAFETY: as above.
+unsafe impl Sync for RawSpinLock {}
+
+impl RawSpinLock {
+    /// A lock that nobody holds.
+    pub fn new() -> Self {
+        let mut raw = mem::MaybeUninit::uninit();
+        // SAFETY: the helper writes all of the lock, and nobody else knows it yet.
+        unsafe {
+            c::rust_helper_spin_lock_init(raw.as_mut_ptr());
+            Self(UnsafeCell::new(raw.assume_init()))
+        }
+    }
+
+    /// Takes the lock. With BH disabled; spins.
+    #[inline]
+    pub fn lock(&self) {
+        // SAFETY: initialised by `new`, and a borrowed lock stays where it is.
+        unsafe { c::rust_helper_spin_lock(self.0.get()) }
+    }
+
+    /// Releases it.
+    ///
+    /// # Safety
+    ///
+    /// This thread holds it.
+    #[inline]
+    pub unsafe fn unlock(&self) {
+        // SAFETY: by this function's contract.
+        unsafe { c::rust_helper_spin_unlock(self.0.get()) }
+    }
+}
+
+impl Default for RawSpinLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Takes the mutex that serialises all changes. May sleep.
 pub fn ovs_mutex_lock() {
     // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
@@ -270,6 +317,12 @@ pub fn jiffies_to_msecs(j: c_ulong) -> u32 {
 pub fn monotonic_ms() -> u64 {
     // SAFETY: always allowed.
     unsafe { c::rust_helper_monotonic_ms() }
+}
+
+/// Bytes of memory that the kernel's buffers may come from.
+pub fn buffer_memory() -> u64 {
+    // SAFETY: always allowed.
+    unsafe { c::rust_helper_buffer_memory() }
 }
 
 /// Whether the network's log rate limit lets one more line through.

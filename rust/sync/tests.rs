@@ -549,6 +549,50 @@ fn list_readers_survive_changes() {
 }
 
 #[test]
+fn spinlock_lets_one_thread_in_at_a_time() {
+    const EACH: u64 = 50_000;
+    let lock = BhSpinLock::new((0u64, 0u64));
+    thread::scope(|s| {
+        for cpu in 0..4 {
+            let lock = &lock;
+            s.spawn(move || {
+                testing::set_cpu(cpu);
+                for _ in 0..EACH {
+                    let bh = BhGuard::enter();
+                    let n = lock.with(&bh, |v| {
+                        assert_eq!(v.0, v.1);
+                        v.0 += 1;
+                        core::hint::spin_loop();
+                        v.1 += 1;
+                        v.0
+                    });
+                    assert!(n <= 4 * EACH);
+                }
+            });
+        }
+    });
+    assert_eq!(lock.with(&BhGuard::enter(), |v| v.1), 4 * EACH);
+}
+
+#[test]
+#[should_panic(expected = "a spinlock inside of a spinlock")]
+fn spinlocks_do_not_nest() {
+    let (a, b) = (BhSpinLock::new(1), BhSpinLock::new(2));
+    let bh = BhGuard::enter();
+    a.with(&bh, |_| b.with(&bh, |_| ()));
+}
+
+/// A panic inside leaves it open for others.
+#[test]
+fn spinlock_is_released_whatever_happens() {
+    let lock = BhSpinLock::new(1);
+    let inside = || lock.with(&BhGuard::enter(), |_| panic!("inside"));
+    let inside = std::panic::catch_unwind(std::panic::AssertUnwindSafe(inside));
+    assert!(inside.is_err());
+    assert_eq!(lock.with(&BhGuard::enter(), |v| *v), 1);
+}
+
+#[test]
 fn tokens_nest() {
     let rtnl = OvsGuard::lock(&process_context()).with_rtnl();
     let bh = BhGuard::enter();

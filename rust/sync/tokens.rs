@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Evidence of context: process context, RCU read section, BH disabled, the OVS mutex, RTNL.
 //!
-//! Lock order: [`OvsGuard`] → RTNL ([`OvsRtnl`]) → BH disabled. RCU read sections nest anywhere
+//! Lock order: [`OvsGuard`] → RTNL ([`OvsRtnl`]) → BH disabled → one [`BhSpinLock`](super::BhSpinLock). RCU read sections nest anywhere
 //! below the sleeping locks and never around them. All tokens stay on the thread that made them.
 //!
 //! The RTNL is taken inside of the mutex but left after it. Leaving it waits until nobody refers to

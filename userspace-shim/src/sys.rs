@@ -244,6 +244,69 @@ pub unsafe fn local_bh_enable() {
     }
 }
 
+#[cfg(loom)]
+use loom::{
+    hint::spin_loop,
+    sync::atomic::{AtomicBool, Ordering},
+};
+#[cfg(not(loom))]
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread::yield_now as spin_loop,
+};
+
+/// A spinlock.
+pub struct RawSpinLock(AtomicBool);
+
+impl RawSpinLock {
+    /// A lock that nobody holds.
+    pub fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Takes the lock. With BH disabled; spins.
+    pub fn lock(&self) {
+        nest_spin_lock(true);
+        while self
+            .0
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            spin_loop();
+        }
+    }
+
+    /// Releases it.
+    ///
+    /// # Safety
+    ///
+    /// This thread holds it.
+    pub unsafe fn unlock(&self) {
+        self.0.store(false, Ordering::Release);
+        nest_spin_lock(false);
+    }
+}
+
+impl Default for RawSpinLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Fails if this thread takes a spinlock inside of a spinlock: each is a leaf.
+#[cfg(not(loom))]
+fn nest_spin_lock(take: bool) {
+    thread_local! {
+        static HELD: Cell<bool> = const { Cell::new(false) };
+    }
+    assert!(!(take && HELD.get()), "a spinlock inside of a spinlock");
+    HELD.set(take);
+}
+
+/// Loom's threads share the machine's.
+#[cfg(loom)]
+fn nest_spin_lock(_take: bool) {}
+
 /// A lock that is not tied to a guard's scope.
 #[cfg(not(loom))]
 struct RawMutex(Mutex<bool>, Condvar);
@@ -393,6 +456,11 @@ pub fn monotonic_ms() -> u64 {
     testing::NOW.get()
 }
 
+/// Bytes of memory that the kernel's buffers may come from.
+pub fn buffer_memory() -> u64 {
+    testing::MEMORY.get()
+}
+
 /// Whether the network's log rate limit lets one more line through.
 pub fn net_ratelimit() -> bool {
     true
@@ -409,6 +477,7 @@ pub mod testing {
         pub(super) static CPU: Cell<u32> = const { Cell::new(0) };
         pub(super) static NOW: Cell<u64> = const { Cell::new(100_000) };
         pub(super) static RANDOM: Cell<u64> = const { Cell::new(1) };
+        pub(super) static MEMORY: Cell<u64> = const { Cell::new(64 << 30) };
     }
 
     /// Has `wait` run when this thread releases the RTNL, as `netdev_run_todo` does: whoever holds the mutex then fails.
@@ -439,6 +508,11 @@ pub mod testing {
     /// Moves this thread's clock forward.
     pub fn advance(ms: u64) {
         NOW.set(NOW.get() + ms);
+    }
+
+    /// Sets the size of the pretended machine's memory for this thread, in bytes.
+    pub fn set_memory(bytes: u64) {
+        MEMORY.set(bytes);
     }
 
     /// Seeds this thread's random numbers.
