@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Numbers of the `OVS_*` netlink ABI, from `include/uapi/linux/openvswitch.h` (spec sections 1 to 5).
 
-/// Protocol version of the families (spec 1.1 to 1.4).
+/// Protocol version of the families (spec 1.1 to 1.4, 7.1).
 pub mod version {
     pub const DATAPATH: u8 = 2;
     pub const VPORT: u8 = 1;
     pub const FLOW: u8 = 1;
     pub const PACKET: u8 = 1;
+    pub const METER: u8 = 1;
 }
 
 /// Commands of ovs_datapath, ovs_vport and ovs_flow (spec 1.1 to 1.3).
@@ -22,6 +23,14 @@ pub mod packet_cmd {
     pub const MISS: u8 = 1;
     pub const ACTION: u8 = 2;
     pub const EXECUTE: u8 = 3;
+}
+
+/// Commands of ovs_meter (spec 7.1).
+pub mod meter_cmd {
+    pub const FEATURES: u8 = 1;
+    pub const SET: u8 = 2;
+    pub const DEL: u8 = 3;
+    pub const GET: u8 = 4;
 }
 
 /// `OVS_DP_ATTR_*`
@@ -100,6 +109,34 @@ pub mod packet_attr {
     pub const HASH: u16 = 11;
     pub const UPCALL_PID: u16 = 12;
     pub const MAX: usize = 12;
+}
+
+/// `OVS_METER_ATTR_*`
+pub mod meter_attr {
+    pub const ID: u16 = 1;
+    pub const KBPS: u16 = 2;
+    pub const STATS: u16 = 3;
+    pub const BANDS: u16 = 4;
+    pub const USED: u16 = 5;
+    pub const CLEAR: u16 = 6;
+    pub const MAX_METERS: u16 = 7;
+    pub const MAX_BANDS: u16 = 8;
+    pub const PAD: u16 = 9;
+    pub const MAX: usize = 9;
+}
+
+/// `OVS_BAND_ATTR_*`
+pub mod band_attr {
+    pub const TYPE: u16 = 1;
+    pub const RATE: u16 = 2;
+    pub const BURST: u16 = 3;
+    pub const STATS: u16 = 4;
+    pub const MAX: usize = 4;
+}
+
+/// `OVS_METER_BAND_TYPE_*`
+pub mod meter_band {
+    pub const DROP: u32 = 1;
 }
 
 /// `OVS_KEY_ATTR_*` (spec 2.1)

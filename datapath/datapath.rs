@@ -11,6 +11,7 @@ use crate::datapath::flow::extract::extract_into;
 use crate::datapath::flow::key::FlowKey;
 use crate::datapath::flow::stats::Sample;
 use crate::datapath::flow::table::Table;
+use crate::datapath::meters::MeterTable;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::ports::table::PortTable;
 use crate::datapath::upcall;
@@ -38,6 +39,7 @@ pub struct Datapath {
     pub net: Net,
     pub table: Table,
     pub ports: PortTable,
+    pub meters: MeterTable,
     pub stats: PerCpu<DpStats>,
     /// `OVS_DP_F_*`
     pub user_features: AtomicU32,

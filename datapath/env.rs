@@ -39,6 +39,8 @@ pub trait Env: Sized + 'static {
     fn log_allowed() -> bool;
     /// Number of possible CPU ids; per-CPU arrays in messages are capped by it (spec D11, V1, V11).
     fn nr_cpu_ids() -> u32;
+    /// Bytes of memory that kernel buffers may come from, used or not; bounds the number of meters (spec M1).
+    fn buffer_memory() -> u64;
 }
 
 /// Out of memory on the packet path.
@@ -308,6 +310,7 @@ pub enum Group {
     Vport,
     Flow,
     Packet,
+    Meter,
 }
 
 /// A message buffer that `netlink::writer` fills.

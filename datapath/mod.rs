@@ -13,6 +13,7 @@
 //! * [`wire`]: views over protocol headers. No dependency but `core`.
 //! * [`flow`]: key, extraction, masks, the megaflow table.
 //! * [`actions`]: compiled action lists and their execution.
+//! * [`meters`]: rate limits that flows share.
 //! * [`ports`]: vports and their table.
 //! * [`upcall`]: packets on their way to userspace.
 //! * [`netlink`]: bytes to typed requests, typed replies to bytes. Pure.
@@ -30,6 +31,7 @@ pub mod datapath;
 pub mod env;
 pub mod error;
 pub mod flow;
+pub mod meters;
 pub mod netlink;
 pub mod ports;
 pub mod upcall;

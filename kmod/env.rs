@@ -43,6 +43,10 @@ impl Env for KernelEnv {
     fn nr_cpu_ids() -> u32 {
         sys::nr_cpu_ids()
     }
+
+    fn buffer_memory() -> u64 {
+        sys::buffer_memory()
+    }
 }
 
 // SAFETY: five integers, for which any bytes will do.

@@ -25,6 +25,7 @@ fn number(group: Group) -> c_uint {
         Group::Vport => bindings::ovs_family_OVS_FAM_VPORT,
         Group::Flow => bindings::ovs_family_OVS_FAM_FLOW,
         Group::Packet => bindings::ovs_family_OVS_FAM_PACKET,
+        Group::Meter => bindings::ovs_family_OVS_FAM_METER,
     }
 }
 
@@ -33,6 +34,7 @@ fn group(number: c_uint) -> Group {
         bindings::ovs_family_OVS_FAM_DATAPATH => Group::Datapath,
         bindings::ovs_family_OVS_FAM_VPORT => Group::Vport,
         bindings::ovs_family_OVS_FAM_FLOW => Group::Flow,
+        bindings::ovs_family_OVS_FAM_METER => Group::Meter,
         _ => Group::Packet,
     }
 }

@@ -147,7 +147,7 @@ void **ovs_internal_dev_slot(struct net_device *dev)
 	return netdev_priv(dev);
 }
 
-/* ---- generic netlink families (spec 1.0 to 1.4) ---- */
+/* ---- generic netlink families (spec 1.0 to 1.4, 7.1) ---- */
 
 #define TRAMPOLINES(name, id)								\
 	static int name##_doit(struct sk_buff *skb, struct genl_info *info)		\
@@ -168,10 +168,12 @@ DUMP_TRAMPOLINE(vport, OVS_FAM_VPORT)
 TRAMPOLINES(flow, OVS_FAM_FLOW)
 DUMP_TRAMPOLINE(flow, OVS_FAM_FLOW)
 TRAMPOLINES(packet, OVS_FAM_PACKET)
+TRAMPOLINES(meter, OVS_FAM_METER)
 
 /* Liberal parsing for all (spec N5). What changes something needs CAP_NET_ADMIN over the namespace (spec N6). */
 #define LIBERAL GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP
 #define CHANGE(fam, command)	{ .cmd = command, .validate = LIBERAL, .flags = GENL_UNS_ADMIN_PERM, .doit = fam##_doit }
+#define ASK(fam, command)	{ .cmd = command, .validate = LIBERAL, .doit = fam##_doit }
 #define GET(fam, command)	{ .cmd = command, .validate = LIBERAL, .doit = fam##_doit, .dumpit = fam##_dumpit }
 
 static const struct genl_small_ops dp_ops[] = {
@@ -197,6 +199,13 @@ static const struct genl_small_ops flow_ops[] = {
 
 static const struct genl_small_ops packet_ops[] = {
 	CHANGE(packet, OVS_PACKET_CMD_EXECUTE),
+};
+
+static const struct genl_small_ops meter_ops[] = {
+	ASK(meter, OVS_METER_CMD_FEATURES),
+	CHANGE(meter, OVS_METER_CMD_SET),
+	ASK(meter, OVS_METER_CMD_GET),
+	CHANGE(meter, OVS_METER_CMD_DEL),
 };
 
 /* Attribute numbers that the target kernel's own uapi header may be too old for. */
@@ -244,9 +253,21 @@ static const struct nla_policy packet_policy[PACKET_UPCALL_PID + 1] = {
 	[PACKET_UPCALL_PID] = { .type = NLA_U32 },
 };
 
+static const struct nla_policy meter_policy[OVS_METER_ATTR_MAX + 1] = {
+	[OVS_METER_ATTR_ID] = { .type = NLA_U32 },
+	[OVS_METER_ATTR_KBPS] = { .type = NLA_FLAG },
+	[OVS_METER_ATTR_STATS] = { .len = sizeof(struct ovs_flow_stats) },
+	[OVS_METER_ATTR_BANDS] = { .type = NLA_NESTED },
+	[OVS_METER_ATTR_USED] = { .type = NLA_U64 },
+	[OVS_METER_ATTR_CLEAR] = { .type = NLA_FLAG },
+	[OVS_METER_ATTR_MAX_METERS] = { .type = NLA_U32 },
+	[OVS_METER_ATTR_MAX_BANDS] = { .type = NLA_U32 },
+};
+
 static const struct genl_multicast_group dp_group = { .name = OVS_DATAPATH_MCGROUP };
 static const struct genl_multicast_group vport_group = { .name = OVS_VPORT_MCGROUP };
 static const struct genl_multicast_group flow_group = { .name = OVS_FLOW_MCGROUP };
+static const struct genl_multicast_group meter_group = { .name = OVS_METER_MCGROUP };
 
 #define FAMILY(title, ver, fam, last)			\
 	.name = title,					\
@@ -268,6 +289,7 @@ static struct genl_family families[OVS_FAMILIES] __ro_after_init = {
 	{ FAMILY(OVS_VPORT_FAMILY, OVS_VPORT_VERSION, vport, OVS_VPORT_CMD_SET), GROUP(vport) },
 	{ FAMILY(OVS_FLOW_FAMILY, OVS_FLOW_VERSION, flow, OVS_FLOW_CMD_SET), GROUP(flow) },
 	{ FAMILY(OVS_PACKET_FAMILY, OVS_PACKET_VERSION, packet, OVS_PACKET_CMD_EXECUTE) },
+	{ FAMILY(OVS_METER_FAMILY, OVS_METER_VERSION, meter, OVS_METER_CMD_GET), GROUP(meter) },
 };
 
 struct genl_family *ovs_family(unsigned int family)

@@ -220,6 +220,11 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
             }
             Action::PushEth { src, dst } => push_eth(&mut pkt, key, &src, &dst),
             Action::PopEth => pop_eth(&mut pkt, key),
+            Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
+                pkt.discard(DropReason::Meter);
+                return Ok(());
+            }
+            Action::Meter(_) => Ok(()),
             Action::Drop(code) => {
                 pkt.discard(match code {
                     0 => DropReason::Explicit,
@@ -243,6 +248,16 @@ fn chosen(probability: u32) -> bool {
         0 => false,
         p => crate::World::random_u32() <= p,
     }
+}
+
+/// METER: whether the packet must go. A meter that does not exist lets all pass.
+#[inline(never)]
+fn exceeds_meter(cx: &Context<'_>, pkt: &Packet, id: u32) -> bool {
+    let Some(meter) = cx.dp.meters.find(id, cx.bh) else {
+        return false;
+    };
+    let len = pkt.len() as u64; // CAST: usize fits
+    meter.charge(len, crate::World::now_ms(), cx.bh)
 }
 
 /// A nested list that is not the last action, on a clone. No memory for one: skipped.

@@ -55,6 +55,8 @@ pub enum Action {
         dst: [u8; 6],
     },
     PopEth,
+    /// Charges the meter with this id, if there is one (spec M6).
+    Meter(u32),
     /// With the error code that userspace gave.
     Drop(u32),
 }

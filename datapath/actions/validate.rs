@@ -198,6 +198,11 @@ impl<'k> Checker<'k> {
         self.add(Action::PopEth, 0)
     }
 
+    /// There need be no such meter, now or ever (spec 4.1).
+    pub fn meter(&mut self, id: u32) -> NlResult {
+        self.add(Action::Meter(id), 4)
+    }
+
     pub fn drop(&mut self, code: u32, last: bool) -> NlResult {
         if !last {
             return refuse(c"Drop action must be last");

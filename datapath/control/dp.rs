@@ -12,6 +12,7 @@ use crate::datapath::env::{
 };
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::table::Table;
+use crate::datapath::meters::MeterTable;
 use crate::datapath::netlink::dp::{self as message, DpInfo, DpRequest};
 use crate::datapath::netlink::policy::MASKS_CACHE_MAX;
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
@@ -171,6 +172,7 @@ impl Datapath {
             net: net.for_datapath(),
             table: Table::new(GFP_KERNEL)?,
             ports: PortTable::new(GFP_KERNEL)?,
+            meters: MeterTable::new(World::buffer_memory(), GFP_KERNEL)?,
             stats: PerCpu::new(|_| DpStats::default(), GFP_KERNEL)?,
             user_features: AtomicU32::new(0),
             upcall_pids: RcuSlot::new(None),

@@ -5,10 +5,11 @@
 
 pub mod dp;
 pub mod flow;
+pub mod meter;
 pub mod packet;
 pub mod vport;
 
-use crate::datapath::abi::{cmd, packet_cmd};
+use crate::datapath::abi::{cmd, meter_cmd, packet_cmd};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Device, DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
@@ -61,6 +62,10 @@ pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
         (Group::Vport, cmd::GET) => vport::get(req),
         (Group::Vport, cmd::SET) => vport::set(req),
         (Group::Packet, packet_cmd::EXECUTE) => packet::execute(req),
+        (Group::Meter, meter_cmd::FEATURES) => meter::features(req),
+        (Group::Meter, meter_cmd::SET) => meter::set(req),
+        (Group::Meter, meter_cmd::GET) => meter::get(req),
+        (Group::Meter, meter_cmd::DEL) => meter::del(req),
         _ => Err(NlError::new(EOPNOTSUPP, c"Unknown command")),
     }
 }
@@ -81,7 +86,9 @@ pub fn dump(
         Group::Datapath => dp::dump(ctx, net, cursor, header, w),
         Group::Vport => vport::dump(net, cursor, header, w),
         Group::Flow => flow::dump(net, attrs, cursor, header, w),
-        Group::Packet => Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped")),
+        Group::Packet | Group::Meter => {
+            Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped"))
+        }
     }
 }
 

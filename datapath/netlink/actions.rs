@@ -102,6 +102,7 @@ fn one<'a>(
             exact::<0>(a)?;
             check.pop_eth()?;
         }
+        action_attr::METER => check.meter(u32::from_ne_bytes(exact(a)?))?,
         action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
         ty => return Err(unsupported(ty, probe)),
     }
@@ -118,7 +119,6 @@ fn unsupported(ty: u16, probe: bool) -> NlError {
         action_attr::CT_CLEAR => c"Action ct_clear is not supported",
         action_attr::PUSH_NSH => c"Action push_nsh is not supported",
         action_attr::POP_NSH => c"Action pop_nsh is not supported",
-        action_attr::METER => c"Action meter is not supported",
         action_attr::CHECK_PKT_LEN => c"Action check_pkt_len is not supported",
         action_attr::ADD_MPLS => c"Action add_mpls is not supported",
         action_attr::DEC_TTL => c"Action dec_ttl is not supported",
@@ -367,6 +367,7 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             Ok(())
         }
         Action::PopEth => w.put_flag(action_attr::POP_ETH),
+        Action::Meter(id) => w.put_u32(action_attr::METER, id),
         Action::Drop(code) => w.put_u32(action_attr::DROP, code),
         // Lists inside lists are the caller's.
         Action::Sample { .. } | Action::Clone(_) => Err(Full),

@@ -6,6 +6,7 @@ pub mod attr;
 pub mod dp;
 pub mod flow;
 pub mod key;
+pub mod meter;
 pub mod packet;
 pub mod policy;
 pub mod vport;

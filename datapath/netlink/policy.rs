@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Liberal policy validation of a request's top-level attributes (spec N5).
+//! Liberal policy validation of a request's top-level attributes, and of a meter's bands (spec N5).
 //!
 //! The errors are netlink core's. Core has checked requests by the policies in `kmod/tables.c` before; that is a second
 //! line, which on old kernels knows no ranges, and dumps it does not check.
@@ -8,7 +8,7 @@
 
 use super::attr::{Attr, Attrs};
 use super::{TopAttrs, TOP_SLOTS};
-use crate::datapath::abi::{dp_attr, flow_attr, packet_attr, vport_attr};
+use crate::datapath::abi::{band_attr, dp_attr, flow_attr, meter_attr, packet_attr, vport_attr};
 use crate::datapath::env::Group;
 use crate::datapath::error::{NlError, NlResult};
 use kernel::error::code::{EINVAL, ERANGE};
@@ -37,6 +37,8 @@ const U16: Rule = Rule::Min(2);
 const U32: Rule = Rule::Min(4);
 const U64: Rule = Rule::Min(8);
 const NAME: Rule = Rule::NulString(15);
+/// `struct ovs_flow_stats`
+const FLOW_STATS: Rule = Rule::Min(16);
 
 fn rule(family: Group, ty: u16) -> Rule {
     match family {
@@ -71,6 +73,22 @@ fn rule(family: Group, ty: u16) -> Rule {
             packet_attr::UPCALL_PID => U32,
             _ => Rule::Min(0),
         },
+        Group::Meter => match ty {
+            meter_attr::ID | meter_attr::MAX_METERS | meter_attr::MAX_BANDS => U32,
+            meter_attr::KBPS | meter_attr::CLEAR => Rule::Flag,
+            meter_attr::STATS => FLOW_STATS,
+            meter_attr::BANDS => Rule::Nested,
+            meter_attr::USED => U64,
+            _ => Rule::Min(0),
+        },
+    }
+}
+
+fn band_rule(ty: u16) -> Rule {
+    match ty {
+        band_attr::TYPE | band_attr::RATE | band_attr::BURST => U32,
+        band_attr::STATS => FLOW_STATS,
+        _ => Rule::Min(0),
     }
 }
 
@@ -80,19 +98,29 @@ fn max_type(family: Group) -> usize {
         Group::Vport => vport_attr::MAX,
         Group::Flow => flow_attr::MAX,
         Group::Packet => packet_attr::MAX,
+        Group::Meter => meter_attr::MAX,
     }
 }
 
 /// Sorts the attributes of a `family` request by type. Unknown types are skipped, of duplicates the last counts
 /// but every one is checked, trailing bytes are ignored.
 pub fn validate(family: Group, attrs: &[u8]) -> NlResult<TopAttrs<'_>> {
+    sort(attrs, max_type(family), |ty| rule(family, ty))
+}
+
+/// The same for the attributes of a meter's band, which core does not look into.
+pub fn validate_band(band: Attr<'_>) -> NlResult<TopAttrs<'_>> {
+    sort(band.payload(), band_attr::MAX, band_rule)
+}
+
+fn sort(attrs: &[u8], max_type: usize, rule: impl Fn(u16) -> Rule) -> NlResult<TopAttrs<'_>> {
     let mut top = TopAttrs([None; TOP_SLOTS]);
     for attr in Attrs::new(attrs) {
         let ty = attr.ty();
-        if ty == 0 || usize::from(ty) > max_type(family) {
+        if ty == 0 || usize::from(ty) > max_type {
             continue;
         }
-        check(rule(family, ty), &attr)?;
+        check(rule(ty), &attr)?;
         if let Some(slot) = top.0.get_mut(usize::from(ty)) {
             *slot = Some(attr);
         }

@@ -88,6 +88,9 @@ impl<T, const N: usize> Node<T, N> {
 pub struct TableBox<T, const N: usize>(KBox<Node<T, N>>);
 
 impl<T, const N: usize> TableBox<T, N> {
+    /// What an entry takes of memory.
+    pub const BYTES: usize = size_of::<Node<T, N>>();
+
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
         Ok(Self(KBox::new(Node::new(value), flags)?))

@@ -21,6 +21,7 @@ mod flow_dump;
 mod flow_new;
 mod flow_packets;
 mod memory;
+mod meters;
 mod namespaces;
 mod random_requests;
 mod stacked_devices;

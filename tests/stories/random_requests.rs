@@ -3,7 +3,9 @@
 //! (B5, B11, B65). A series of seeds that is the same in every run; `SEEDS=n` makes it longer.
 
 use crate::flow_kit::*;
-use openvswitch::datapath::abi::{packet_attr, packet_cmd, userspace_attr};
+use openvswitch::datapath::abi::{
+    band_attr, meter_attr, meter_cmd, packet_attr, packet_cmd, userspace_attr,
+};
 
 /// Splitmix64.
 struct Random(u64);
@@ -39,6 +41,7 @@ fn actions() -> Bytes {
         .u32(action_attr::RECIRC, 3)
         .put(action_attr::HASH, &[0; 8])
         .u32(action_attr::TRUNC, 20)
+        .u32(action_attr::METER, 1)
 }
 
 /// Good requests.
@@ -66,6 +69,18 @@ fn corpus() -> Vec<(Group, u8, Bytes)> {
         all.push((Group::Datapath, cmd, dp.clone()));
         all.push((Group::Vport, cmd, vport.clone()));
         all.push((Group::Flow, cmd, new_flow.clone()));
+    }
+    let band = Bytes::new()
+        .u32(band_attr::TYPE, 1)
+        .u32(band_attr::RATE, 1000)
+        .u32(band_attr::BURST, 1);
+    let meter = Bytes::new()
+        .u32(meter_attr::ID, 1)
+        .nest(meter_attr::BANDS, Bytes::new().nest(0, band))
+        .flag(meter_attr::KBPS)
+        .put(meter_attr::STATS, &[1; 16]);
+    for cmd in meter_cmd::FEATURES..=meter_cmd::GET {
+        all.push((Group::Meter, cmd, meter.clone()));
     }
     all
 }
@@ -158,6 +173,8 @@ fn everything(s: &mut Switch) -> Vec<Message> {
                 .unwrap_or_default(),
         );
     }
+    let meter = Bytes::new().u32(meter_attr::ID, 1);
+    all.extend(s.client.call(Group::Meter, meter_cmd::GET, s.dp, &meter));
     for message in &mut all {
         message.0[8..12].fill(0);
     }

@@ -20,7 +20,13 @@ use openvswitch::sys::testing::process_context;
 use openvswitch::World;
 use std::io::{BufRead, Write};
 
-const FAMILIES: [Group; 4] = [Group::Datapath, Group::Vport, Group::Flow, Group::Packet];
+const FAMILIES: [Group; 5] = [
+    Group::Datapath,
+    Group::Vport,
+    Group::Flow,
+    Group::Packet,
+    Group::Meter,
+];
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
@@ -195,7 +201,7 @@ impl Kernel {
     }
 
     fn dump(&mut self, family: Group, ids: MsgHeader, attrs: &[u8]) -> NlResult {
-        if ids.cmd != cmd::GET || family == Group::Packet {
+        if ids.cmd != cmd::GET || matches!(family, Group::Packet | Group::Meter) {
             return Err(NlError::from(EOPNOTSUPP));
         }
         let header = MsgHeader {

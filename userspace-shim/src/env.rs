@@ -71,6 +71,10 @@ impl Env for FakeEnv {
     fn nr_cpu_ids() -> u32 {
         NR_CPU_IDS.get().unwrap_or_else(crate::sys::nr_cpu_ids)
     }
+
+    fn buffer_memory() -> u64 {
+        crate::sys::buffer_memory()
+    }
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -925,6 +929,7 @@ impl ReplyOps for FakeReply {
             Group::Vport => 0x21,
             Group::Flow => 0x22,
             Group::Packet => 0x23,
+            Group::Meter => 0x24,
         }
     }
 }

@@ -2,7 +2,7 @@
 # title: the kernel loads the module when somebody asks for one of its families (X5)
 # keep-module: yes
 set -e
-for family in ovs_datapath ovs_vport ovs_flow ovs_packet; do
+for family in ovs_datapath ovs_vport ovs_flow ovs_packet ovs_meter; do
 	[ ! -d /sys/module/openvswitch ]
 	python3 - $family <<-P
 	import sys; sys.path.insert(0, "/guest/lib")

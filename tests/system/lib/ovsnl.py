@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Speak Open vSwitch's generic netlink families from Python: raw sockets, standard library only.
 
-Three layers: bytes (`attr`, `nest`, `parse`), names (`DP`, `VPORT`, `FLOW`, `PACKET`, `KEY`,
-`ACTION` and the builders of keys and actions), and the socket (`Sock`). `text` turns a message into
+Three layers: bytes (`attr`, `nest`, `parse`), names (`DP`, `VPORT`, `FLOW`, `PACKET`, `METER`,
+`KEY`, `ACTION` and the builders of keys and actions), and the socket (`Sock`). `text` turns a message into
 one line in the order and with the bytes that the kernel sent, which is what golden files compare.
 Encoding and decoding need no Linux; only `Sock` does.
 """
@@ -95,9 +95,15 @@ FLOW = Names({"KEY": 1, "ACTIONS": 2, "STATS": 3, "TCP_FLAGS": 4, "USED": 5, "CL
               "UFID": 9, "UFID_FLAGS": 10, "PAD": 11}, {"KEY": KEY, "MASK": KEY, "ACTIONS": ACTION})
 PACKET = Names({"PACKET": 1, "KEY": 2, "ACTIONS": 3, "USERDATA": 4, "EGRESS_TUN_KEY": 5, "PROBE": 8, "MRU": 9,
                 "LEN": 10, "HASH": 11, "UPCALL_PID": 12}, {"KEY": KEY, "ACTIONS": ACTION})
+BAND = Names({"UNSPEC": 0, "TYPE": 1, "RATE": 2, "BURST": 3, "STATS": 4})
+BANDS = Names({"BAND": 0}, {"BAND": BAND})
+METER = Names({"ID": 1, "KBPS": 2, "STATS": 3, "BANDS": 4, "USED": 5, "CLEAR": 6, "MAX_METERS": 7, "MAX_BANDS": 8, "PAD": 9},
+              {"BANDS": BANDS})
 NEW, DEL, GET, SET = 1, 2, 3, 4
+METER_FEATURES, METER_SET, METER_DEL, METER_GET = 1, 2, 3, 4
 MISS, ACTION_UPCALL, EXECUTE = 1, 2, 3
-FAMILIES = {"ovs_datapath": (DP, 2), "ovs_vport": (VPORT, 1), "ovs_flow": (FLOW, 1), "ovs_packet": (PACKET, 1)}
+FAMILIES = {"ovs_datapath": (DP, 2), "ovs_vport": (VPORT, 1), "ovs_flow": (FLOW, 1), "ovs_packet": (PACKET, 1),
+            "ovs_meter": (METER, 1)}
 NETDEV, INTERNAL = 1, 2
 UNALIGNED, VPORT_PIDS, TC_RECIRC, PER_CPU = 1, 2, 4, 8
 
@@ -269,6 +275,10 @@ def a_trunc(n):
     return attr(ACTION.TRUNC, u32(n))
 
 
+def a_meter(n):
+    return attr(ACTION.METER, u32(n))
+
+
 def a_drop(code=0):
     return attr(ACTION.DROP, u32(code))
 
@@ -423,6 +433,9 @@ class Sock:
 
     def flow(self, cmd, dp_ifindex=0, *attrs, **kw):
         return self.request("ovs_flow", cmd, dp_ifindex, *attrs, **kw)
+
+    def meter(self, cmd, dp_ifindex=0, *attrs, **kw):
+        return self.request("ovs_meter", cmd, dp_ifindex, *attrs, **kw)
 
     def execute(self, dp_ifindex, packet, key, actions, *more):
         return self.request("ovs_packet", EXECUTE, dp_ifindex, attr(PACKET.PACKET, packet), nest(PACKET.KEY, *key),
