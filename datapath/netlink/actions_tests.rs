@@ -333,11 +333,13 @@ fn sample_and_clone_are_complete() {
 
 #[test]
 fn changes_of_a_nested_list_stay_inside() {
-    // A4: each list inherits the shape of packets at its place and keeps its own changes.
+    // A4: each list inherits the tag at its place, begins with the key's Ethernet header, and keeps its own changes.
     let l2 = tcp4();
     let eth = attr(action_attr::POP_ETH, &[]);
+    let tag = push_vlan(0x8100, 0x1001);
     same(&[clone(&eth), pop_vlan()].concat(), &l2);
-    refused(&[eth.clone(), clone(&pop_vlan())].concat(), &l2, EINVAL);
+    same(&[eth.clone(), clone(&pop_vlan())].concat(), &l2);
+    refused(&[tag, clone(&eth)].concat(), &l2, EINVAL);
     same(&[clone(&push_vlan(0x8100, 0x1001)), eth].concat(), &l2);
 }
 
