@@ -11,11 +11,15 @@
 #include <linux/skbuff.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
+#include <net/ip6_route.h>
 #if __has_include(<net/dropreason.h>)
 #include <net/dropreason.h>
 #endif
 #if __has_include(<net/gso.h>)
 #include <net/gso.h>
+#endif
+#if __has_include(<net/ipv6_stubs.h>)
+#include <net/ipv6_stubs.h>
 #endif
 #include "features.h"
 
@@ -62,6 +66,7 @@ static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
 	return refdst;
 }
 
+/* IPv6 fragmentation, which is in a module where there is a stub for it. */
 #ifdef HAVE_IPV6_STUB_FRAGMENT
 #define ovs_ip6_fragment(net, skb, output) ipv6_stub->ipv6_fragment(net, (skb)->sk, skb, output)
 #else

@@ -49,14 +49,17 @@ void rust_helper_spin_unlock(spinlock_t *lock)
 	spin_unlock(lock);
 }
 
+/* Where __percpu is an address space of the compiler's, only a number leads into it and out of it without a warning. */
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep)
 {
-	return (__force void *)__alloc_percpu_gfp(size, align, sleep ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN);
+	void __percpu *base = __alloc_percpu_gfp(size, align, sleep ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN);
+
+	return (void *)(__force unsigned long)base;
 }
 
 void rust_helper_free_percpu(void *base)
 {
-	free_percpu((__force void __percpu *)base);
+	free_percpu((void __percpu *)(__force unsigned long)base);
 }
 
 /* A cache with a usercopy region is never merged with another one. */
