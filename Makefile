@@ -7,6 +7,7 @@ SECONDS_EACH ?= 60
 OPT     ?= 3
 KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
+export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
 .PHONY: help modules features loads demo check test loom asan fuzz lint walls abi-coverage vm-test system bench clean

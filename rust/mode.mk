@@ -10,7 +10,7 @@
 #   libkernel    rust/kernel/, the stand-in for the in-tree `kernel` crate
 #   kmod/main.o  the module: one crate, fat LTO with all of the above, then objtool
 #
-# From the Makefile: OVS_SRC (source tree), OVS_RUSTC, OVS_BINDGEN, OVS_CORE_SRC, OVS_RS_CACHE, OVS_OPT.
+# From the Makefile: OVS_SRC (source tree), OVS_RUSTC, OVS_BINDGEN, OVS_CORE_SRC, OVS_RS_CACHE, OVS_OPT, OVS_WITHOUT.
 
 OVS_SRC     ?= $(realpath $(src))
 OVS_RUSTC   ?= rustc
@@ -90,7 +90,7 @@ rk_clang_flags = $(filter-out $(rk_gcc_only),$(c_flags)) -w --target=x86_64-linu
   -fno-builtin -D__BINDGEN__
 
 quiet_cmd_ovs_features = FEATURE $@
-      cmd_ovs_features = $(CONFIG_SHELL) $(OVS_SRC)/tools/feature-test.sh $< $@ $(rk)/features.cfg $(CC) $(rk_c_flags)
+      cmd_ovs_features = OVS_WITHOUT='$(OVS_WITHOUT)' $(CONFIG_SHELL) $(OVS_SRC)/tools/feature-test.sh $< $@ $(rk)/features.cfg $(CC) $(rk_c_flags)
 $(rk)/features.h: private part-of-module := y
 $(rk)/features.h: $(src)/rust/helpers/features.list $(OVS_SRC)/tools/feature-test.sh FORCE
 	$(call if_changed,ovs_features)

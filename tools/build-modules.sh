@@ -5,15 +5,17 @@
 # Builds openvswitch.ko for one kernel in OUT/<its release>/, a directory of symbolic links to the sources, so that
 # several kernels do not disturb one another and the source tree stays clean.
 #
-#   -k KVER    5.10, 6.1, 6.12 or 7.3: Debian's cloud kernels, their headers fetched into the cache (fetch-kernel.sh); or the
-#              release of an installed kernel, or of any kernel of Debian 11 to 13
-#   -d KDIR    any directory of kernel headers
-#   -O LEVEL   rustc's opt-level
-#   -c CC      the C compiler; else the one that built the kernel, from this machine or fetched into the cache, else a newer one
+#   -k KVER      5.10, 6.1, 6.12 or 7.3: Debian's cloud kernels, their headers fetched into the cache (fetch-kernel.sh); or the
+#                release of an installed kernel, or of any kernel of Debian 11 to 13
+#   -d KDIR      any directory of kernel headers
+#   -O LEVEL     rustc's opt-level
+#   -c CC        the C compiler; else the one that built the kernel, from this machine or fetched into the cache, else a newer one
+#   OVS_WITHOUT  features to do without, although the kernel has them: names, or all (tools/feature-test.sh)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 src=$PWD out=out kver=6.1 kdir='' opt=3 cc=''
+OVS_WITHOUT=${OVS_WITHOUT:-}
 while getopts o:k:d:O:c: o; do
 	case $o in
 	o) out=$OPTARG ;; k) kver=$OPTARG ;; d) kdir=$OPTARG ;; O) opt=$OPTARG ;; c) cc=$OPTARG ;;
@@ -103,6 +105,8 @@ for tool in "$kdir"/tools/objtool/objtool "$kdir"/scripts/mod/modpost; do
 		need /usr/lib/x86_64-linux-gnu/libelf.so.1:libelf1
 done
 
+tools/feature-test.sh --without rust/helpers/features.list
+
 # ---- the compilers ---------------------------------------------------------------------------------------
 assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
 eval "$assignments"
@@ -118,7 +122,7 @@ find "$m" -xtype l -delete
 
 # ---- the module -----------------------------------------------------------------------------------------------
 # No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
-export OVS_SRC=$src OVS_OPT=$opt
+export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT
 say "building for $release with rustc $OVS_RUSTC_VERSION"
 # The kernel's make must not see our variables: O means another thing there.
 env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" "${tools_of_kernel[@]}" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |

@@ -47,6 +47,7 @@ both() { # COMMAND with % for each kernel's directory
 
 step 'the checks themselves: walls' tools/check-layers.sh --self-test
 step 'the checks themselves: object' tools/check-object.sh --self-test
+step 'the checks themselves: features' tools/feature-test.sh --self-test
 step 'the checks themselves: loads' tools/check-loads.sh --self-test
 step 'the checks themselves: feature answers' tools/check-features.sh --self-test
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
