@@ -8,6 +8,7 @@
 #define OVS_COMPAT_H
 
 #include <linux/netdevice.h>
+#include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
@@ -22,6 +23,16 @@
 #include <net/ipv6_stubs.h>
 #endif
 #include "features.h"
+
+/* ---- RCU ---- */
+
+/*
+ * Kernels that wait for BH-disabled sections and for rcu_read_lock() apart. There call_rcu() waits for both only where no
+ * read section can be preempted, as it is call_rcu_sched() then; with preemption it would free what a BhGuard still reads.
+ */
+#if defined(HAVE_RCU_FLAVOURS) && defined(CONFIG_PREEMPT_RCU)
+#error "CONFIG_PREEMPT on a kernel whose call_rcu() does not wait for BH-disabled sections: use PREEMPT_VOLUNTARY or PREEMPT_NONE"
+#endif
 
 /* The subsystem of our drop reasons; without subsystems drops have no reason at all (spec X1). */
 #ifdef HAVE_DROP_REASON_SUBSYS

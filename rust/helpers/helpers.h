@@ -19,6 +19,10 @@ void rust_helper_printk(u8 level, const char *prefix, const char *text);
 unsigned long rust_helper_msecs_to_jiffies(u32 msecs);
 
 /* sync.c */
+void rust_helper_call_rcu(struct rcu_head *head, rcu_callback_t func);
+void rust_helper_synchronize_rcu(void);
+unsigned long rust_helper_get_state_synchronize_rcu(void);
+bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie);
 void rust_helper_ovs_mutex_lock(void);
 void rust_helper_ovs_mutex_unlock(void);
 void rust_helper_local_bh_disable(void);

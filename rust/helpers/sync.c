@@ -5,6 +5,7 @@
 #include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
@@ -21,6 +22,72 @@ void rust_helper_ovs_mutex_unlock(void)
 {
 	mutex_unlock(&ovs_mutex);
 }
+
+void rust_helper_call_rcu(struct rcu_head *head, rcu_callback_t func)
+{
+	call_rcu(head, func);
+}
+
+void rust_helper_synchronize_rcu(void)
+{
+	synchronize_rcu();
+}
+
+#ifdef HAVE_POLL_STATE_SYNCHRONIZE_RCU
+unsigned long rust_helper_get_state_synchronize_rcu(void)
+{
+	return get_state_synchronize_rcu();
+}
+
+bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie)
+{
+	return poll_state_synchronize_rcu(cookie);
+}
+#else
+/*
+ * Grace periods counted by a callback of our own, which is queued only while somebody waits. A cookie is the count that will
+ * have been reached when a grace period that began after the cookie was taken is over. If the callback is queued already, its
+ * grace period may have begun before: then it takes the next one, for which the callback queues itself again. It does so at
+ * most once after the last cookie, so that two rcu_barrier() see its end.
+ */
+static DEFINE_SPINLOCK(ovs_gp_lock); /* all of the following; the count is read without it */
+static struct rcu_head ovs_gp_head;
+static unsigned long ovs_gp_count;
+static unsigned long ovs_gp_wanted;
+static bool ovs_gp_queued;
+
+static void ovs_gp_over(struct rcu_head *head)
+{
+	spin_lock_bh(&ovs_gp_lock);
+	/* What the readers did happens before, and so before what is done by whoever sees the count. */
+	smp_store_release(&ovs_gp_count, ovs_gp_count + 1);
+	ovs_gp_queued = ovs_gp_wanted != ovs_gp_count;
+	if (ovs_gp_queued)
+		call_rcu(head, ovs_gp_over);
+	spin_unlock_bh(&ovs_gp_lock);
+}
+
+unsigned long rust_helper_get_state_synchronize_rcu(void)
+{
+	unsigned long cookie;
+
+	spin_lock_bh(&ovs_gp_lock);
+	cookie = ovs_gp_count + 1;
+	if (ovs_gp_queued)
+		cookie++;
+	else
+		call_rcu(&ovs_gp_head, ovs_gp_over);
+	ovs_gp_queued = true;
+	ovs_gp_wanted = cookie;
+	spin_unlock_bh(&ovs_gp_lock);
+	return cookie;
+}
+
+bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie)
+{
+	return (long)(smp_load_acquire(&ovs_gp_count) - cookie) >= 0;
+}
+#endif
 
 void rust_helper_local_bh_disable(void)
 {

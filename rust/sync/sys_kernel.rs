@@ -56,7 +56,7 @@ pub unsafe fn call_rcu(head: *mut RcuHead, func: RcuCallback) {
     // SAFETY: by this function's contract. A pointer to `RcuHead` is one to its only field, for `func` as well.
     unsafe {
         let func = mem::transmute::<RcuCallback, unsafe extern "C" fn(*mut c::callback_head)>(func);
-        c::call_rcu(head.cast(), Some(func))
+        c::rust_helper_call_rcu(head.cast(), Some(func))
     }
 }
 
@@ -69,19 +69,19 @@ pub fn rcu_barrier() {
 /// Waits for a grace period. May sleep.
 pub fn synchronize_rcu() {
     // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
-    unsafe { c::synchronize_rcu() }
+    unsafe { c::rust_helper_synchronize_rcu() }
 }
 
 /// Cookie for [`poll_state_synchronize_rcu`].
 pub fn get_state_synchronize_rcu() -> c_ulong {
     // SAFETY: always allowed.
-    unsafe { c::get_state_synchronize_rcu() }
+    unsafe { c::rust_helper_get_state_synchronize_rcu() }
 }
 
 /// Whether a grace period has passed since the cookie was taken.
 pub fn poll_state_synchronize_rcu(state: c_ulong) -> bool {
     // SAFETY: always allowed.
-    unsafe { c::poll_state_synchronize_rcu(state) }
+    unsafe { c::rust_helper_poll_state_synchronize_rcu(state) }
 }
 
 /// Memory of any size, aligned to 8; null on failure. Only `GFP_KERNEL` flags.
@@ -168,19 +168,38 @@ pub fn per_cpu_offset(cpu: u32) -> usize {
 /// Not `nomem`, so that no read moves up over the call that disables BH.
 #[inline(always)]
 pub fn this_cpu() -> (u32, usize) {
-    let (cpu, offset): (u32, usize);
-    // SAFETY: both are exported per-CPU variables of these sizes (features.list, sync.c).
+    let cpu = cpu_number();
+    let offset: usize;
+    // SAFETY: an exported per-CPU variable of this size.
     unsafe {
-        #[cfg(HAVE_PCPU_HOT)]
-        core::arch::asm!("mov {:e}, dword ptr gs:[pcpu_hot + 12]", out(reg) cpu,
-            options(pure, readonly, nostack, preserves_flags));
-        #[cfg(not(HAVE_PCPU_HOT))]
-        core::arch::asm!("mov {:e}, dword ptr gs:[cpu_number]", out(reg) cpu,
-            options(pure, readonly, nostack, preserves_flags));
         core::arch::asm!("mov {}, qword ptr gs:[this_cpu_off]", out(reg) offset,
             options(pure, readonly, nostack, preserves_flags));
     }
     (cpu, offset)
+}
+
+#[cfg(HAVE_PCPU_HOT)]
+#[inline(always)]
+fn cpu_number() -> u32 {
+    let cpu: u32;
+    // SAFETY: an exported per-CPU variable with a number of this size there (features.list, sync.c).
+    unsafe {
+        core::arch::asm!("mov {:e}, dword ptr gs:[pcpu_hot + 12]", out(reg) cpu,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    cpu
+}
+
+#[cfg(not(HAVE_PCPU_HOT))]
+#[inline(always)]
+fn cpu_number() -> u32 {
+    let cpu: u32;
+    // SAFETY: an exported per-CPU variable of this size (features.list).
+    unsafe {
+        core::arch::asm!("mov {:e}, dword ptr gs:[cpu_number]", out(reg) cpu,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    cpu
 }
 
 /// Zeroed memory for each CPU; null on failure. The result is a base for [`per_cpu_offset`].
