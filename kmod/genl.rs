@@ -172,7 +172,7 @@ unsafe extern "C" fn ovs_genl_dumpit(
             // has had versions that warn of a place outside.
             let e = NlError { attr: None, ..e };
             // SAFETY: as above.
-            unsafe { explain((*cb).extack, &e) };
+            unsafe { explain(bindings::rust_helper_netlink_cb_extack(cb), &e) };
             e.errno.to_errno()
         }
     }

@@ -46,7 +46,7 @@ const struct net_device_ops ovs_internal_dev_ops = {
 	.ndo_stop = internal_dev_stop,
 	.ndo_start_xmit = internal_dev_xmit,
 	.ndo_set_mac_address = eth_mac_addr,
-	.ndo_get_stats64 = dev_get_tstats64,
+	.ndo_get_stats64 = ovs_dev_get_tstats64,
 };
 
 static void internal_dev_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
@@ -170,46 +170,10 @@ DUMP_TRAMPOLINE(flow, OVS_FAM_FLOW)
 TRAMPOLINES(packet, OVS_FAM_PACKET)
 TRAMPOLINES(meter, OVS_FAM_METER)
 
-/* Liberal parsing for all (spec N5). What changes something needs CAP_NET_ADMIN over the namespace (spec N6). */
-#define LIBERAL GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP
-#define CHANGE(fam, command)	{ .cmd = command, .validate = LIBERAL, .flags = GENL_UNS_ADMIN_PERM, .doit = fam##_doit }
-#define ASK(fam, command)	{ .cmd = command, .validate = LIBERAL, .doit = fam##_doit }
-#define GET(fam, command)	{ .cmd = command, .validate = LIBERAL, .doit = fam##_doit, .dumpit = fam##_dumpit }
-
-static const struct genl_small_ops dp_ops[] = {
-	CHANGE(dp, OVS_DP_CMD_NEW),
-	CHANGE(dp, OVS_DP_CMD_DEL),
-	GET(dp, OVS_DP_CMD_GET),
-	CHANGE(dp, OVS_DP_CMD_SET),
-};
-
-static const struct genl_small_ops vport_ops[] = {
-	CHANGE(vport, OVS_VPORT_CMD_NEW),
-	CHANGE(vport, OVS_VPORT_CMD_DEL),
-	GET(vport, OVS_VPORT_CMD_GET),
-	CHANGE(vport, OVS_VPORT_CMD_SET),
-};
-
-static const struct genl_small_ops flow_ops[] = {
-	CHANGE(flow, OVS_FLOW_CMD_NEW),
-	CHANGE(flow, OVS_FLOW_CMD_DEL),
-	GET(flow, OVS_FLOW_CMD_GET),
-	CHANGE(flow, OVS_FLOW_CMD_SET),
-};
-
-static const struct genl_small_ops packet_ops[] = {
-	CHANGE(packet, OVS_PACKET_CMD_EXECUTE),
-};
-
-static const struct genl_small_ops meter_ops[] = {
-	ASK(meter, OVS_METER_CMD_FEATURES),
-	CHANGE(meter, OVS_METER_CMD_SET),
-	ASK(meter, OVS_METER_CMD_GET),
-	CHANGE(meter, OVS_METER_CMD_DEL),
-};
-
 /* Attribute numbers that the target kernel's own uapi header may be too old for. */
+#define DP_MASKS_CACHE_SIZE_ATTR 7
 #define DP_IFINDEX_ATTR 9
+#define PACKET_HASH_ATTR 11
 #define PACKET_UPCALL_PID 12
 #define VPORT_UPCALL_STATS 10
 
@@ -217,8 +181,8 @@ static const struct nla_policy dp_policy[DP_IFINDEX_ATTR + 1] = {
 	[OVS_DP_ATTR_NAME] = { .type = NLA_NUL_STRING, .len = IFNAMSIZ - 1 },
 	[OVS_DP_ATTR_UPCALL_PID] = { .type = NLA_U32 },
 	[OVS_DP_ATTR_USER_FEATURES] = { .type = NLA_U32 },
-	[OVS_DP_ATTR_MASKS_CACHE_SIZE] = NLA_POLICY_RANGE(NLA_U32, 0, PCPU_MIN_UNIT_SIZE / 8),
-	[DP_IFINDEX_ATTR] = NLA_POLICY_MIN(NLA_S32, 0),
+	[DP_MASKS_CACHE_SIZE_ATTR] = OVS_POLICY_RANGE(NLA_U32, 0, PCPU_MIN_UNIT_SIZE / 8),
+	[DP_IFINDEX_ATTR] = OVS_POLICY_MIN(NLA_S32, 0),
 };
 
 static const struct nla_policy vport_policy[VPORT_UPCALL_STATS + 1] = {
@@ -228,7 +192,7 @@ static const struct nla_policy vport_policy[VPORT_UPCALL_STATS + 1] = {
 	[OVS_VPORT_ATTR_TYPE] = { .type = NLA_U32 },
 	[OVS_VPORT_ATTR_UPCALL_PID] = { .type = NLA_UNSPEC },
 	[OVS_VPORT_ATTR_OPTIONS] = { .type = NLA_NESTED },
-	[OVS_VPORT_ATTR_IFINDEX] = NLA_POLICY_MIN(NLA_S32, 0),
+	[OVS_VPORT_ATTR_IFINDEX] = OVS_POLICY_MIN(NLA_S32, 0),
 	[OVS_VPORT_ATTR_NETNSID] = { .type = NLA_S32 },
 	[VPORT_UPCALL_STATS] = { .type = NLA_NESTED },
 };
@@ -249,7 +213,7 @@ static const struct nla_policy packet_policy[PACKET_UPCALL_PID + 1] = {
 	[OVS_PACKET_ATTR_ACTIONS] = { .type = NLA_NESTED },
 	[OVS_PACKET_ATTR_PROBE] = { .type = NLA_FLAG },
 	[OVS_PACKET_ATTR_MRU] = { .type = NLA_U16 },
-	[OVS_PACKET_ATTR_HASH] = { .type = NLA_U64 },
+	[PACKET_HASH_ATTR] = { .type = NLA_U64 },
 	[PACKET_UPCALL_PID] = { .type = NLA_U32 },
 };
 
@@ -264,6 +228,44 @@ static const struct nla_policy meter_policy[OVS_METER_ATTR_MAX + 1] = {
 	[OVS_METER_ATTR_MAX_BANDS] = { .type = NLA_U32 },
 };
 
+/* What changes something needs CAP_NET_ADMIN over the namespace (spec N6). */
+#define OP(fam, command)	.cmd = command, OVS_OP_POLICY(fam##_policy) OVS_OP_LIBERAL .doit = fam##_doit
+#define CHANGE(fam, command)	{ OP(fam, command), .flags = GENL_UNS_ADMIN_PERM }
+#define ASK(fam, command)	{ OP(fam, command) }
+#define GET(fam, command)	{ OP(fam, command), .dumpit = fam##_dumpit }
+
+static const struct ovs_genl_ops dp_ops[] = {
+	CHANGE(dp, OVS_DP_CMD_NEW),
+	CHANGE(dp, OVS_DP_CMD_DEL),
+	GET(dp, OVS_DP_CMD_GET),
+	CHANGE(dp, OVS_DP_CMD_SET),
+};
+
+static const struct ovs_genl_ops vport_ops[] = {
+	CHANGE(vport, OVS_VPORT_CMD_NEW),
+	CHANGE(vport, OVS_VPORT_CMD_DEL),
+	GET(vport, OVS_VPORT_CMD_GET),
+	CHANGE(vport, OVS_VPORT_CMD_SET),
+};
+
+static const struct ovs_genl_ops flow_ops[] = {
+	CHANGE(flow, OVS_FLOW_CMD_NEW),
+	CHANGE(flow, OVS_FLOW_CMD_DEL),
+	GET(flow, OVS_FLOW_CMD_GET),
+	CHANGE(flow, OVS_FLOW_CMD_SET),
+};
+
+static const struct ovs_genl_ops packet_ops[] = {
+	CHANGE(packet, OVS_PACKET_CMD_EXECUTE),
+};
+
+static const struct ovs_genl_ops meter_ops[] = {
+	ASK(meter, OVS_METER_CMD_FEATURES),
+	CHANGE(meter, OVS_METER_CMD_SET),
+	ASK(meter, OVS_METER_CMD_GET),
+	CHANGE(meter, OVS_METER_CMD_DEL),
+};
+
 static const struct genl_multicast_group dp_group = { .name = OVS_DATAPATH_MCGROUP };
 static const struct genl_multicast_group vport_group = { .name = OVS_VPORT_MCGROUP };
 static const struct genl_multicast_group flow_group = { .name = OVS_FLOW_MCGROUP };
@@ -274,10 +276,9 @@ static const struct genl_multicast_group meter_group = { .name = OVS_METER_MCGRO
 	.version = ver,					\
 	.hdrsize = sizeof(struct ovs_header),		\
 	.maxattr = ARRAY_SIZE(fam##_policy) - 1,	\
-	.policy = fam##_policy,				\
-	.small_ops = fam##_ops,				\
-	.n_small_ops = ARRAY_SIZE(fam##_ops),		\
-	.resv_start_op = (last) + 1,			\
+	OVS_FAMILY_POLICY(fam##_policy)			\
+	OVS_FAMILY_OPS(fam##_ops)			\
+	OVS_FAMILY_RESV_START_OP((last) + 1)		\
 	.netnsok = true,				\
 	.parallel_ops = true,				\
 	.module = THIS_MODULE

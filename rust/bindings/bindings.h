@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What bindgen reads: the kernel's headers that rust/ and kmod/ need, our helpers, and what tables.c and kmod/ want. */
+#include <linux/compiler.h>
+#ifndef asm_volatile_goto /* kernels that define it for gcc alone */
+#define asm_volatile_goto(x...) asm goto(x)
+#endif
 #include <linux/ethtool.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
@@ -70,7 +74,11 @@ enum ovs_link_state {
 	LINK_STATE_NOCARRIER = __LINK_STATE_NOCARRIER,
 };
 
+enum ovs_vlan {
+	VLAN_PRESENT_BIT = OVS_VLAN_TAG_PRESENT,
+};
+
 enum ovs_gso {
 	GSO_UDP = SKB_GSO_UDP,
-	GSO_CB_OFFSET = SKB_GSO_CB_OFFSET,
+	GSO_CB_OFFSET = OVS_GSO_CB_OFFSET,
 };

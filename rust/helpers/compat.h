@@ -7,12 +7,18 @@
 #ifndef OVS_COMPAT_H
 #define OVS_COMPAT_H
 
+#ifndef __has_include /* gcc older than 5 */
+#define __has_include(header) 0
+#endif
+#include <linux/if_vlan.h>
 #include <linux/netdevice.h>
+#include <linux/netfilter_ipv6.h>
 #include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/ip6_route.h>
+#include <net/net_namespace.h>
 #if __has_include(<net/dropreason.h>)
 #include <net/dropreason.h>
 #endif
@@ -34,10 +40,139 @@
 #error "CONFIG_PREEMPT on a kernel whose call_rcu() does not wait for BH-disabled sections: use PREEMPT_VOLUNTARY or PREEMPT_NONE"
 #endif
 
+/* ---- generic netlink ---- */
+
+/* Small ops have no policies of their own: the family must have one. */
+#if defined(HAVE_SMALL_OPS) && defined(HAVE_GENL_FAMILY_POLICY)
+#define ovs_genl_ops genl_small_ops
+#define OVS_FAMILY_OPS(table) .small_ops = table, .n_small_ops = ARRAY_SIZE(table),
+#else
+#define ovs_genl_ops genl_ops
+#define OVS_FAMILY_OPS(table) .ops = table, .n_ops = ARRAY_SIZE(table),
+#endif
+
+#ifdef HAVE_GENL_FAMILY_POLICY
+#define OVS_FAMILY_POLICY(table) .policy = table,
+#define OVS_OP_POLICY(table)
+#else
+#define OVS_FAMILY_POLICY(table)
+#define OVS_OP_POLICY(table) .policy = table,
+#endif
+
+/* Liberal parsing (spec N5), which was the only kind before commands could choose. */
+#ifdef HAVE_GENL_OPS_VALIDATE
+#define OVS_OP_LIBERAL .validate = GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP,
+#else
+#define OVS_OP_LIBERAL
+#endif
+
+/* The first command that may not be parsed liberally. */
+#ifdef HAVE_GENL_RESV_START_OP
+#define OVS_FAMILY_RESV_START_OP(op) .resv_start_op = (op),
+#else
+#define OVS_FAMILY_RESV_START_OP(op)
+#endif
+
+/* Without ranges the kernel checks the length alone. The switch has checked the range before. */
+#ifdef HAVE_NLA_POLICY_RANGE
+#define OVS_POLICY_RANGE(t, from, to) NLA_POLICY_RANGE(t, from, to)
+#define OVS_POLICY_MIN(t, from) NLA_POLICY_MIN(t, from)
+#else
+#define OVS_POLICY_RANGE(t, from, to) { .type = t }
+#define OVS_POLICY_MIN(t, from) { .type = t }
+#endif
+
+/* Where a dump explains an error; NULL if it cannot. */
+static inline struct netlink_ext_ack *ovs_netlink_cb_extack(const struct netlink_callback *cb)
+{
+#ifdef HAVE_NETLINK_CALLBACK_EXTACK
+	return cb->extack;
+#else
+	return NULL;
+#endif
+}
+
+#ifdef HAVE_PEERNET2ID_ALLOC_GFP
+#define ovs_peernet2id_alloc(net, peer) peernet2id_alloc(net, peer, GFP_ATOMIC)
+#else
+#define ovs_peernet2id_alloc(net, peer) peernet2id_alloc(net, peer)
+#endif
+
+/* ---- packets ---- */
+
 /* The subsystem of our drop reasons; without subsystems drops have no reason at all (spec X1). */
 #ifdef HAVE_DROP_REASON_SUBSYS
 #define OVS_DROP(i) ((SKB_DROP_REASON_SUBSYS_OPENVSWITCH << SKB_DROP_REASON_SUBSYS_SHIFT) | (i))
 #endif
+
+/* Bytes of the control block that segmentation leaves alone. */
+#ifdef SKB_GSO_CB_OFFSET
+#define OVS_GSO_CB_OFFSET SKB_GSO_CB_OFFSET
+#else
+#define OVS_GSO_CB_OFFSET SKB_SGO_CB_OFFSET
+#endif
+
+/* The bit of vlan_tci that says that there is a tag, where one does: the tag's own bit there is lost. */
+#ifdef HAVE_VLAN_TAG_PRESENT
+#define OVS_VLAN_TAG_PRESENT VLAN_TAG_PRESENT
+#else
+#define OVS_VLAN_TAG_PRESENT 0
+#endif
+
+#ifdef HAVE_VLAN_HWACCEL_CLEAR_TAG
+#define ovs_vlan_clear_tag(skb) __vlan_hwaccel_clear_tag(skb)
+#else
+#define ovs_vlan_clear_tag(skb) ((skb)->vlan_tci = 0)
+#endif
+
+#ifdef HAVE_SKB_CLEAR_TSTAMP
+#define ovs_skb_clear_tstamp(skb) skb_clear_tstamp(skb)
+#else
+#define ovs_skb_clear_tstamp(skb) ((skb)->tstamp = 0)
+#endif
+
+#ifdef HAVE_NF_RESET_CT
+#define ovs_nf_reset_ct(skb) nf_reset_ct(skb)
+#else
+#define ovs_nf_reset_ct(skb) nf_reset(skb)
+#endif
+
+#ifdef HAVE_SKB_ETH_PUSH
+#define ovs_skb_eth_push(skb, dst, src) skb_eth_push(skb, dst, src)
+#define ovs_skb_eth_pop(skb) skb_eth_pop(skb)
+#else
+/* Puts an Ethernet header before a packet that starts with its network header (spec A14). */
+static inline int ovs_skb_eth_push(struct sk_buff *skb, const u8 *dst, const u8 *src)
+{
+	struct ethhdr *eth;
+
+	if (skb_network_offset(skb) || skb_vlan_tag_present(skb))
+		return -EPROTO;
+	if (skb_cow_head(skb, sizeof(*eth)))
+		return -ENOMEM;
+	eth = skb_push(skb, sizeof(*eth));
+	memcpy(eth->h_dest, dst, ETH_ALEN);
+	memcpy(eth->h_source, src, ETH_ALEN);
+	eth->h_proto = skb->protocol;
+	skb_postpush_rcsum(skb, eth, sizeof(*eth));
+	skb_reset_mac_header(skb);
+	skb_reset_mac_len(skb);
+	return 0;
+}
+
+/* Takes the Ethernet header away (spec A15). */
+static inline int ovs_skb_eth_pop(struct sk_buff *skb)
+{
+	if (skb_vlan_tag_present(skb) || skb_network_offset(skb) < ETH_HLEN || !pskb_may_pull(skb, ETH_HLEN))
+		return -EPROTO;
+	skb_pull_rcsum(skb, ETH_HLEN);
+	skb_reset_mac_header(skb);
+	skb_reset_mac_len(skb);
+	return 0;
+}
+#endif
+
+/* ---- devices ---- */
 
 /* A device that locks its own transmission. */
 static inline void ovs_netdev_set_lltx(struct net_device *dev)
@@ -61,6 +196,86 @@ static inline void ovs_netdev_set_immovable(struct net_device *dev)
 #endif
 }
 
+/* A number of a device's statistics. */
+#ifdef HAVE_SW_NETSTATS_U64_STATS
+#define ovs_stat_add(stat, n) u64_stats_add(stat, n)
+#define ovs_stat_read(stat) u64_stats_read(stat)
+#else
+#define ovs_stat_add(stat, n) (*(stat) += (n))
+#define ovs_stat_read(stat) (*(stat))
+#endif
+
+/* Counts a packet that the device has received; with BH disabled. */
+#ifdef HAVE_DEV_SW_NETSTATS_RX_ADD
+#define ovs_dev_count_rx(dev, len) dev_sw_netstats_rx_add(dev, len)
+#else
+static inline void ovs_dev_count_rx(struct net_device *dev, unsigned int len)
+{
+	struct pcpu_sw_netstats *stats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&stats->syncp);
+	ovs_stat_add(&stats->rx_bytes, len);
+	ovs_stat_add(&stats->rx_packets, 1);
+	u64_stats_update_end(&stats->syncp);
+}
+#endif
+
+/* Counts a packet that the device has sent; with BH disabled. */
+#ifdef HAVE_DEV_SW_NETSTATS_TX_ADD
+#define ovs_dev_count_tx(dev, len) dev_sw_netstats_tx_add(dev, 1, len)
+#else
+static inline void ovs_dev_count_tx(struct net_device *dev, unsigned int len)
+{
+	struct pcpu_sw_netstats *stats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&stats->syncp);
+	ovs_stat_add(&stats->tx_bytes, len);
+	ovs_stat_add(&stats->tx_packets, 1);
+	u64_stats_update_end(&stats->syncp);
+}
+#endif
+
+/* Adds what a device with tstats has counted on all CPUs. */
+#ifdef HAVE_DEV_FETCH_SW_NETSTATS
+#define ovs_dev_fetch_sw_netstats(sum, tstats) dev_fetch_sw_netstats(sum, tstats)
+#else
+static inline void ovs_dev_fetch_sw_netstats(struct rtnl_link_stats64 *sum, struct pcpu_sw_netstats __percpu *tstats)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct pcpu_sw_netstats *stats = per_cpu_ptr(tstats, cpu);
+		struct rtnl_link_stats64 now;
+		unsigned int start;
+
+		do {
+			start = u64_stats_fetch_begin(&stats->syncp);
+			now.rx_packets = ovs_stat_read(&stats->rx_packets);
+			now.rx_bytes = ovs_stat_read(&stats->rx_bytes);
+			now.tx_packets = ovs_stat_read(&stats->tx_packets);
+			now.tx_bytes = ovs_stat_read(&stats->tx_bytes);
+		} while (u64_stats_fetch_retry(&stats->syncp, start));
+		sum->rx_packets += now.rx_packets;
+		sum->rx_bytes += now.rx_bytes;
+		sum->tx_packets += now.tx_packets;
+		sum->tx_bytes += now.tx_bytes;
+	}
+}
+#endif
+
+/* ndo_get_stats64 of a device with tstats. */
+#ifdef HAVE_DEV_GET_TSTATS64
+#define ovs_dev_get_tstats64 dev_get_tstats64
+#else
+static inline void ovs_dev_get_tstats64(struct net_device *dev, struct rtnl_link_stats64 *sum)
+{
+	netdev_stats_to_stats64(sum, &dev->stats);
+	ovs_dev_fetch_sw_netstats(sum, dev->tstats);
+}
+#endif
+
+/* ---- routes ---- */
+
 /* A route that nobody counts. */
 #ifdef HAVE_DST_INIT_REF
 #define ovs_dst_init(dst, ops) dst_init(dst, ops, NULL, 1, DST_OBSOLETE_NONE, DST_NOCOUNT)
@@ -77,9 +292,23 @@ static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
 	return refdst;
 }
 
-/* IPv6 fragmentation, which is in a module where there is a stub for it. */
-#ifdef HAVE_IPV6_STUB_FRAGMENT
+/*
+ * Consumes an IPv6 packet and calls output for each of its fragments. IPv6 may be a module: then it is reached through a
+ * table, one or the other, that it fills when it comes. In a read section.
+ */
+#if defined(HAVE_IPV6_STUB_FRAGMENT)
 #define ovs_ip6_fragment(net, skb, output) ipv6_stub->ipv6_fragment(net, (skb)->sk, skb, output)
+#elif defined(HAVE_NF_IPV6_OPS_FRAGMENT)
+static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
+				    int (*output)(struct net *, struct sock *, struct sk_buff *))
+{
+	const struct nf_ipv6_ops *ops = nf_get_ipv6_ops();
+
+	if (ops)
+		ops->fragment(net, skb->sk, skb, output);
+	else
+		kfree_skb(skb);
+}
 #else
 #define ovs_ip6_fragment(net, skb, output) ip6_fragment(net, (skb)->sk, skb, output)
 #endif
@@ -93,6 +322,8 @@ static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
 #else
 #define ovs_secpath_reset(skb) secpath_reset(skb)
 #endif
+
+/* ---- works ---- */
 
 #ifdef HAVE_SYSTEM_PERCPU_WQ
 #define ovs_wq system_percpu_wq

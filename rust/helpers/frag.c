@@ -70,7 +70,7 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 	if (r->tagged)
 		__vlan_hwaccel_put_tag(skb, r->vlan_proto, r->vlan_tci);
 	else
-		__vlan_hwaccel_clear_tag(skb);
+		ovs_vlan_clear_tag(skb);
 	memcpy(skb_push(skb, r->l2_len), r->l2, r->l2_len);
 	skb_postpush_rcsum(skb, skb->data, r->l2_len);
 	skb_reset_mac_header(skb);

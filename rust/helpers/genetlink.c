@@ -21,6 +21,11 @@ u32 rust_helper_netlink_cb_portid(struct netlink_callback *cb)
 	return NETLINK_CB(cb->skb).portid;
 }
 
+struct netlink_ext_ack *rust_helper_netlink_cb_extack(const struct netlink_callback *cb)
+{
+	return ovs_netlink_cb_extack(cb);
+}
+
 struct sk_buff *rust_helper_nlmsg_alloc(unsigned int size, bool atomic)
 {
 	return alloc_skb(size, atomic ? GFP_ATOMIC : GFP_KERNEL);

@@ -50,6 +50,8 @@ int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len);
 void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len);
 int rust_helper_skb_vlan_untag(struct sk_buff *skb);
 struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb);
+int rust_helper_skb_eth_push(struct sk_buff *skb, const u8 *dst, const u8 *src);
+int rust_helper_skb_eth_pop(struct sk_buff *skb);
 void rust_helper_nf_reset_ct(struct sk_buff *skb);
 __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off);
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb);
@@ -81,6 +83,7 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 struct net *rust_helper_genl_info_net(struct genl_info *info);
 struct net *rust_helper_skb_sk_net(const struct sk_buff *skb);
 u32 rust_helper_netlink_cb_portid(struct netlink_callback *cb);
+struct netlink_ext_ack *rust_helper_netlink_cb_extack(const struct netlink_callback *cb);
 struct sk_buff *rust_helper_nlmsg_alloc(unsigned int size, bool atomic);
 int rust_helper_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
 int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid);

@@ -13,5 +13,5 @@ void *rust_helper_net_generic(const struct net *net, unsigned int id)
 
 int rust_helper_peernet2id_alloc(struct net *net, struct net *peer)
 {
-	return peernet2id_alloc(net, peer, GFP_ATOMIC);
+	return ovs_peernet2id_alloc(net, peer);
 }

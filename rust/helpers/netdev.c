@@ -18,7 +18,7 @@
 int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	skb->dev = dev;
-	skb_clear_tstamp(skb);
+	ovs_skb_clear_tstamp(skb);
 	return dev_queue_xmit(skb);
 }
 
@@ -26,19 +26,19 @@ int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev)
 void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev)
 {
 	skb->dev = dev;
-	skb_clear_tstamp(skb);
+	ovs_skb_clear_tstamp(skb);
 	if (unlikely(!(dev->flags & IFF_UP))) {
 		kfree_skb(skb);
 		OVS_STATS_INC(dev, rx_dropped);
 		return;
 	}
 	skb_dst_drop(skb);
-	nf_reset_ct(skb);
+	ovs_nf_reset_ct(skb);
 	ovs_secpath_reset(skb);
 	skb->pkt_type = PACKET_HOST;
 	skb->protocol = eth_type_trans(skb, dev);
 	skb_postpull_rcsum(skb, eth_hdr(skb), ETH_HLEN);
-	dev_sw_netstats_rx_add(dev, skb->len);
+	ovs_dev_count_rx(dev, skb->len);
 	netif_rx(skb);
 }
 
@@ -49,7 +49,7 @@ void rust_helper_dev_count_tx_error(struct net_device *dev)
 
 void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len)
 {
-	dev_sw_netstats_tx_add(dev, 1, len);
+	ovs_dev_count_tx(dev, len);
 }
 
 void rust_helper_dev_put(struct net_device *dev)

@@ -63,9 +63,19 @@ struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb)
 	return nskb ? __vlan_hwaccel_push_inside(nskb) : NULL;
 }
 
+int rust_helper_skb_eth_push(struct sk_buff *skb, const u8 *dst, const u8 *src)
+{
+	return ovs_skb_eth_push(skb, dst, src);
+}
+
+int rust_helper_skb_eth_pop(struct sk_buff *skb)
+{
+	return ovs_skb_eth_pop(skb);
+}
+
 void rust_helper_nf_reset_ct(struct sk_buff *skb)
 {
-	nf_reset_ct(skb);
+	ovs_nf_reset_ct(skb);
 }
 
 __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off)

@@ -28,6 +28,9 @@ pub mod checksum {
 /// A bit of `skb_shinfo(skb)->gso_type`.
 const SKB_GSO_UDP: u32 = bindings::ovs_gso_GSO_UDP;
 
+/// The bit of `vlan_tci` that says that there is a tag; 0 on kernels that say it otherwise. CAST: one of 16 bits.
+const VLAN_PRESENT: u16 = bindings::ovs_vlan_VLAN_PRESENT_BIT as u16;
+
 /// A packet.
 ///
 /// # Invariants
@@ -337,7 +340,7 @@ impl SkBuff {
         let proto: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_proto);
         let tci: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_tci);
         self.tag_is_present(proto, tci)
-            .then_some((u16::from_be(proto), tci))
+            .then_some((u16::from_be(proto), tci & !VLAN_PRESENT))
     }
 
     /// Whether `vlan_proto` and `vlan_tci` are a tag.
@@ -349,7 +352,14 @@ impl SkBuff {
     }
 
     /// Whether `vlan_proto` and `vlan_tci` are a tag.
-    #[cfg(not(HAVE_SKB_VLAN_PRESENT))]
+    #[cfg(HAVE_VLAN_TAG_PRESENT)]
+    #[inline(always)]
+    fn tag_is_present(&self, _proto: u16, tci: u16) -> bool {
+        tci & VLAN_PRESENT != 0
+    }
+
+    /// Whether `vlan_proto` and `vlan_tci` are a tag.
+    #[cfg(not(any(HAVE_SKB_VLAN_PRESENT, HAVE_VLAN_TAG_PRESENT)))]
     #[inline(always)]
     fn tag_is_present(&self, proto: u16, tci: u16) -> bool {
         proto | tci != 0
@@ -379,13 +389,15 @@ impl SkBuff {
     /// `skb_eth_push`
     pub fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result {
         // SAFETY: valid and owned by the invariant; both addresses have six bytes.
-        to_result(unsafe { bindings::skb_eth_push(self.as_ptr(), dst.as_ptr(), src.as_ptr()) })
+        to_result(unsafe {
+            bindings::rust_helper_skb_eth_push(self.as_ptr(), dst.as_ptr(), src.as_ptr())
+        })
     }
 
     /// `skb_eth_pop`
     pub fn pop_eth(&mut self) -> Result {
         // SAFETY: valid and owned by the invariant.
-        to_result(unsafe { bindings::skb_eth_pop(self.as_ptr()) })
+        to_result(unsafe { bindings::rust_helper_skb_eth_pop(self.as_ptr()) })
     }
 
     /// `skb_get_hash`
