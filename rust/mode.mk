@@ -80,11 +80,11 @@ rk_gcc_only := -mno-fp-ret-in-387 -mpreferred-stack-boundary=% -mskip-rax-setup 
   -mgeneral-regs-only -mindirect-branch=% -mindirect-branch-register -mfunction-return=% \
   -mrecord-mcount -mindirect-branch-cs-prefix -mstack-protector-guard% -mharden-sls=% \
   -fconserve-stack -falign-jumps=% -falign-loops=% -fno-ipa-cp-clone -fno-ipa-sra \
-  -fno-partial-inlining -fno-reorder-blocks -fno-allow-store-data-races \
+  -fno-partial-inlining -fno-reorder-blocks -fno-reorder-blocks-and-partition -fno-allow-store-data-races \
   -fzero-call-used-regs=% -fno-stack-clash-protection -fno-inline-functions-called-once \
   -fsanitize=bounds-strict -fstrict-flex-arrays=% -fmin-function-alignment=% \
   -fzero-init-padding-bits=% -fdiagnostics-show-context% --param=% -mdirect-extern-access \
-  -fno-isolate-erroneous-paths-dereference -Wp$(comma)-MMD$(comma)% -Wp$(comma)-MD$(comma)%
+  -fno-isolate-erroneous-paths-dereference -fno-var-tracking-assignments -Wp$(comma)-MMD$(comma)% -Wp$(comma)-MD$(comma)%
 rk_c_flags = $(filter-out -Wp$(comma)-MMD$(comma)% -Wp$(comma)-MD$(comma)%,$(c_flags))
 rk_clang_flags = $(filter-out $(rk_gcc_only),$(c_flags)) -w --target=x86_64-linux-gnu \
   -fno-builtin -D__BINDGEN__
@@ -118,6 +118,9 @@ $(rk)/bindings_generated.rs: $(src)/rust/bindings/bindings.h $(rk_c_headers) \
 		$(src)/rust/bindings/bindgen_parameters $(rk)/features.h FORCE
 	$(call if_changed,ovs_bindgen)
 $(obj)/kmod/tables.o $(obj)/rust/helpers/helpers.o: $(rk)/features.h
+
+# The objtool of some old kernels takes gcc's jump into the cold part of a function for one out of it.
+ccflags-y += $(if $(CONFIG_OBJTOOL),,$(call cc-option,-fno-reorder-blocks-and-partition))
 
 # ---- core and compiler_builtins, from the cache ----------------------------------------------------
 define newline
@@ -162,6 +165,14 @@ $(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(OVS_SRC)/r
 # A staticlib, because --emit=obj would not pull core in; of the archive only the crate's own member,
 # which after fat LTO holds everything (linking the whole archive with ld -r would not). Joined by ";", as kbuild's set -e
 # does not see a failure before "&&".
+#
+# Newer kernels' cmd_objtool is the end of a command, with the ";" before it. Older ones' is a command of its own, and
+# with CONFIG_MODVERSIONS for another file: there, its parts. And the object gets the symbols of sections that LLVM leaves
+# out and the linker does not: without that of .exit.text objtool of 4.19 writes no unwinding table at all.
+#
+# A name longer than the kernel's KSYM_NAME_LEN (iterators upon iterators have such) is cut: objtool cannot put a prefix to it.
+rk_objtool = $(if $(__objtool_obj),; $(LD) -r -o $(rk)/lto.o $@; mv $(rk)/lto.o $@; $(__objtool_obj) $(objtool_args) $@,$(cmd_objtool))
+rk_long_names = $(NM) $(rk)/lto.o | awk 'length($$NF) > 500 { print $$NF, substr($$NF, 1, 480) ".cut" ++n }' > $(rk)/long-names
 quiet_cmd_ovs_module = RUSTC   $@
       cmd_ovs_module = $(if $(rk_clippy),$(call rk_run,$(rk_clippy)) $(rk_lints) $(rk_clippy_lints) \
 	--crate-name openvswitch --crate-type rlib --extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg \
@@ -169,7 +180,8 @@ quiet_cmd_ovs_module = RUSTC   $@
 	$(rk_rustc) $(rk_lints) --crate-name openvswitch --crate-type staticlib -Clto=fat \
 	--extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg --emit=link=$(rk)/libopenvswitch.a $<; \
 	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o; \
-	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment $(rk)/lto.o $@ $(cmd_objtool)
+	$(rk_long_names); \
+	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment --redefine-syms=$(rk)/long-names $(rk)/lto.o $@ $(rk_objtool)
 $(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_generated.rs \
 		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE
 	$(call if_changed,ovs_module)
