@@ -116,12 +116,6 @@ DP0 = s.new_dp("dp0", 1000, pid=5555)
 for n in (1, 2):
     device("d%d" % n)
     s.new_port(DP0, "d%d" % n, n, NETDEV, 5555)
-s.new_port(DP0, "i1", 3, INTERNAL)
-with open("/proc/sys/net/ipv6/conf/i1/disable_ipv6", "w") as f:
-    f.write("1")
-subprocess.run(["ip", "link", "set", "i1", "up"], check=True)
-device("i1.10", "vlan", "i1", "id", "10")
-s.new_port(DP0, "i1.10", 4)
 F = frames()
 UDP, OUT2, HASH = F["udp"], a_output(2), a_hash(0, 0)
 MASK = [k_port(0xffffffff), k_recirc(0xffffffff), k_type(0xffff)]
@@ -182,12 +176,24 @@ subprocess.run(["ip", "link", "set", "d2", "down"], check=True)
 traced()
 execute("a port that is down", UDP, ["DEV_READY"], OUT2)
 
-# What leaves through i1.10 comes back with a tag through i1, and out again: until the lists are too many.
-key = [k_port(3), k_recirc(0), k_eth(), k_type(0x8100), attr(KEY.VLAN, be16(0x100a)), nest(KEY.ENCAP, k_type(0x800), k_ipv4(), k_udp())]
-r = s.new_flow(DP0, key, [a_pop_vlan(), a_output(4)], MASK[:2] + [k_type(0xffff), attr(KEY.VLAN, be16(0xffff)), nest(KEY.ENCAP, k_type(0xffff))])
-if r.errno:
-    sys.exit("flow of i1: %s" % r.error)
-execute("in a circle", UDP, [RECURSION_LIMIT, LAST_ACTION, LAST_ACTION, LAST_ACTION], a_clone(HASH, a_clone(HASH, a_output(4), HASH), HASH), HASH)
+
+def circle():
+    """What leaves through i1.10 comes back with a tag through i1, and out again: until the lists are too many."""
+    s.new_port(DP0, "i1", 3, INTERNAL)
+    with open("/proc/sys/net/ipv6/conf/i1/disable_ipv6", "w") as f:
+        f.write("1")
+    subprocess.run(["ip", "link", "set", "i1", "up"], check=True)
+    device("i1.10", "vlan", "i1", "id", "10")
+    s.new_port(DP0, "i1.10", 4)
+    key = [k_port(3), k_recirc(0), k_eth(), k_type(0x8100), attr(KEY.VLAN, be16(0x100a)), nest(KEY.ENCAP, k_type(0x800), k_ipv4(), k_udp())]
+    r = s.new_flow(DP0, key, [a_pop_vlan(), a_output(4)], MASK[:2] + [k_type(0xffff), attr(KEY.VLAN, be16(0xffff)), nest(KEY.ENCAP, k_type(0xffff))])
+    if r.errno:
+        sys.exit("flow of i1: %s" % r.error)
+    execute("in a circle", UDP, [RECURSION_LIMIT, LAST_ACTION, LAST_ACTION, LAST_ACTION], a_clone(HASH, a_clone(HASH, a_output(4), HASH), HASH), HASH)
+
+
+if not STOCK:  # which leaves packets behind and does not get rid of such devices (A10, W6)
+    circle()
 
 # Nobody to tell.
 s.vport(SET, DP0, attr(VPORT.PORT_NO, u32(1)), attr(VPORT.UPCALL_PID, u32(0)))
