@@ -93,6 +93,11 @@ def kernel_log_since(mark):
     return lines[at + 1:]
 
 
+def remove_datapaths():
+    for dp in quiet("ovs-dpctl", "dump-dps").stdout.split():
+        quiet("ovs-dpctl", "del-dp", dp)
+
+
 def leftovers():
     """Remove whatever a case left: processes, datapaths, namespaces, devices."""
     me = os.getpid()
@@ -107,8 +112,7 @@ def leftovers():
         if ns:
             quiet("ip", "netns", "delete", ns.split()[0])
     if loaded():
-        for dp in quiet("ovs-dpctl", "dump-dps").stdout.split():
-            quiet("ovs-dpctl", "del-dp", dp)
+        remove_datapaths()
     for dev in json.loads(quiet("ip", "-j", "link").stdout or "[]"):
         name = dev["ifname"]
         if name != "lo" and os.path.isdir("/sys/class/net/" + name) and not os.path.exists(

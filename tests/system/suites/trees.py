@@ -62,7 +62,8 @@ def in_chroot(root, tree, script, logfile):
     mounts = 'mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" && mount --bind "$2" "$1/suite" || exit 90; '
     enter = 'exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C TERM=dumb ' \
             '/bin/bash -ec "cd /suite; $3"'
-    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-mr"]
+    # A PID namespace, so that nothing goes on when this program is stopped.
+    unshare = ["unshare", "-mpf" if os.geteuid() == 0 else "-mrpf", "--kill-child"]
     with open(logfile, "ab") as log:
         p = subprocess.run(unshare + ["sh", "-c", mounts + enter, "sh", root, tree, script], stdin=subprocess.DEVNULL,
                            stdout=log, stderr=subprocess.STDOUT)
