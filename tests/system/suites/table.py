@@ -121,7 +121,7 @@ def compare(tests, stock, ours, reason=lambda result: ""):
             continue
         v = verdict(a, b)
         by.setdefault(v, []).append(test)
-        lines.append("%-8s %-16s %-16s %-12s %6s %6s  %s%s" % (
+        lines.append("%-18s %-16s %-16s %-12s %6s %6s  %s%s" % (
             test, a.short(), b.short(), v, "%.0f" % a.seconds if a.kind else "-", "%.0f" % b.seconds if b.kind else "-",
             tests[test], why(a, b, v, reason)))
     return lines, by
@@ -140,7 +140,7 @@ def why(stock, ours, v, reason):
     return "".join("  [%s]" % t for t in told)
 
 
-HEAD = "%-8s %-16s %-16s %-12s %6s %6s  %s" % ("test", "C module", "ours", "verdict", "C s", "our s", "title")
+HEAD = "%-18s %-16s %-16s %-12s %6s %6s  %s" % ("test", "C module", "ours", "verdict", "C s", "our s", "title")
 
 
 def alone(tests, results, reason=lambda result: ""):
@@ -153,7 +153,7 @@ def alone(tests, results, reason=lambda result: ""):
         by.setdefault(o.kind, []).append(test)
         told = " ".join((o.result, reason(o.result))).strip() if o.kind != "ok" else ""
         told = "  [%s]" % told if told else ""
-        lines.append("%-8s %-16s %6.0f  %s%s%s" % (
+        lines.append("%-18s %-16s %6.0f  %s%s%s" % (
             test, o.short(), o.seconds, tests[test], told, "  [kernel: %s]" % o.kernel[0] if o.kernel else ""))
     return lines, by
 
