@@ -8,7 +8,7 @@ use crate::datapath::actions::execute::execute;
 use crate::datapath::env::{DeviceOps, Net, Packet, PacketMeta, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract::extract_into;
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::flow::stats::Sample;
 use crate::datapath::flow::table::Table;
 use crate::datapath::meters::MeterTable;
@@ -72,7 +72,7 @@ impl Datapath {
         if !is_ethernet && !vport.dev.is_l3() {
             return Err(refuse(pkt));
         }
-        let mut key = FlowKey::ZERO;
+        let mut key = FlowKey::new();
         match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
             Ok(()) => {
                 dp.process(pkt, &mut key, bh);

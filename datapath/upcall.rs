@@ -13,7 +13,8 @@ use crate::datapath::actions::Actions;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Env, Group, Packet, PacketOps, Reply, ReplyOps, Upcall, UpcallOps};
 use crate::datapath::error::DropReason;
-use crate::datapath::flow::key::{FlowKey, FRAG_LATER};
+use crate::datapath::flow::key::{Core, FRAG_LATER};
+use crate::datapath::flow::parts::{FlowKey, KeyRef};
 use crate::datapath::netlink::actions::put_range;
 use crate::datapath::netlink::attr::{align, HDRLEN};
 use crate::datapath::netlink::key;
@@ -155,9 +156,9 @@ fn upcall(
         Err(ENOTCONN)
     } else {
         let result = if pkt.is_gso() {
-            queue_segments(dp, pkt, key, request, bh)
+            queue_segments(dp, pkt, key.as_ref(), request, bh)
         } else {
-            queue(dp, pkt, key, request, bh)
+            queue(dp, pkt, key.as_ref(), request, bh)
         };
         if let Some(vport) = vport {
             let stats = vport.upcalls.get(bh);
@@ -182,18 +183,19 @@ fn upcall(
 fn queue_segments(
     dp: &Datapath,
     pkt: &mut Packet,
-    key: &FlowKey,
+    key: KeyRef<'_>,
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
     // The key of an aggregate of fragments is that of the first one.
-    let later = FlowKey {
+    let core = Core {
         ip_frag: FRAG_LATER,
-        ..*key
+        ..*key.core
     };
+    let later = KeyRef { core: &core, ..key };
     let fragments = pkt.is_gso_udp();
     pkt.for_each_segment(&mut |segment, n| {
-        let key = if fragments && n > 0 { &later } else { key };
+        let key = if fragments && n > 0 { later } else { key };
         queue(dp, segment, key, request, bh)
     })
 }
@@ -203,7 +205,7 @@ fn queue_segments(
 fn queue(
     dp: &Datapath,
     pkt: &mut Packet,
-    key: &FlowKey,
+    key: KeyRef<'_>,
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
@@ -266,7 +268,7 @@ fn room_for(request: &Request<'_>) -> usize {
 fn write(
     w: &mut Writer<'_>,
     dp_ifindex: i32,
-    key: &FlowKey,
+    key: KeyRef<'_>,
     request: &Request<'_>,
     pkt: &Packet,
     pkt_len: usize,

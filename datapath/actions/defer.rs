@@ -9,7 +9,7 @@
 use super::list::Actions;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::Packet;
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::parts::FlowKey;
 use crate::rust::sync::RcuPin;
 use core::cell::Cell;
 use core::ops::Range;
@@ -27,8 +27,7 @@ pub struct Deferred {
     /// Where the packet was put off, which need not be where the outermost list runs.
     pub dp: Arc<Datapath>,
     pub pkt: Packet,
-    pub key: FlowKey,
-    /// The key describes the packet as it is (spec A9).
+    /// Its key describes the packet as it is (spec A9).
     pub key_valid: bool,
     pub then: Then,
 }
@@ -41,22 +40,49 @@ pub enum Then {
     Recirculate,
 }
 
+/// Room for a deferred list. The key stays when the list goes: it is too large to be moved.
+struct Slot {
+    work: Cell<Option<Deferred>>,
+    /// `None` while it is in use.
+    key: Cell<Option<KBox<FlowKey>>>,
+}
+
+impl Slot {
+    fn new() -> Result<Self, AllocError> {
+        Ok(Self {
+            work: Cell::new(None),
+            key: Cell::new(Some(KBox::new(FlowKey::new(), GFP_KERNEL)?)),
+        })
+    }
+}
+
 /// One CPU's state.
 pub struct Storage {
     level: Cell<u32>,
     keys: [Cell<Option<KBox<FlowKey>>>; KEY_COPIES],
-    fifo: [Cell<Option<Deferred>>; FIFO_SLOTS],
+    fifo: [Slot; FIFO_SLOTS],
     head: Cell<usize>,
     tail: Cell<usize>,
 }
 
 impl Storage {
     pub fn new() -> Result<Self, AllocError> {
-        let key = || Ok(Cell::new(Some(KBox::new(FlowKey::default(), GFP_KERNEL)?)));
+        let key = || Ok(Cell::new(Some(KBox::new(FlowKey::new(), GFP_KERNEL)?)));
+        let slot = Slot::new;
         Ok(Self {
             level: Cell::new(0),
             keys: [key()?, key()?, key()?],
-            fifo: [const { Cell::new(None) }; FIFO_SLOTS],
+            fifo: [
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+                slot()?,
+            ],
             head: Cell::new(0),
             tail: Cell::new(0),
         })
@@ -86,14 +112,20 @@ impl Storage {
         self.keys.get(index as usize)
     }
 
-    /// Puts off; gives back what there is no room for.
-    pub fn push(&self, work: Deferred) -> Option<Deferred> {
+    /// Puts off, with a copy of `key` that has the recirculation id `recirc_id`; gives back what there is no room for.
+    pub fn push(&self, work: Deferred, key: &FlowKey, recirc_id: u32) -> Option<Deferred> {
         let head = self.head.get();
         let Some(slot) = self.fifo.get(head) else {
             return Some(work);
         };
+        let Some(mut own) = slot.key.take() else {
+            return Some(work);
+        };
+        own.copy_from(key);
+        own.recirc_id = recirc_id;
+        slot.key.set(Some(own));
         self.head.set(head.wrapping_add(1));
-        slot.set(Some(work));
+        slot.work.set(Some(work));
         None
     }
 
@@ -103,8 +135,9 @@ impl Storage {
         self.head.get() != 0
     }
 
-    /// The oldest. Room comes back only when nothing is left, so that what runs late cannot go on for ever.
-    pub fn pop(&self) -> Option<Deferred> {
+    /// The oldest and its key, which goes back with [`Self::put_deferred_key`]. Room comes back only when nothing is
+    /// left, so that what runs late cannot go on for ever.
+    pub fn pop(&self) -> Option<(Deferred, KBox<FlowKey>)> {
         let tail = self.tail.get();
         if tail == self.head.get() {
             self.head.set(0);
@@ -112,7 +145,20 @@ impl Storage {
             return None;
         }
         self.tail.set(tail.wrapping_add(1));
-        self.fifo.get(tail)?.take()
+        let slot = self.fifo.get(tail)?;
+        slot.work.take().zip(slot.key.take())
+    }
+
+    /// Takes back the key that the last [`Self::pop`] gave.
+    pub fn put_deferred_key(&self, key: KBox<FlowKey>) {
+        if let Some(slot) = self
+            .tail
+            .get()
+            .checked_sub(1)
+            .and_then(|i| self.fifo.get(i))
+        {
+            slot.key.set(Some(key));
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Env, Packet, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract;
-use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::upcall;
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::VLAN_HLEN;
@@ -281,10 +282,10 @@ fn nested(
     }
     let Some(mut own) = cx.storage.take_key() else {
         let then = Then::Run(list.acts.pin(), list.range);
-        defer(cx, copy, key, then);
+        defer(cx, copy, key, key.key.recirc_id, then);
         return Ok(());
     };
-    *own = *key.key;
+    own.copy_from(key.key);
     let level = cx.storage.enter();
     let result = run(
         cx,
@@ -315,7 +316,7 @@ fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result 
         recirculate_later(cx, pkt, key, id);
         return Ok(());
     };
-    *own = *key.key;
+    own.copy_from(key.key);
     own.recirc_id = id;
     cx.dp.process(pkt, &mut own, cx.bh);
     cx.storage.put_key(own);
@@ -325,25 +326,13 @@ fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result 
 #[cold]
 #[inline(never)]
 fn recirculate_later(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) {
-    let mut later = FlowKey {
-        recirc_id: id,
-        ..*key.key
-    };
-    defer(
-        cx,
-        pkt,
-        &Key {
-            key: &mut later,
-            valid: key.valid,
-        },
-        Then::Recirculate,
-    );
+    defer(cx, pkt, key, id, Then::Recirculate);
 }
 
-/// Puts a packet off until the outermost list has ended, or drops it.
+/// Puts a packet off until the outermost list has ended, or drops it. Its key then has the recirculation id `recirc_id`.
 #[cold]
 #[inline(never)]
-fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
+fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, recirc_id: u32, then: Then) {
     // The outermost list may be another datapath's.
     let Some(dp) = cx.dp.share(cx.bh) else {
         return pkt.discard(DropReason::NotSpecified);
@@ -351,11 +340,10 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
     let work = Deferred {
         dp,
         pkt,
-        key: *key.key,
         key_valid: key.valid,
         then,
     };
-    let Some(work) = cx.storage.push(work) else {
+    let Some(work) = cx.storage.push(work, key.key, recirc_id) else {
         return;
     };
     if crate::World::log_allowed() {
@@ -367,7 +355,7 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, then: Then) {
             Then::Recirculate => pr_warn!(
                 "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
                 Name(cx.dp, cx.bh),
-                work.key.recirc_id
+                recirc_id
             ),
         }
     }
@@ -381,7 +369,7 @@ fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
     if level.depth() != 1 {
         return;
     }
-    while let Some(mut work) = storage.pop() {
+    while let Some((work, mut own)) = storage.pop() {
         let dp = &*work.dp;
         match work.then {
             Then::Run(ref acts, range) => {
@@ -390,14 +378,15 @@ fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
                     range,
                 };
                 let mut key = Key {
-                    key: &mut work.key,
+                    key: &mut own,
                     valid: work.key_valid,
                 };
                 let cx = Context { dp, bh, storage };
                 let _ = run(&cx, list, work.pkt, &mut key); // its drops say why
             }
-            Then::Recirculate => dp.process(work.pkt, &mut work.key, bh),
+            Then::Recirculate => dp.process(work.pkt, &mut own, bh),
         }
+        storage.put_deferred_key(own);
     }
 }
 

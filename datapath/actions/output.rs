@@ -6,7 +6,7 @@
 use super::execute::Context;
 use crate::datapath::env::{Device, DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
-use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
+use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
 use crate::datapath::wire::{ether, ether::ty, ipv4, ipv6};
 use kernel::pr_warn;
 
@@ -15,7 +15,7 @@ const MAX_L2_LEN: usize = 30;
 
 /// Sends a packet to a port, which may not exist.
 #[inline(always)]
-pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &FlowKey) {
+pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &Core) {
     let dev = match cx.dp.ports.get(port, cx.bh) {
         Some(vport) if vport.dev.is_ready() => &vport.dev,
         _ => return pkt.discard(DropReason::DevReady),
@@ -31,7 +31,7 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &FlowKey) {
 
 /// A copy to a port; none if memory is short (spec A32).
 #[inline(never)]
-pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey) {
+pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &Core) {
     if let Ok(copy) = pkt.try_clone() {
         output(cx, copy, port, key);
     }
@@ -40,7 +40,7 @@ pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey)
 /// Truncates, but never into the Ethernet header (spec A28).
 #[cold]
 #[inline(never)]
-fn cut(pkt: &mut Packet, key: &FlowKey) -> kernel::error::Result {
+fn cut(pkt: &mut Packet, key: &Core) -> kernel::error::Result {
     let header = if key.mac_proto == MAC_PROTO_ETHERNET {
         ether::HLEN
     } else {
@@ -60,7 +60,7 @@ fn fits_unfragmented(pkt: &Packet, dev: &Device) -> bool {
 /// A packet that came as fragments leaves as fragments (spec A29, A30).
 #[cold]
 #[inline(never)]
-fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &FlowKey) {
+fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &Core) {
     let mru = pkt.meta().mru;
     let ip = pkt.network_offset();
     if u32::from(mru) > dev.mtu() {

@@ -12,7 +12,8 @@
 
 use super::list::Field;
 use crate::datapath::env::{IpSummed, Packet, PacketOps};
-use crate::datapath::flow::key::{FlowKey, FRAG_LATER};
+use crate::datapath::flow::key::FRAG_LATER;
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ipv4::proto;
 use crate::datapath::wire::ipv4::HLEN as IPV4_LEN;

@@ -10,7 +10,7 @@ use super::list::{Action, Actions, Body, Field, HashAlg, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::env::VlanTag;
 use crate::datapath::error::{NlError, NlResult};
-use crate::datapath::flow::key::{FlowKey, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::ports::port::MAX_PORTS;
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty};
@@ -50,8 +50,8 @@ struct Outer {
 
 /// Builds a list from actions in the order in which they will run.
 pub struct Checker<'k> {
-    /// The flow's masked key.
-    key: &'k FlowKey,
+    /// The flow's masked key, as far as actions ask for it.
+    key: &'k Core,
     shape: Shape,
     /// Whether the actions of the current list so far change the key (A11).
     changes_key: bool,
@@ -62,7 +62,7 @@ pub struct Checker<'k> {
 
 impl<'k> Checker<'k> {
     /// `orig_len`: bytes of the request's list. `expected`: actions to make room for.
-    pub fn new(key: &'k FlowKey, orig_len: usize, expected: usize) -> NlResult<Self> {
+    pub fn new(key: &'k Core, orig_len: usize, expected: usize) -> NlResult<Self> {
         Ok(Self {
             key,
             shape: Shape {

@@ -10,7 +10,8 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow};
-use crate::datapath::flow::key::{FlowKey, Ufid};
+use crate::datapath::flow::key::Ufid;
+use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::netlink::flow::{
     message_size, parse_del, parse_get, parse_new, parse_set, put_flow, ufid_flags, FlowName,
     FlowNew, FlowRef, FlowSet,
@@ -91,7 +92,7 @@ pub fn dump(
 struct PreparedNew {
     /// Gone once it is in the table.
     flow: Option<PreparedFlow>,
-    key: FlowKey,
+    key: KeyBuf,
     ufid: Option<Ufid>,
     msg: Message,
 }

@@ -9,7 +9,7 @@ use crate::datapath::actions::Actions;
 use crate::datapath::env::{Packet, PacketMeta, PacketOps};
 use crate::datapath::error::{DropReason, NlError, NlResult};
 use crate::datapath::flow::extract;
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::netlink::packet::Execute;
 use crate::datapath::netlink::{actions, key, Request};
 use crate::datapath::ports::port::LOCAL;
@@ -19,11 +19,8 @@ use kernel::error::code::ENODEV;
 
 /// Executes. The answer is the error of the action list; whatever it is, the packet is gone then.
 pub fn execute(req: &Request<'_>) -> NlResult<Outcome> {
-    let Prepared {
-        mut pkt,
-        mut key,
-        acts,
-    } = prepare(req)?;
+    let mut key = FlowKey::new();
+    let Prepared { mut pkt, acts } = prepare(req, &mut key)?;
 
     let bh = BhGuard::enter();
     let dp = match find_dp_rcu(req.net, req.dp_ifindex, bh.rcu()) {
@@ -51,20 +48,19 @@ pub fn execute(req: &Request<'_>) -> NlResult<Outcome> {
 /// Everything that can be refused before the datapath is looked for.
 struct Prepared {
     pkt: Packet,
-    key: FlowKey,
     /// Deferred actions share it and may outlive the list that they are in.
     acts: RcuPin<Actions>,
 }
 
-fn prepare(req: &Request<'_>) -> NlResult<Prepared> {
+/// `key` becomes the packet's; it is too large to be moved.
+fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let exec = Execute::parse(&req.attrs)?;
     let mut pkt = packet(&exec, req.ctx)?;
-    let meta = key::parse_metadata(exec.key)?;
-    let key = extract::from_execute(&mut pkt, &meta)?;
-    let acts = actions::parse(exec.actions, &key, exec.probe)?;
+    key::parse_metadata(exec.key, key)?;
+    extract::from_execute(&mut pkt, key)?;
+    let acts = actions::parse(exec.actions, key, exec.probe)?;
     Ok(Prepared {
         pkt,
-        key,
         acts: RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?),
     })
 }

@@ -10,8 +10,9 @@
 use crate::datapath::env::{NoMem, Packet, PacketOps};
 use crate::datapath::error::{DropReason, NlResult};
 use crate::datapath::flow::key::{
-    FlowKey, PacketMetadata, FRAG_FIRST, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI,
+    Core, Ext, FRAG_FIRST, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI,
 };
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::arp::{self, Arp};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::{self, ty, Ethernet, Vlan};
@@ -47,20 +48,19 @@ impl From<ExtractError> for Error {
     }
 }
 
-/// The key of a packet that a device delivered (spec K20, K21). `is_ethernet`: the device is; packets of other devices
-/// start with the L3 header of their `protocol()`, unless that says that an Ethernet frame follows.
-#[inline]
+/// [`extract_into`] a key of its own, for whoever does not mind moving one.
 pub fn from_device(
     pkt: &mut Packet,
     in_port: u16,
     is_ethernet: bool,
 ) -> Result<FlowKey, DropReason> {
-    let mut key = FlowKey::ZERO;
+    let mut key = FlowKey::new();
     extract_into(&mut key, pkt, in_port, is_ethernet)?;
     Ok(key)
 }
 
-/// [`from_device`] into an all-zero `key`, which saves a copy.
+/// Fills the all-zero `key` of a packet that a device delivered (spec K20, K21). `is_ethernet`: the device is; packets
+/// of other devices start with the L3 header of their `protocol()`, unless that says that an Ethernet frame follows.
 #[inline(always)]
 pub fn extract_into(
     key: &mut FlowKey,
@@ -85,35 +85,46 @@ pub fn extract_into(
 
 /// Extracts anew after the packet was changed, keeping the key's metadata (spec K35).
 pub fn refresh(pkt: &mut Packet, key: &mut FlowKey) -> Result<(), ExtractError> {
-    *key = FlowKey {
-        priority: key.priority,
-        mark: key.mark,
-        dp_hash: key.dp_hash,
-        recirc_id: key.recirc_id,
-        in_port: key.in_port,
-        mac_proto: key.mac_proto,
-        ..FlowKey::ZERO
+    let old = *key.core();
+    *key.core_mut() = Core {
+        priority: old.priority,
+        mark: old.mark,
+        dp_hash: old.dp_hash,
+        recirc_id: old.recirc_id,
+        in_port: old.in_port,
+        mac_proto: old.mac_proto,
+        tun_proto: old.tun_proto,
+        ct_state: old.ct_state,
+        ct_orig_proto: old.ct_orig_proto,
+        ct_zone: old.ct_zone,
+        ct_mark: old.ct_mark,
+        tun_id: old.tun_id,
+        tun_ipv4_src: old.tun_ipv4_src,
+        tun_ipv4_dst: old.tun_ipv4_dst,
+        tun_tp_src: old.tun_tp_src,
+        tun_tp_dst: old.tun_tp_dst,
+        tun_flags: old.tun_flags,
+        tun_tos: old.tun_tos,
+        tun_ttl: old.tun_ttl,
+        ..Core::ZERO
     };
+    if let Some(ext) = key.ext_if_any() {
+        ext.ipv6_exthdrs = 0;
+        if old.ct_orig_proto == 0 {
+            ext.clear_shared();
+        }
+    }
     l2(pkt, key)
 }
 
-/// The key of a packet that userspace handed in; also sets the packet's priority, mark and, for L3 packets,
-/// protocol (spec P3, P4).
-pub fn from_execute(pkt: &mut Packet, meta: &PacketMetadata) -> NlResult<FlowKey> {
-    let mut key = FlowKey {
-        priority: meta.priority,
-        mark: meta.mark,
-        dp_hash: meta.dp_hash,
-        recirc_id: meta.recirc_id,
-        in_port: meta.in_port,
-        mac_proto: meta.mac_proto,
-        ..FlowKey::ZERO
-    };
-    pkt.set_priority(meta.priority);
-    pkt.set_mark(meta.mark);
-    pkt.set_protocol(meta.eth_type.get());
-    l2(pkt, &mut key).map_err(Error::from)?;
-    Ok(key)
+/// Completes the key of a packet that userspace handed in: `key` has its metadata, of which the EtherType only for
+/// L3 packets. Also sets the packet's priority, mark and, for L3 packets, protocol (spec P3, P4).
+pub fn from_execute(pkt: &mut Packet, key: &mut FlowKey) -> NlResult {
+    pkt.set_priority(key.priority);
+    pkt.set_mark(key.mark);
+    pkt.set_protocol(key.eth_type.get());
+    key.eth_type = Be16::new(0);
+    Ok(l2(pkt, key).map_err(Error::from)?)
 }
 
 /// `N` bytes at `off`: `Ok(None)` if the packet is too short, `Err` if memory ran out.
@@ -379,8 +390,18 @@ fn arp(pkt: &mut Packet, key: &mut FlowKey, nh: usize) {
     key.ip_proto = u8::try_from(arp.opcode()).unwrap_or(0);
     key.ipv4_src = arp.sip();
     key.ipv4_dst = arp.tip();
-    key.hw_src = arp.sha();
-    key.hw_dst = arp.tha();
+    let (sha, tha) = (arp.sha(), arp.tha());
+    let ext = without_orig_tuple(key);
+    ext.hw_src = sha;
+    ext.hw_dst = tha;
+}
+
+/// Where ARP and ND go. A tuple that is there cannot be this packet's: C takes its words, too.
+fn without_orig_tuple(key: &mut FlowKey) -> &mut Ext {
+    key.ct_orig_proto = 0;
+    let ext = key.ext_mut();
+    ext.clear_shared();
+    ext
 }
 
 /// Spec K29, K30.
@@ -399,7 +420,7 @@ fn ip6(pkt: &mut Packet, key: &mut FlowKey, nh: usize) -> Result<(), ExtractErro
 
     let mut th = nh.wrapping_add(ipv6::HLEN);
     if ipv6::is_extension(proto) {
-        key.ipv6_exthdrs = extension_bits(pkt, proto, th)?;
+        key.ext_mut().ipv6_exthdrs = extension_bits(pkt, proto, th)?;
         match skip_extensions(pkt, key, proto, th)? {
             Chain::Ends(last, at) => (proto, th) = (last, at),
             Chain::LaterFragment => {
@@ -569,11 +590,12 @@ fn icmp6(pkt: &mut Packet, key: &mut FlowKey, th: usize) -> Result<(), ExtractEr
     let Some((header, options)) = nd else {
         return Ok(());
     };
-    key.nd_target = icmp::nd_target(header);
+    let ext = without_orig_tuple(key);
+    ext.nd_target = icmp::nd_target(header);
     for (ty, option) in NdOptions(options) {
         let slot = match ty {
-            icmp::OPT_SOURCE_LL => &mut key.hw_src,
-            icmp::OPT_TARGET_LL => &mut key.hw_dst,
+            icmp::OPT_SOURCE_LL => &mut ext.hw_src,
+            icmp::OPT_TARGET_LL => &mut ext.hw_dst,
             _ => continue,
         };
         // Only the length that Ethernet uses; others are skipped.
@@ -582,9 +604,7 @@ fn icmp6(pkt: &mut Packet, key: &mut FlowKey, th: usize) -> Result<(), ExtractEr
         };
         if *slot != [0; 6] {
             // Twice the same option: nothing in the message can be trusted.
-            key.nd_target = [0; 16];
-            key.hw_src = [0; 6];
-            key.hw_dst = [0; 6];
+            ext.clear_shared();
             break;
         }
         *slot = [a, b, c, d, e, f];

@@ -57,10 +57,10 @@ fn set(key: &mut FlowKey, field: &str, v: &str) {
             key.ipv6_label =
                 crate::datapath::wire::be::Be32::new(u32::from_str_radix(v, 16).unwrap());
         }
-        "ipv6_exthdrs" => key.ipv6_exthdrs = number(v),
-        "hw_src" => key.hw_src = array(v),
-        "hw_dst" => key.hw_dst = array(v),
-        "nd_target" => key.nd_target = array(v),
+        "ipv6_exthdrs" => key.ext_mut().ipv6_exthdrs = number(v),
+        "hw_src" => key.ext_mut().hw_src = array(v),
+        "hw_dst" => key.ext_mut().hw_dst = array(v),
+        "nd_target" => key.ext_mut().nd_target = array(v),
         _ => panic!("no field {field}"),
     }
 }
@@ -75,10 +75,10 @@ fn vectors() -> Vec<Vector> {
                 frame: vec![],
                 l3: None,
                 tag: None,
-                key: FlowKey {
+                key: FlowKey::from_core(Core {
                     in_port: 7,
-                    ..FlowKey::ZERO
-                },
+                    ..Core::ZERO
+                }),
             };
             for line in paragraph.lines() {
                 let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -178,12 +178,9 @@ fn a_second_look_keeps_metadata_and_gives_the_same() {
         let mut key = v.extract(&mut p).unwrap();
         assert_eq!((key.priority, key.mark), (5, 6));
         (key.recirc_id, key.dp_hash) = (8, 9);
-        let mut again = FlowKey {
-            ip_proto: 99,
-            nd_target: [1; 16],
-            tp_src: Be16::new(1),
-            ..key
-        };
+        let mut again = key.clone();
+        (again.ip_proto, again.tp_src) = (99, Be16::new(1));
+        again.ext_mut().nd_target = [1; 16];
         assert_eq!(refresh(&mut p, &mut again), Ok(()), "{}", v.name);
         assert_eq!(again, key, "{}", v.name);
     }
@@ -321,10 +318,13 @@ fn udp_aggregates_count_as_first_fragments() {
         let mut p = v.packet(v.frame.len(), v.frame.len()).with_gso(gso);
         assert_eq!(
             v.extract(&mut p),
-            Ok(FlowKey {
-                ip_frag: FRAG_FIRST,
-                ..v.key
-            })
+            Ok(FlowKey::with(
+                Core {
+                    ip_frag: FRAG_FIRST,
+                    ..*v.key.core()
+                },
+                *v.key.ext()
+            ))
         );
         let gso = packet::Gso {
             udp_fragments: false,
@@ -359,10 +359,8 @@ fn memory_failure_aborts_the_packet_or_leaves_fields_zero() {
         for n in 1.. {
             let mut p = v.packet(v.frame.len(), 0);
             packet::fail_nth(n);
-            let mut key = FlowKey {
-                in_port: 7,
-                ..FlowKey::ZERO
-            };
+            let mut key = FlowKey::new();
+            key.in_port = 7;
             key.mac_proto = if v.l3.is_none() { 1 } else { 0 };
             let got = refresh(&mut p, &mut key);
             let reached = packet::fail_nth(0);
@@ -386,63 +384,64 @@ fn execute_takes_metadata_and_looks_at_the_packet_for_the_rest() {
         .into_iter()
         .find(|v| v.name == "tcp4 syn")
         .unwrap();
-    let meta = PacketMetadata {
+    let execute = |p: &mut Packet, meta: Core| {
+        let mut key = FlowKey::from_core(meta);
+        from_execute(p, &mut key).map(|()| key).map_err(|e| e.errno)
+    };
+    let meta = Core {
         priority: 1,
         mark: 2,
         dp_hash: 3,
         recirc_id: 4,
         in_port: 7,
         mac_proto: MAC_PROTO_ETHERNET,
-        eth_type: Be16::new(0),
+        ..Core::ZERO
     };
-    let with_meta = FlowKey {
+    let with_meta = Core {
         priority: 1,
         mark: 2,
         dp_hash: 3,
         recirc_id: 4,
-        ..v.key
+        ..*v.key.core()
     };
     let mut p = Packet::new(&v.frame);
-    assert_eq!(from_execute(&mut p, &meta).unwrap(), with_meta);
+    assert_eq!(
+        execute(&mut p, meta).unwrap(),
+        FlowKey::from_core(with_meta)
+    );
     assert_eq!((p.priority(), p.mark(), p.protocol()), (1, 2, 0x800));
 
-    let l3 = PacketMetadata {
+    let l3 = Core {
         mac_proto: MAC_PROTO_NONE,
         eth_type: Be16::new(0x800),
         ..meta
     };
     let mut p = Packet::new(&v.frame[14..]);
-    let key = from_execute(&mut p, &l3).unwrap();
-    let expected = FlowKey {
+    let key = execute(&mut p, l3).unwrap();
+    let expected = Core {
         mac_proto: MAC_PROTO_NONE,
         eth_src: [0; 6],
         eth_dst: [0; 6],
         ..with_meta
     };
-    assert_eq!(key, expected);
+    assert_eq!(key, FlowKey::from_core(expected));
     assert_eq!(p.protocol(), 0x800);
 
-    let vlan = PacketMetadata {
+    let vlan = Core {
         eth_type: Be16::new(0x8100),
         ..l3
     };
     assert_eq!(
-        from_execute(&mut Packet::new(&v.frame), &vlan)
-            .unwrap_err()
-            .errno,
+        execute(&mut Packet::new(&v.frame), vlan).unwrap_err(),
         EINVAL
     );
     assert_eq!(
-        from_execute(&mut Packet::new(&[0; 13]), &meta)
-            .unwrap_err()
-            .errno,
+        execute(&mut Packet::new(&[0; 13]), meta).unwrap_err(),
         EINVAL
     );
     packet::fail_nth(1);
     assert_eq!(
-        from_execute(&mut Packet::split(&v.frame, 0), &meta)
-            .unwrap_err()
-            .errno,
+        execute(&mut Packet::split(&v.frame, 0), meta).unwrap_err(),
         ENOMEM
     );
 }
@@ -476,12 +475,12 @@ proptest! {
         let mut whole = new(frame.len());
         let expected = from_device(&mut whole, 1, l3.is_none());
         let mut p = new(linear);
-        prop_assert_eq!(from_device(&mut p, 1, l3.is_none()), expected);
+        prop_assert_eq!(&from_device(&mut p, 1, l3.is_none()), &expected);
         prop_assert_eq!(marks(&p), marks(&whole));
         if let Ok(mut key) = expected {
-            prop_assert_eq!(key.reserved6, 0);
-            prop_assert_eq!(key.reserved13, 0);
-            let before = key;
+            let ext = key.ext();
+            prop_assert_eq!((ext.reserved16, ext.reserved19, ext.reserved20), (0, 0, 0));
+            let before = key.clone();
             prop_assert_eq!(refresh(&mut p, &mut key), Ok(()));
             // The tag that moved out of the frame is found beside it.
             prop_assert_eq!(key, before);

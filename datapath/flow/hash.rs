@@ -4,8 +4,9 @@
 //! C counterpart: `flow_hash()` in `net/openvswitch/flow_table.c`. Values are never visible (spec T3).
 
 use crate::datapath::env::Env;
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::key::Core;
 use crate::datapath::flow::mask::Mask;
+use crate::datapath::flow::parts::KeyRef;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Secrets that keep senders of packets from choosing keys that collide.
@@ -22,21 +23,51 @@ pub fn init() {
     }
 }
 
-/// Hash of `key` under `mask`, over the mask's words only.
+/// Hash of a key's core under `mask`, which looks at nothing else, over the mask's words only.
 ///
 /// One widening multiplication folds two words, as in wyhash.
 #[inline]
-pub fn masked_hash(key: &FlowKey, mask: &Mask) -> u32 {
-    let [a, b] = &SECRET;
-    let (secret, mut hash) = (a.load(Relaxed), b.load(Relaxed));
+pub fn core_hash(key: &Core, mask: &Mask) -> u32 {
+    let (secret, mut hash) = secrets();
     let (Some(keys), Some(masks)) = (mask.view(key), mask.view(&mask.key)) else {
         return 0;
     };
     for (k, m) in keys.chunks_exact(2).zip(masks.chunks_exact(2)) {
         if let ([k0, k1], [m0, m1]) = (k, m) {
-            let wide = u128::from((k0 & m0) ^ secret).wrapping_mul(u128::from((k1 & m1) ^ hash));
-            hash = wide as u64 ^ (wide >> 64) as u64; // CAST: folds both halves
+            hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
         }
     }
     hash as u32 // CAST: the low half is as good as any
+}
+
+/// Hash of `key` under any `mask`, over the mask's words only.
+pub fn masked_hash(key: KeyRef<'_>, mask: &Mask) -> u32 {
+    if mask.deep == 0 {
+        return core_hash(key.core, mask);
+    }
+    let (secret, mut hash) = secrets();
+    let (Some(mut keys), Some(mut masks)) = (mask.view(key.core), mask.view(&mask.key)) else {
+        return 0;
+    };
+    while let ([k0, k1, ks @ ..], [m0, m1, ms @ ..]) = (keys, masks) {
+        hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
+        (keys, masks) = (ks, ms);
+    }
+    for (n, m) in mask.deep_words() {
+        // The number of the word keeps equal words in different places apart.
+        hash = fold((key.deep_word(n) & m) ^ secret, hash ^ n as u64); // CAST: usize fits
+    }
+    hash as u32 // CAST: as above
+}
+
+#[inline(always)]
+fn secrets() -> (u64, u64) {
+    let [a, b] = &SECRET;
+    (a.load(Relaxed), b.load(Relaxed))
+}
+
+#[inline(always)]
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a).wrapping_mul(u128::from(b));
+    wide as u64 ^ (wide >> 64) as u64 // CAST: folds both halves
 }

@@ -3,59 +3,96 @@
 //!
 //! C counterpart: `struct sw_flow_mask` and `ovs_flow_mask_key()` in `net/openvswitch/flow_table.c`.
 
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::key::Core;
+use crate::datapath::flow::parts::{KeyBuf, KeyRef};
 use crate::rust::pod::Pod;
+use kernel::alloc::{AllocError, Flags};
 
 /// A mask and the words of the key that it looks at.
 ///
-/// `start..end` is the smallest range of word pairs outside which the mask is zero, so two masks are equal
-/// exactly if they match the same bits (spec K11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `start..end` is the smallest range of pairs of the core's words outside which the mask's core is zero, `deep` names
+/// the words beyond the core that are not; so two masks are equal exactly if they match the same bits (spec K11).
+#[derive(Debug, PartialEq)]
 pub struct Mask {
     /// First word, even.
     pub start: u8,
     /// Past the last word, even.
     pub end: u8,
-    pub key: FlowKey,
+    /// Bit n: it looks at word n beyond the core.
+    pub deep: u64,
+    pub key: KeyBuf,
 }
 
 impl Mask {
-    pub fn new(key: FlowKey) -> Self {
-        let words = key.as_words();
+    pub fn new(mut key: KeyBuf) -> Self {
+        key.shrink();
+        let words = key.core().as_words();
         let first = words.iter().position(|w| *w != 0).unwrap_or(0);
         let end = words
             .iter()
             .rposition(|w| *w != 0)
             .map_or(0, |last| last.wrapping_add(1));
-        // CAST: a key has far less than 256 words.
+        // CAST: a core has far less than 256 words.
         Self {
             start: first as u8 & !1,
             end: (end as u8).wrapping_add(1) & !1,
+            deep: key.as_ref().deep_bits(),
             key,
         }
     }
 
-    /// The key with every bit that the mask does not match set to zero.
+    /// A copy. ENOMEM.
+    pub fn try_clone(&self, flags: Flags) -> Result<Self, AllocError> {
+        Ok(Self {
+            key: self.key.try_clone(flags)?,
+            ..*self
+        })
+    }
+
+    /// The key's core with every bit that the mask does not match set to zero.
     #[inline]
-    pub fn apply(&self, key: &FlowKey) -> FlowKey {
+    pub fn apply_core(&self, key: &Core) -> Core {
         let mut out = *key;
-        for (o, m) in out.as_words_mut().iter_mut().zip(self.key.as_words()) {
+        for (o, m) in out
+            .as_words_mut()
+            .iter_mut()
+            .zip(self.key.core().as_words())
+        {
             *o &= *m;
         }
         out
     }
 
-    /// The words of a key that the mask looks at.
+    /// The key with every bit that the mask does not match set to zero. ENOMEM.
+    pub fn apply(&self, key: &KeyBuf, flags: Flags) -> Result<KeyBuf, AllocError> {
+        key.masked(self.apply_core(key), self.key.as_ref(), self.deep, flags)
+    }
+
+    /// The words of a core that the mask looks at.
     #[inline(always)]
-    pub(super) fn view<'a>(&self, key: &'a FlowKey) -> Option<&'a [u64]> {
+    pub(super) fn view<'a>(&self, key: &'a Core) -> Option<&'a [u64]> {
         key.as_words()
             .get(usize::from(self.start)..usize::from(self.end))
     }
+
+    /// The words beyond the core that the mask looks at: their number and the bits that it matches.
+    pub(super) fn deep_words(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let mask = self.key.as_ref();
+        let mut left = self.deep;
+        core::iter::from_fn(move || {
+            let n = left.trailing_zeros() as usize; // CAST: at most 64
+            if left == 0 {
+                return None;
+            }
+            left &= left.wrapping_sub(1);
+            Some((n, mask.deep_word(n)))
+        })
+    }
 }
 
-/// True if `key` under `mask` is `masked_flow_key`, which is already masked.
+/// True if the core of a key under `mask`, which looks at nothing else, is that of a flow, which is already masked.
 #[inline]
-pub fn eq_masked(masked_flow_key: &FlowKey, key: &FlowKey, mask: &Mask) -> bool {
+pub fn eq_core(masked_flow_key: &Core, key: &Core, mask: &Mask) -> bool {
     let (Some(flow), Some(keys), Some(masks)) = (
         mask.view(masked_flow_key),
         mask.view(key),
@@ -74,6 +111,22 @@ pub fn eq_masked(masked_flow_key: &FlowKey, key: &FlowKey, mask: &Mask) -> bool 
         }
     }
     diff == 0
+}
+
+/// True if `key` under any `mask` is `masked_flow_key`, which is already masked.
+pub fn eq_masked(masked_flow_key: KeyRef<'_>, key: KeyRef<'_>, mask: &Mask) -> bool {
+    let (Some(flow), Some(keys), Some(masks)) = (
+        mask.view(masked_flow_key.core),
+        mask.view(key.core),
+        mask.view(&mask.key),
+    ) else {
+        return false;
+    };
+    let words = flow.iter().zip(keys).zip(masks);
+    words.fold(0, |diff, ((f, k), m)| diff | (k & m) ^ f) == 0
+        && mask
+            .deep_words()
+            .all(|(n, m)| key.deep_word(n) & m == masked_flow_key.deep_word(n))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl MaskList {
             return Ok(known.clone());
         }
         let new = ListedMask {
-            mask: *mask,
+            mask: mask.try_clone(GFP_KERNEL)?,
             hits: PerCpu::new(|_| LocalU64::new(0), GFP_KERNEL)?,
             zero: AtomicU64::new(0),
             flows: AtomicU32::new(1),

@@ -3,31 +3,42 @@
 
 use super::*;
 use crate::datapath::flow::hash::masked_hash;
-use crate::datapath::flow::key::KEY_WORDS;
+use crate::datapath::flow::key::{Ext, CORE_WORDS};
+use crate::datapath::flow::parts::tests::WORDS;
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::be::Be16;
+use kernel::alloc::flags::GFP_KERNEL;
 use proptest::prelude::*;
 use std::collections::HashSet;
 
-fn key_of(words: [u64; KEY_WORDS]) -> FlowKey {
-    let mut key = FlowKey::ZERO;
-    *key.as_words_mut() = words;
-    key
+fn key_of(words: &[u64]) -> KeyBuf {
+    KeyBuf::of_words(words)
 }
 
-/// Words of which many are zero, all ones, or differ in one bit.
-fn words() -> impl Strategy<Value = [u64; KEY_WORDS]> {
+fn apply(mask: &Mask, key: &KeyBuf) -> KeyBuf {
+    mask.apply(key, GFP_KERNEL).unwrap()
+}
+
+/// Words of a key or of a core, of which many are zero, all ones, or differ in one bit.
+fn words() -> impl Strategy<Value = Vec<u64>> {
     let word = prop_oneof![3 => Just(0), 1 => Just(!0), 1 => any::<u64>(), 1 => (0..64u32).prop_map(|b| 1 << b)];
-    proptest::array::uniform16(word)
+    prop_oneof![
+        prop::collection::vec(word.clone(), WORDS),
+        prop::collection::vec(word, CORE_WORDS).prop_map(|mut w| {
+            w.resize(WORDS, 0);
+            w
+        }),
+    ]
 }
 
 #[test]
 fn common_megaflows_have_short_ranges() {
-    let tci = FlowKey {
+    let tci = Core {
         vlan_tci: Be16::new(0xffff),
         cvlan_tci: Be16::new(0xffff),
-        ..FlowKey::ZERO
+        ..Core::ZERO
     };
-    let base = FlowKey {
+    let base = Core {
         recirc_id: !0,
         in_port: !0,
         mac_proto: !0,
@@ -35,12 +46,13 @@ fn common_megaflows_have_short_ranges() {
         eth_type: Be16::new(0xffff),
         ..tci
     };
-    let range = |key| {
-        let m = Mask::new(key);
+    let range = |core: Core| {
+        let m = Mask::new(core.into());
+        assert_eq!(m.deep, 0);
         (m.start, m.end)
     };
     assert_eq!(range(base), (4, 6));
-    let five = FlowKey {
+    let five = Core {
         ip_proto: !0,
         ipv4_src: [255; 4],
         ipv4_dst: [255; 4],
@@ -50,87 +62,127 @@ fn common_megaflows_have_short_ranges() {
     };
     assert_eq!(range(five), (4, 8));
     assert_eq!(
-        range(FlowKey {
+        range(Core {
             eth_src: [255; 6],
             eth_dst: [255; 6],
             ..base
         }),
         (2, 6)
     );
-    let six = FlowKey {
+    let six = Core {
         ipv6_src: [255; 16],
         ipv6_dst: [255; 16],
         tp_dst: Be16::new(0xffff),
         ..base
     };
-    assert_eq!(range(six), (4, 12));
-    assert_eq!(range(FlowKey::ZERO), (0, 0));
+    assert_eq!(range(six), (4, 16));
+    assert_eq!(range(Core::ZERO), (0, 0));
     assert_eq!(
-        range(FlowKey {
-            nd_target: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-            ..FlowKey::ZERO
+        range(Core {
+            tun_id: [0, 0, 0, 0, 0, 0, 0, 1],
+            ..Core::ZERO
         }),
-        (14, 16)
+        (8, 10)
     );
     assert_eq!(
-        range(FlowKey {
+        range(Core {
             mark: 1,
-            ..FlowKey::ZERO
+            ..Core::ZERO
         }),
         (0, 2)
     );
+    let nd = Ext {
+        nd_target: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ..Ext::ZERO
+    };
+    let m = Mask::new(KeyBuf::with(Core::ZERO, nd));
+    assert_eq!((m.start, m.end, m.deep), (0, 0, 1 << (22 - 16)));
+}
+
+#[test]
+fn a_part_of_zeros_makes_no_other_mask() {
+    let core = Core {
+        mark: 1,
+        ..Core::ZERO
+    };
+    let mut zeros = KeyBuf::with(core, Ext::ZERO);
+    zeros.set_tun_opts(&[0; 200]).unwrap();
+    let (with, without) = (Mask::new(zeros), Mask::new(core.into()));
+    assert_eq!(with, without);
+    assert!(with.key.is_plain());
+}
+
+#[test]
+fn a_deep_mask_takes_an_absent_part_for_zeros() {
+    let labels = Ext {
+        ct_labels: [0xff; 16],
+        ..Ext::ZERO
+    };
+    let mask = Mask::new(KeyBuf::with(Core::ZERO, labels));
+    let (absent, zeros) = (FlowKey::new(), FlowKey::with(Core::ZERO, Ext::ZERO));
+    let flow = apply(&mask, &KeyBuf::new());
+    for key in [&absent, &zeros] {
+        assert!(eq_masked(flow.as_ref(), key.as_ref(), &mask));
+        let hash = masked_hash(key.as_ref(), &mask);
+        assert_eq!(hash, masked_hash(flow.as_ref(), &mask));
+    }
+    assert!(!eq_masked(
+        flow.as_ref(),
+        FlowKey::with(Core::ZERO, labels).as_ref(),
+        &mask
+    ));
 }
 
 #[test]
 fn hashes_of_similar_keys_differ() {
-    let full = Mask::new(key_of([!0; KEY_WORDS]));
+    let full = Mask::new(key_of(&[!0; WORDS]));
     let mut seen = HashSet::new();
     let mut n = 0;
-    for word in 0..KEY_WORDS {
+    for word in 0..WORDS {
         for bit in 0..64 {
-            for other in 0..KEY_WORDS {
-                let mut words = [0; KEY_WORDS];
+            for other in 0..WORDS {
+                let mut words = vec![0; WORDS];
                 words[word] |= 1 << bit;
                 words[other] |= 1 << 63;
-                seen.insert(masked_hash(&key_of(words), &full));
+                seen.insert(masked_hash(key_of(&words).as_ref(), &full));
                 n += 1;
             }
         }
     }
-    // Pairs were counted twice where both bits are the top ones; 2^27 pairs of keys may give a few real collisions.
-    let distinct = n - KEY_WORDS * (KEY_WORDS - 1) / 2;
-    assert!(seen.len() + 4 >= distinct, "{} of {distinct}", seen.len());
+    // Pairs were counted twice where both bits are the top ones; of 2^34 pairs of keys some four or six collide.
+    let distinct = n - WORDS * (WORDS - 1) / 2;
+    assert!(seen.len() + 16 >= distinct, "{} of {distinct}", seen.len());
 }
 
 #[test]
 fn low_bits_of_hashes_are_spread() {
     // What a port scan or a few hosts behind one port give: consecutive values in one field.
-    let five = Mask::new(FlowKey {
+    let five = Mask::new(KeyBuf::from_core(Core {
         ipv4_src: [255; 4],
         tp_src: Be16::new(0xffff),
         recirc_id: !0,
-        ..FlowKey::ZERO
-    });
+        ..Core::ZERO
+    }));
     let buckets = 1024usize;
     for field in 0..3 {
         let mut load = vec![0u32; buckets];
         for i in 0..8192u32 {
             let [_, _, a, b] = i.to_be_bytes();
             let key = match field {
-                0 => FlowKey {
+                0 => Core {
                     ipv4_src: [10, 0, a, b],
-                    ..FlowKey::ZERO
+                    ..Core::ZERO
                 },
-                1 => FlowKey {
+                1 => Core {
                     tp_src: Be16::new(i as u16),
-                    ..FlowKey::ZERO
+                    ..Core::ZERO
                 },
-                _ => FlowKey {
+                _ => Core {
                     recirc_id: i,
-                    ..FlowKey::ZERO
+                    ..Core::ZERO
                 },
             };
-            load[masked_hash(&key, &five) as usize % buckets] += 1;
+            load[masked_hash(KeyBuf::from_core(key).as_ref(), &five) as usize % buckets] += 1;
         }
         // 8 on average; a Poisson tail beyond 30 has probability 1e-9.
         assert!(
@@ -144,32 +196,35 @@ fn low_bits_of_hashes_are_spread() {
 proptest! {
     #[test]
     fn masks_follow_their_definition(m in words(), k in words(), other in words()) {
-        let mask = Mask::new(key_of(m));
+        let mask = Mask::new(key_of(&m));
         let (start, end) = (usize::from(mask.start), usize::from(mask.end));
-        prop_assert!(start % 2 == 0 && end % 2 == 0 && start <= end && end <= KEY_WORDS);
+        prop_assert!(start % 2 == 0 && end % 2 == 0 && start <= end && end <= CORE_WORDS);
         let zero = |r: &[u64]| r.iter().all(|w| *w == 0);
-        prop_assert!(zero(&m[..start]) && zero(&m[end..]));
+        prop_assert!(zero(&m[..start]) && zero(&m[end..CORE_WORDS]));
+        for (n, w) in m[CORE_WORDS..].iter().enumerate() {
+            prop_assert_eq!(mask.deep >> n & 1 == 1, *w != 0);
+        }
         prop_assert!(start == end || !zero(&m[start..start + 2]) && !zero(&m[end - 2..end]));
 
-        let (a, b) = (key_of(k), key_of(other));
-        let masked = mask.apply(&a);
-        for i in 0..KEY_WORDS {
-            prop_assert_eq!(masked.as_words()[i], k[i] & m[i]);
+        let (a, b) = (key_of(&k), key_of(&other));
+        let masked = apply(&mask, &a);
+        for i in 0..WORDS {
+            prop_assert_eq!(masked.words()[i], k[i] & m[i]);
         }
-        prop_assert!(eq_masked(&masked, &a, &mask));
-        prop_assert!(eq_masked(&masked, &masked, &mask));
-        prop_assert_eq!(eq_masked(&masked, &b, &mask), masked == mask.apply(&b));
-        prop_assert_eq!(masked_hash(&a, &mask), masked_hash(&masked, &mask));
+        prop_assert!(eq_masked(masked.as_ref(), a.as_ref(), &mask));
+        prop_assert!(eq_masked(masked.as_ref(), masked.as_ref(), &mask));
+        prop_assert_eq!(eq_masked(masked.as_ref(), b.as_ref(), &mask), masked == apply(&mask, &b));
+        prop_assert_eq!(masked_hash(a.as_ref(), &mask), masked_hash(masked.as_ref(), &mask));
     }
 
     #[test]
-    fn a_changed_bit_counts_exactly_if_the_mask_has_it(m in words(), k in words(), w in 0..KEY_WORDS, bit in 0..64u32) {
-        let mask = Mask::new(key_of(m));
-        let a = key_of(k);
-        let mut changed = k;
+    fn a_changed_bit_counts_exactly_if_the_mask_has_it(m in words(), k in words(), w in 0..WORDS, bit in 0..64u32) {
+        let mask = Mask::new(key_of(&m));
+        let a = key_of(&k);
+        let mut changed = k.clone();
         changed[w] ^= 1 << bit;
         let same = m[w] >> bit & 1 == 0;
-        prop_assert_eq!(eq_masked(&mask.apply(&a), &key_of(changed), &mask), same);
-        prop_assert_eq!(masked_hash(&a, &mask) == masked_hash(&key_of(changed), &mask), same);
+        prop_assert_eq!(eq_masked(apply(&mask, &a).as_ref(), key_of(&changed).as_ref(), &mask), same);
+        prop_assert_eq!(masked_hash(a.as_ref(), &mask) == masked_hash(key_of(&changed).as_ref(), &mask), same);
     }
 }

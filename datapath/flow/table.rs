@@ -8,11 +8,12 @@
 //! C counterpart: `net/openvswitch/flow_table.c`.
 
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
-use crate::datapath::flow::hash::masked_hash;
-use crate::datapath::flow::key::{FlowKey, Ufid};
-use crate::datapath::flow::mask::eq_masked;
+use crate::datapath::flow::hash::{core_hash, masked_hash};
+use crate::datapath::flow::key::Ufid;
+use crate::datapath::flow::mask::{eq_core, eq_masked};
 use crate::datapath::flow::mask_cache::{self, MaskCache};
 use crate::datapath::flow::mask_list::{ListedMask, MaskList};
+use crate::datapath::flow::parts::{FlowKey, Key, KeyBuf, Parts};
 use crate::rust::sync::{BhGuard, Cursor, OvsGuard, RcuBox, RcuSlot, RcuTable, ReadToken};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::Flags;
@@ -121,15 +122,33 @@ impl Table {
 
     /// The flow under `mask` that matches `key`.
     #[inline(always)]
-    fn probe<'g>(
+    fn probe<'g, X: Parts>(
         &'g self,
         mask: &Arc<ListedMask>,
-        key: &FlowKey,
+        key: &Key<X>,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
+        if mask.mask.deep != 0 {
+            return self.probe_deep(mask, key, token);
+        }
+        let hash = core_hash(key, &mask.mask);
+        self.flows.find::<BY_KEY>(hash, token, |flow| {
+            flow.has_mask(mask) && eq_core(flow.key(), key, &mask.mask)
+        })
+    }
+
+    /// [`Self::probe`] for a mask that looks beyond the core.
+    #[inline(never)]
+    fn probe_deep<'g, X: Parts>(
+        &'g self,
+        mask: &Arc<ListedMask>,
+        key: &Key<X>,
+        token: &'g impl ReadToken,
+    ) -> Option<FlowEntry<'g>> {
+        let key = key.as_ref();
         let hash = masked_hash(key, &mask.mask);
         self.flows.find::<BY_KEY>(hash, token, |flow| {
-            flow.has_mask(mask) && eq_masked(flow.key(), key, &mask.mask)
+            flow.has_mask(mask) && eq_masked(flow.key().as_ref(), key, &mask.mask)
         })
     }
 }
@@ -149,7 +168,7 @@ impl Table {
     /// The flow that a packet with this key would find; leaves no trace in counters (spec F3).
     pub fn lookup_any<'g>(
         &'g self,
-        key: &FlowKey,
+        key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
         self.masks
@@ -161,7 +180,7 @@ impl Table {
     /// The flow whose unmasked key is `key`; flows that have a UFID are not found (spec T10).
     pub fn lookup_exact<'g>(
         &'g self,
-        key: &FlowKey,
+        key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
         let found = |mask| self.probe(mask, key, token);
@@ -184,7 +203,7 @@ impl Table {
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
     pub fn insert<'o>(&'o self, new: PreparedFlow, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
         let mask = self.masks.acquire(new.mask(), ovs)?;
-        let by_key = masked_hash(new.flow().key(), &mask.mask);
+        let by_key = masked_hash(new.flow().key().as_ref(), &mask.mask);
         let by_ufid = new.flow().ufid().map(ufid_hash);
         Ok(self
             .flows

@@ -4,6 +4,7 @@
 use super::*;
 use crate::datapath::actions::validate::Checker;
 use crate::datapath::actions::Action;
+use crate::datapath::flow::key::Core;
 use crate::datapath::flow::mask::Mask;
 use crate::sys::testing::{each_failure, process_context, run_rcu, set_cpu, Account};
 use proptest::prelude::*;
@@ -11,13 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// A key by its fields that the tests use.
-fn key(src: u32, dst: u32, in_port: u16) -> FlowKey {
-    FlowKey {
+fn key(src: u32, dst: u32, in_port: u16) -> KeyBuf {
+    KeyBuf::from_core(Core {
         ipv4_src: src.to_be_bytes(),
         ipv4_dst: dst.to_be_bytes(),
         in_port,
-        ..FlowKey::default()
-    }
+        ..Core::ZERO
+    })
 }
 
 fn mask(src: u32, dst: u32) -> Mask {
@@ -25,7 +26,7 @@ fn mask(src: u32, dst: u32) -> Mask {
 }
 
 /// A flow that outputs to `port`, by which tests know it again.
-fn prepare(key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<PreparedFlow> {
+fn prepare(key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<PreparedFlow> {
     let mut list = Checker::new(key, 8, 1).map_err(|e| e.errno)?;
     list.output(port).map_err(|e| e.errno)?;
     let actions = RcuBox::new(list.finish().map_err(|e| e.errno)?, GFP_KERNEL)?;
@@ -33,7 +34,7 @@ fn prepare(key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<
     Ok(PreparedFlow::new(key, mask, ufid, actions, GFP_KERNEL)?)
 }
 
-fn add(table: &Table, key: &FlowKey, mask: Mask, ufid: Option<&[u8]>, port: u32) {
+fn add(table: &Table, key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) {
     let new = prepare(key, mask, ufid, port).unwrap();
     table
         .insert(new, &OvsGuard::lock(&process_context()))
@@ -48,9 +49,10 @@ fn port_of(flow: &Flow, token: &impl ReadToken) -> u32 {
 }
 
 /// Port of the flow found, masks probed, cache hit.
-fn look(table: &Table, key: &FlowKey, hash: u32) -> (Option<u32>, u32, bool) {
+fn look(table: &Table, key: &KeyBuf, hash: u32) -> (Option<u32>, u32, bool) {
     let bh = BhGuard::enter();
-    let found = table.lookup(key, hash, &bh);
+    let key = FlowKey::of_words(&key.words());
+    let found = table.lookup(&key, hash, &bh);
     (
         found.flow.map(|f| port_of(f, &*bh)),
         found.masks_probed,
@@ -58,7 +60,7 @@ fn look(table: &Table, key: &FlowKey, hash: u32) -> (Option<u32>, u32, bool) {
     )
 }
 
-fn remove(table: &Table, key: &FlowKey) -> bool {
+fn remove(table: &Table, key: &KeyBuf) -> bool {
     let ovs = OvsGuard::lock(&process_context());
     match table.lookup_exact(key, &ovs) {
         Some(flow) => {
@@ -219,8 +221,8 @@ fn rebalancing_puts_busy_masks_first() {
         .hits
         .get(&bh)
         .add((1 << 40) + (1 << 31) + 1);
-    let second = t.masks.read(&*bh)[30].mask;
-    let first = t.masks.read(&*bh)[31].mask;
+    let second = t.masks.read(&*bh)[30].mask.try_clone(GFP_KERNEL).unwrap();
+    let first = t.masks.read(&*bh)[31].mask.try_clone(GFP_KERNEL).unwrap();
     drop(bh);
     t.rebalance(&OvsGuard::lock(&process_context()));
     let ovs = OvsGuard::lock(&process_context());
@@ -235,7 +237,7 @@ fn flows_answer_to_the_name_they_were_given() {
     add(&t, &key(1, 99, 1), mask(0xff, 0), None, 1);
     add(&t, &key(2, 99, 1), mask(0xff, 0), Some(b"second"), 2);
     let ovs = OvsGuard::lock(&process_context());
-    let exact = |k: &FlowKey| t.lookup_exact(k, &ovs).map(|f| port_of(&f, &ovs));
+    let exact = |k: &KeyBuf| t.lookup_exact(k, &ovs).map(|f| port_of(&f, &ovs));
     let by_ufid = |u: &[u8]| {
         t.lookup_ufid(&Ufid::new(u).unwrap(), &ovs)
             .map(|f| port_of(&f, &ovs))
@@ -433,11 +435,12 @@ fn readers_never_miss_a_flow_that_stays() {
 
 /// The table as a list: masks in no order, so only the set of possible answers is known.
 #[derive(Default)]
-struct Model(Vec<(FlowKey, Mask, Option<u8>, u32)>);
+struct Model(Vec<(KeyBuf, Mask, Option<u8>, u32)>);
 
 impl Model {
-    fn matches(&self, key: &FlowKey) -> Vec<u32> {
-        let hit = |f: &&(FlowKey, Mask, _, u32)| f.1.apply(key) == f.1.apply(&f.0);
+    fn matches(&self, key: &KeyBuf) -> Vec<u32> {
+        let hit =
+            |f: &&(KeyBuf, Mask, _, u32)| f.1.apply(key, GFP_KERNEL) == f.1.apply(&f.0, GFP_KERNEL);
         self.0.iter().filter(hit).map(|f| f.3).collect()
     }
 }
@@ -466,7 +469,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn small_key(a: u8, b: u8) -> FlowKey {
+fn small_key(a: u8, b: u8) -> KeyBuf {
     key(u32::from(a), u32::from(b) << 24, 1)
 }
 
@@ -490,7 +493,7 @@ proptest! {
                     prop_assert_eq!(known, ufid.is_some() && model.0.iter().any(|f| f.2 == ufid));
                     prop_assert_eq!(taken, !model.matches(&k).is_empty());
                     if !known && !taken {
-                        let new = prepare(&k, mk, ufid.as_ref().map(std::slice::from_ref), id).unwrap();
+                        let new = prepare(&k, mk.try_clone(GFP_KERNEL).unwrap(), ufid.as_ref().map(std::slice::from_ref), id).unwrap();
                         t.insert(new, &ovs).unwrap();
                         model.0.push((k, mk, ufid, id));
                     }
@@ -528,7 +531,7 @@ proptest! {
                 Step::Resize(size) => t.resize_masks_cache(size, &OvsGuard::lock(&process_context())).unwrap(),
             }
             let mut masks: Vec<Mask> = vec![];
-            model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1) });
+            model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1.try_clone(GFP_KERNEL).unwrap()) });
             prop_assert_eq!((t.count(), n_masks(&t)), (model.0.len(), masks.len()));
         }
     }

@@ -14,7 +14,7 @@ use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
 use crate::datapath::env::Env;
 use crate::datapath::error::{NlError, NlResult};
-use crate::datapath::flow::key::FlowKey;
+use crate::datapath::flow::key::Core;
 use crate::datapath::wire::be::Be16;
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ERANGE};
@@ -22,7 +22,7 @@ use kernel::pr_info;
 use kernel::str::CStr;
 
 /// Compiles the list in `attr` for a flow with this masked key. `probe`: userspace is only trying, log nothing (K38).
-pub fn parse(attr: Attr<'_>, masked_key: &FlowKey, probe: bool) -> NlResult<Actions> {
+pub fn parse(attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
     let mut list = attr.nested();
     let mut check = Checker::new(masked_key, attr.len(), list.count())?;
     let mut outer = [Attrs::new(&[]); MAX_DEPTH];

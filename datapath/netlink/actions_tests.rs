@@ -65,16 +65,16 @@ fn set_masked(key: u16, value: &[u8], mask: &[u8]) -> Vec<u8> {
     attr(action_attr::SET_MASKED, &attr(key, &[value, mask].concat()))
 }
 
-fn key(mac_proto: u8, eth_type: u16, ip_proto: u8) -> FlowKey {
-    FlowKey {
+fn key(mac_proto: u8, eth_type: u16, ip_proto: u8) -> Core {
+    Core {
         mac_proto,
         eth_type: Be16::new(eth_type),
         ip_proto,
-        ..FlowKey::default()
+        ..Core::ZERO
     }
 }
 
-fn tcp4() -> FlowKey {
+fn tcp4() -> Core {
     key(MAC_PROTO_ETHERNET, 0x0800, 6)
 }
 
@@ -83,7 +83,7 @@ fn with_list<R>(list: &[u8], f: impl FnOnce(Attr<'_>) -> R) -> R {
     f(Attr::split_first(&whole).expect("shorter than 64 KiB").0)
 }
 
-fn compile(list: &[u8], key: &FlowKey) -> Result<Actions, Error> {
+fn compile(list: &[u8], key: &Core) -> Result<Actions, Error> {
     with_list(list, |a| parse(a, key, true).map_err(|e| e.errno))
 }
 
@@ -97,14 +97,14 @@ fn dump(acts: &Actions) -> Vec<u8> {
 
 /// The list is accepted, and dumped as it was given.
 #[track_caller]
-fn same(list: &[u8], key: &FlowKey) {
+fn same(list: &[u8], key: &Core) {
     let acts = compile(list, key).expect("accepted");
     assert_eq!(dump(&acts), list);
     assert_eq!(acts.orig_len() as usize, list.len());
 }
 
 #[track_caller]
-fn refused(list: &[u8], key: &FlowKey, errno: Error) {
+fn refused(list: &[u8], key: &Core, errno: Error) {
     assert_eq!(compile(list, key).map(|a| dump(&a)), Err(errno));
 }
 
@@ -264,7 +264,7 @@ fn arguments_are_checked() {
         &l2,
         EINVAL,
     );
-    let tagged = FlowKey {
+    let tagged = Core {
         vlan_tci: Be16::new(0x1005),
         ..l2
     };
@@ -482,7 +482,7 @@ fn set_fits_the_flow() {
     }
     refused(&set(4, &[0; 12]), &key(MAC_PROTO_NONE, 0x0800, 6), EINVAL);
     // Protocol and fragment type are not writable.
-    let frag = FlowKey {
+    let frag = Core {
         ip_frag: 1,
         ..tcp4()
     };

@@ -9,8 +9,9 @@ use crate::datapath::actions::Actions;
 use crate::datapath::env::Env;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::Flow;
-use crate::datapath::flow::key::{FlowKey, Ufid};
+use crate::datapath::flow::key::Ufid;
 use crate::datapath::flow::mask::Mask;
+use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::flow::stats::Totals;
 use crate::datapath::netlink::actions;
 use crate::datapath::netlink::attr::{align, Attr, HDRLEN};
@@ -27,7 +28,7 @@ use kernel::pr_info;
 /// NEW: a flow that shall exist.
 pub struct FlowNew {
     /// Unmasked.
-    pub key: FlowKey,
+    pub key: KeyBuf,
     pub mask: Mask,
     pub ufid: Option<Ufid>,
     pub actions: Actions,
@@ -53,7 +54,7 @@ pub struct FlowRef {
 pub enum FlowName {
     Ufid(Ufid),
     /// Unmasked.
-    Key(FlowKey),
+    Key(KeyBuf),
 }
 
 /// Reads NEW (spec F1).
@@ -155,7 +156,7 @@ pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
 
 /// The actions, checked against every packet that the match allows: the masked key is what is known of them.
 fn compile(attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) -> NlResult<Actions> {
-    let actions = actions::parse(attr, &m.mask.apply(&m.key), probe);
+    let actions = actions::parse(attr, &m.mask.apply_core(&m.key), probe);
     if actions.is_err() && !probe && World::log_allowed() {
         // The kernel's selftests look for this sentence (spec N11).
         pr_info!(
@@ -247,7 +248,12 @@ fn put_attrs(
     put_id(w, flow, ufid_flags)?;
     if ufid_flags & ufid_flag::OMIT_MASK == 0 {
         if let Some(mask) = flow.mask() {
-            put_key(w, flow_attr::MASK, flow.key(), Some(&mask.key))?;
+            put_key(
+                w,
+                flow_attr::MASK,
+                flow.key().as_ref(),
+                Some(mask.key.as_ref()),
+            )?;
         }
     }
     put_stats(w, &flow.stats.read())?;
@@ -270,11 +276,11 @@ fn put_id(w: &mut Writer<'_>, flow: &Flow, ufid_flags: u32) -> Put {
         (Some(ufid), _) => {
             w.put(flow_attr::UFID, ufid.as_slice())?;
             if ufid_flags & ufid_flag::OMIT_KEY == 0 {
-                put_key(w, flow_attr::KEY, flow.key(), None)?;
+                put_key(w, flow_attr::KEY, flow.key().as_ref(), None)?;
             }
             Ok(())
         }
-        (None, Some(key)) => put_key(w, flow_attr::KEY, key, None),
+        (None, Some(key)) => put_key(w, flow_attr::KEY, key.as_ref(), None),
         (None, None) => Ok(()),
     }
 }

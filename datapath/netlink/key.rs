@@ -9,10 +9,10 @@
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{
-    FlowKey, PacketMetadata, Ufid, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, PORT_NONE,
-    VLAN_CFI,
+    Core, Ufid, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, PORT_NONE, VLAN_CFI,
 };
 use crate::datapath::flow::mask::Mask;
+use crate::datapath::flow::parts::{FlowKey, Key, KeyBuf, KeyRef, Parts};
 use crate::datapath::netlink::attr::{align, Attr, HDRLEN};
 use crate::datapath::netlink::writer::{Mark, Put, Writer};
 use crate::datapath::wire::be::{Be16, Be32};
@@ -24,26 +24,24 @@ use kernel::error::code::EINVAL;
 use kernel::str::CStr;
 
 /// A flow's unmasked key and its mask.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct FlowMatch {
-    pub key: FlowKey,
+    pub key: KeyBuf,
     pub mask: Mask,
 }
 
 /// The match of a FLOW request. Without a mask, everything that the key mentions is matched exactly (spec K10).
 pub fn parse_match<'a>(key_attr: Attr<'a>, mask_attr: Option<Attr<'a>>) -> NlResult<FlowMatch> {
-    let mut key = FlowKey::ZERO;
+    let mut key = KeyBuf::new();
     let mut parser = Parser::new();
-    let key_set = parser.run(key_attr, &FlowKey::ZERO, &mut key)?;
+    let key_set = parser.run(key_attr, &Core::ZERO, &mut key)?;
     check_complete(key_attr, &key, key_set)?;
 
     // A packet without tags differs from every packet with tags (spec K5).
     let exact = Be16::new(0xffff);
-    let mut mask = FlowKey {
-        vlan_tci: exact,
-        cvlan_tci: exact,
-        ..FlowKey::ZERO
-    };
+    let mut mask = KeyBuf::new();
+    mask.vlan_tci = exact;
+    mask.cvlan_tci = exact;
     let (attr, image) = match mask_attr {
         Some(attr) => (attr, Image::Mask),
         None => (key_attr, Image::Exact),
@@ -64,28 +62,19 @@ pub fn parse_match<'a>(key_attr: Attr<'a>, mask_attr: Option<Attr<'a>>) -> NlRes
 }
 
 /// A key alone, by which GET, SET and DEL find a flow.
-pub fn parse_key(key_attr: Attr<'_>) -> NlResult<FlowKey> {
-    let mut key = FlowKey::ZERO;
-    let set = Parser::new().run(key_attr, &FlowKey::ZERO, &mut key)?;
+pub fn parse_key(key_attr: Attr<'_>) -> NlResult<KeyBuf> {
+    let mut key = KeyBuf::new();
+    let set = Parser::new().run(key_attr, &Core::ZERO, &mut key)?;
     check_complete(key_attr, &key, set)?;
     Ok(key)
 }
 
-/// The metadata of EXECUTE's key; other attributes need only be well-formed.
-pub fn parse_metadata(attr: Attr<'_>) -> NlResult<PacketMetadata> {
+/// The metadata of EXECUTE's key into the all-zero `key` (spec P3), and the EtherType if it stands for an L3 packet;
+/// other attributes need only be well-formed.
+pub fn parse_metadata(attr: Attr<'_>, key: &mut FlowKey) -> NlResult {
     let mut parser = Parser::new();
-    let mut key = FlowKey::ZERO;
     parser.scan(attr)?;
-    parser.metadata(&mut key)?;
-    Ok(PacketMetadata {
-        priority: key.priority,
-        mark: key.mark,
-        dp_hash: key.dp_hash,
-        recirc_id: key.recirc_id,
-        in_port: key.in_port,
-        mac_proto: key.mac_proto,
-        eth_type: key.eth_type,
-    })
+    parser.metadata(key)
 }
 
 /// A UFID of 1 to 16 bytes; another length counts as no UFID (spec F2).
@@ -211,14 +200,14 @@ impl<'a> Parser<'a> {
 
     /// Reads all of `nest` into `out`. `key` is the key if a mask is read. Returns the attributes that there were
     /// besides the tags.
-    fn run(&mut self, nest: Attr<'a>, key: &FlowKey, out: &mut FlowKey) -> NlResult<u64> {
+    fn run(&mut self, nest: Attr<'a>, key: &Core, out: &mut KeyBuf) -> NlResult<u64> {
         self.scan(nest)?;
         self.tags(key, out)?;
         let set = self.set;
         self.metadata(out)?;
         self.link(nest, out)?;
         self.network(out)?;
-        self.transport(out);
+        self.transport(out)?;
         if self.set != 0 {
             return Err(at(c"key attribute in the wrong place", nest));
         }
@@ -294,7 +283,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Up to two levels of tags, each replaced by what it encapsulates (spec K4, K5).
-    fn tags(&mut self, key: &FlowKey, out: &mut FlowKey) -> NlResult {
+    fn tags(&mut self, key: &Core, out: &mut Core) -> NlResult {
         if let Some((tpid, tci)) = self.tag(key.vlan_tci)? {
             (out.vlan_tpid, out.vlan_tci) = (tpid, tci);
         }
@@ -354,7 +343,7 @@ impl<'a> Parser<'a> {
     }
 
     /// What is not in the packet's bytes (spec K6), and the type of L3 packets.
-    fn metadata(&mut self, out: &mut FlowKey) -> NlResult {
+    fn metadata<X: Parts>(&mut self, out: &mut Key<X>) -> NlResult {
         // Nothing to take from it, as `scan` made sure.
         self.set &= !bit(ka::TUNNEL);
         let word = |p: &mut Self, ty| p.take(ty).map_or(0, u32::from_ne_bytes);
@@ -383,7 +372,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn ether_type(&mut self, out: &mut FlowKey) -> NlResult {
+    fn ether_type(&mut self, out: &mut Core) -> NlResult {
         let ty = self
             .take(ka::ETHERTYPE)
             .map_or(Be16::new(0), Be16::from_bytes);
@@ -397,7 +386,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn link(&mut self, nest: Attr<'a>, out: &mut FlowKey) -> NlResult {
+    fn link(&mut self, nest: Attr<'a>, out: &mut Core) -> NlResult {
         if let Some(eth) = self.take::<12>(ka::ETHERNET) {
             out.eth_src = part::<0, 6, 12>(&eth);
             out.eth_dst = part::<6, 6, 12>(&eth);
@@ -415,7 +404,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn network(&mut self, out: &mut FlowKey) -> NlResult {
+    fn network(&mut self, out: &mut KeyBuf) -> NlResult {
         let is_mask = self.is_mask();
         let bad_frag = |frag| !is_mask && frag > FRAG_LATER;
         if let Some(ip) = self.take::<12>(ka::IPV4) {
@@ -439,7 +428,7 @@ impl<'a> Parser<'a> {
             }
         }
         if let Some(bits) = self.take(ka::IPV6_EXTHDRS) {
-            out.ipv6_exthdrs = u16::from_ne_bytes(bits);
+            out.try_ext_mut()?.ipv6_exthdrs = u16::from_ne_bytes(bits);
         }
         if let Some(arp) = self.take::<24>(ka::ARP) {
             out.ipv4_src = part::<0, 4, 24>(&arp);
@@ -449,13 +438,14 @@ impl<'a> Parser<'a> {
                 return Err(self.error(c"ARP opcode above 255", ka::ARP));
             }
             out.ip_proto = low;
-            out.hw_src = part::<10, 6, 24>(&arp);
-            out.hw_dst = part::<16, 6, 24>(&arp);
+            let ext = out.try_ext_mut()?;
+            ext.hw_src = part::<10, 6, 24>(&arp);
+            ext.hw_dst = part::<16, 6, 24>(&arp);
         }
         Ok(())
     }
 
-    fn transport(&mut self, out: &mut FlowKey) {
+    fn transport(&mut self, out: &mut KeyBuf) -> NlResult {
         if let Some(ports) = self.take::<4>(ka::TCP) {
             (out.tp_src, out.tp_dst) = (be16::<0, 4>(&ports), be16::<2, 4>(&ports));
         }
@@ -473,15 +463,17 @@ impl<'a> Parser<'a> {
             }
         }
         if let Some(nd) = self.take::<28>(ka::ND) {
-            out.nd_target = part::<0, 16, 28>(&nd);
-            out.hw_src = part::<16, 6, 28>(&nd);
-            out.hw_dst = part::<22, 6, 28>(&nd);
+            let ext = out.try_ext_mut()?;
+            ext.nd_target = part::<0, 16, 28>(&nd);
+            ext.hw_src = part::<16, 6, 28>(&nd);
+            ext.hw_dst = part::<22, 6, 28>(&nd);
         }
+        Ok(())
     }
 }
 
 /// Attributes that describe a packet of this key beyond Ethernet: (network, transport, ND).
-fn layers(key: &FlowKey) -> (u64, u64, u64) {
+fn layers(key: &Core) -> (u64, u64, u64) {
     let network = match key.eth_type.get() {
         ty::ARP | ty::RARP => bit(ka::ARP),
         ty::IPV4 => bit(ka::IPV4),
@@ -512,13 +504,13 @@ fn layers(key: &FlowKey) -> (u64, u64, u64) {
 }
 
 /// True if the ICMPv6 type is one of neighbour discovery's, whatever the code.
-fn is_nd(key: &FlowKey) -> bool {
+fn is_nd(key: &Core) -> bool {
     let [nbr_sol, nbr_adv] = [NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT].map(u16::from);
     key.tp_src.get() == nbr_sol || key.tp_src.get() == nbr_adv
 }
 
 /// A key must describe every layer that its lower layers announce (spec K8).
-fn check_complete(nest: Attr<'_>, key: &FlowKey, set: u64) -> NlResult {
+fn check_complete(nest: Attr<'_>, key: &Core, set: u64) -> NlResult {
     let (network, transport, nd) = layers(key);
     let msg = match (network | transport | nd) & !set {
         0 => return Ok(()),
@@ -532,7 +524,7 @@ fn check_complete(nest: Attr<'_>, key: &FlowKey, set: u64) -> NlResult {
 
 /// Masks of upper layers are allowed where the key has that layer and the mask fixes the field that says so; others
 /// where the key has the attribute (spec K9).
-fn masks_allowed(key: &FlowKey, key_set: u64, mask: &FlowKey) -> u64 {
+fn masks_allowed(key: &Core, key_set: u64, mask: &Core) -> u64 {
     const UPPER: u64 = bit(ka::IPV4)
         | bit(ka::IPV6)
         | bit(ka::ARP)
@@ -576,7 +568,7 @@ const UPPER_MAX: usize = total(40) + total(2) + total(2) + total(28);
 
 /// Appends a key or, with `mask`, the mask of a flow with this key (spec 2.3). What is written follows from the key,
 /// the values come from the mask if there is one (K18).
-pub fn put_key(w: &mut Writer<'_>, ty: u16, key: &FlowKey, mask: Option<&FlowKey>) -> Put {
+pub fn put_key(w: &mut Writer<'_>, ty: u16, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
     let nest = w.nest(ty)?;
     put_metadata(w, key, mask)?;
     if key.mac_proto == MAC_PROTO_ETHERNET {
@@ -587,7 +579,7 @@ pub fn put_key(w: &mut Writer<'_>, ty: u16, key: &FlowKey, mask: Option<&FlowKey
     w.end_nest(nest)
 }
 
-fn put_metadata(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>) -> Put {
+fn put_metadata(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     w.put_u32(ka::RECIRC_ID, out.recirc_id)?;
     w.put_u32(ka::DP_HASH, out.dp_hash)?;
@@ -607,7 +599,7 @@ fn put_metadata(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>) -> Pu
     w.put_u32(ka::SKB_MARK, out.mark)
 }
 
-fn put_ethernet(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>) -> Put {
+fn put_ethernet(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     let eth = w.reserve_array::<12>(ka::ETHERNET)?;
     let [s0, s1, s2, s3, s4, s5] = out.eth_src;
@@ -643,7 +635,7 @@ fn put_tag(w: &mut Writer<'_>, tpid: Be16, tci: Be16, is_mask: bool) -> Put<Mark
     w.nest(ka::ENCAP)
 }
 
-fn put_from_ether_type(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>) -> Put {
+fn put_from_ether_type(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     if key.mac_proto == MAC_PROTO_ETHERNET && key.eth_type.get() == ty::IEEE_802_2 {
         // No type is how a key says 802.2; a mask says whether it is matched.
@@ -661,7 +653,7 @@ fn put_from_ether_type(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>
             let [proto, tos, ttl, frag] = rest;
             *w.reserve_array::<12>(ka::IPV4)? =
                 [s0, s1, s2, s3, d0, d1, d2, d3, proto, tos, ttl, frag];
-            put_transport(w, key, out)
+            put_transport(w, &key, out)
         }
         ty::IPV6 => {
             let ip = w.reserve(ka::IPV6, 40)?;
@@ -675,8 +667,8 @@ fn put_from_ether_type(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>
                 &[&[out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag]],
                 36,
             );
-            w.put_u16(ka::IPV6_EXTHDRS, out.ipv6_exthdrs)?;
-            put_transport(w, key, out)
+            w.put_u16(ka::IPV6_EXTHDRS, out.ext.ipv6_exthdrs)?;
+            put_transport(w, &key, out)
         }
         ty::ARP | ty::RARP => {
             let arp = w.reserve(ka::ARP, 24)?;
@@ -687,8 +679,8 @@ fn put_from_ether_type(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>
                     &out.ipv4_src,
                     &out.ipv4_dst,
                     &op,
-                    &out.hw_src,
-                    &out.hw_dst,
+                    &out.ext.hw_src,
+                    &out.ext.hw_dst,
                     &[0; 2],
                 ],
                 0,
@@ -699,7 +691,7 @@ fn put_from_ether_type(w: &mut Writer<'_>, key: &FlowKey, mask: Option<&FlowKey>
     }
 }
 
-fn put_transport(w: &mut Writer<'_>, key: &FlowKey, out: &FlowKey) -> Put {
+fn put_transport(w: &mut Writer<'_>, key: &Core, out: KeyRef<'_>) -> Put {
     let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
     let ports = [s0, s1, d0, d1];
     // Type and code are the low bytes of the ports.
@@ -722,7 +714,7 @@ fn put_transport(w: &mut Writer<'_>, key: &FlowKey, out: &FlowKey) -> Put {
     if nd != 0 {
         fill(
             w.reserve(ka::ND, 28)?,
-            &[&out.nd_target, &out.hw_src, &out.hw_dst],
+            &[&out.ext.nd_target, &out.ext.hw_src, &out.ext.hw_dst],
             0,
         );
     }

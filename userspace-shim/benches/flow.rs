@@ -6,9 +6,10 @@
 
 use criterion::{black_box, criterion_group, criterion_main, BatchSize, Criterion};
 use openvswitch::datapath::flow::extract::from_device;
-use openvswitch::datapath::flow::hash::masked_hash;
-use openvswitch::datapath::flow::key::FlowKey;
-use openvswitch::datapath::flow::mask::{eq_masked, Mask};
+use openvswitch::datapath::flow::hash::core_hash;
+use openvswitch::datapath::flow::key::Core;
+use openvswitch::datapath::flow::mask::{eq_core, Mask};
+use openvswitch::datapath::flow::parts::KeyBuf;
 use openvswitch::datapath::wire::be::Be16;
 use openvswitch::packet::Packet;
 
@@ -49,16 +50,16 @@ fn extract(c: &mut Criterion) {
 
 fn masks(c: &mut Criterion) {
     let exact = Be16::new(0xffff);
-    let base = FlowKey {
+    let base = Core {
         recirc_id: !0,
         in_port: !0,
         mac_proto: !0,
         eth_type: exact,
         vlan_tci: exact,
         cvlan_tci: exact,
-        ..FlowKey::ZERO
+        ..Core::ZERO
     };
-    let five = FlowKey {
+    let five = Core {
         ip_proto: !0,
         ipv4_src: [!0; 4],
         ipv4_dst: [!0; 4],
@@ -66,7 +67,7 @@ fn masks(c: &mut Criterion) {
         tp_dst: exact,
         ..base
     };
-    let six = FlowKey {
+    let six = Core {
         ipv6_src: [!0; 16],
         ipv6_dst: [!0; 16],
         ..five
@@ -77,13 +78,13 @@ fn masks(c: &mut Criterion) {
         ("five-tuple", five),
         ("IPv6 five-tuple", six),
     ] {
-        let mask = Mask::new(mask);
-        let flow = mask.apply(&key);
+        let mask = Mask::new(KeyBuf::from_core(mask));
+        let flow = mask.apply_core(&key);
         c.bench_function(&format!("hash {name}"), |b| {
-            b.iter(|| masked_hash(black_box(&key), black_box(&mask)));
+            b.iter(|| core_hash(black_box(&key), black_box(&mask)));
         });
         c.bench_function(&format!("compare {name}"), |b| {
-            b.iter(|| eq_masked(black_box(&flow), black_box(&key), black_box(&mask)));
+            b.iter(|| eq_core(black_box(&flow), black_box(&key), black_box(&mask)));
         });
     }
 }

@@ -5,36 +5,37 @@ use criterion::{criterion_group, criterion_main, Criterion};
 use kernel::alloc::flags::GFP_KERNEL;
 use openvswitch::datapath::actions::validate::Checker;
 use openvswitch::datapath::flow::entry::PreparedFlow;
-use openvswitch::datapath::flow::key::FlowKey;
+use openvswitch::datapath::flow::key::Core;
 use openvswitch::datapath::flow::mask::Mask;
+use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
 use openvswitch::datapath::flow::stats::Sample;
 use openvswitch::datapath::flow::table::Table;
 use openvswitch::rust::sync::{BhGuard, OvsGuard, RcuBox};
 use std::hint::black_box;
 
 /// A UDP five-tuple whose destination differs from flow to flow.
-fn key(dst: u32) -> FlowKey {
-    FlowKey {
+fn key(dst: u32) -> Core {
+    Core {
         in_port: 1,
         mac_proto: 1,
         ip_proto: 17,
         ipv4_src: [10, 0, 0, 1],
         ipv4_dst: dst.to_be_bytes(),
-        ..FlowKey::ZERO
+        ..Core::ZERO
     }
 }
 
 /// Matches the five-tuple, and one bit of `mark` that makes the mask different from others.
 fn mask(n: u32) -> Mask {
-    Mask::new(FlowKey {
+    Mask::new(KeyBuf::from_core(Core {
         in_port: 0xffff,
         mac_proto: 0xff,
         ip_proto: 0xff,
         ipv4_src: [0xff; 4],
         ipv4_dst: [0xff; 4],
         mark: n,
-        ..FlowKey::ZERO
-    })
+        ..Core::ZERO
+    }))
 }
 
 /// A table of `masks` masks with 100 flows each.
@@ -45,7 +46,8 @@ fn table(masks: u32) -> Table {
         let key = key(n);
         let actions = Checker::new(&key, 0, 0).unwrap().finish().unwrap();
         let actions = RcuBox::new(actions, GFP_KERNEL).unwrap();
-        let flow = PreparedFlow::new(&key, mask(n % masks), None, actions, GFP_KERNEL).unwrap();
+        let flow =
+            PreparedFlow::new(&key.into(), mask(n % masks), None, actions, GFP_KERNEL).unwrap();
         table.insert(flow, &ovs).unwrap();
     }
     table
@@ -54,7 +56,7 @@ fn table(masks: u32) -> Table {
 fn lookup(c: &mut Criterion) {
     for masks in [1, 16, 128] {
         let table = table(masks);
-        let keys: Vec<FlowKey> = (0..64).map(|n| key(n * masks + masks - 1)).collect();
+        let keys: Vec<FlowKey> = (0..64).map(|n| key(n * masks + masks - 1).into()).collect();
         let mut run = |name: &str, with_hash: bool, keys: &[FlowKey]| {
             c.bench_function(&format!("{name}, {masks} masks"), |b| {
                 let bh = BhGuard::enter();
@@ -82,7 +84,7 @@ fn lookup(c: &mut Criterion) {
         };
         run("hit by the cache", true, &keys);
         run("hit of the last mask", false, &keys);
-        run("miss", false, &[key(u32::MAX)]);
+        run("miss", false, &[key(u32::MAX).into()]);
     }
 }
 

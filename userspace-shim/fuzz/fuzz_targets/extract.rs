@@ -6,6 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use openvswitch::datapath::env::PacketOps;
 use openvswitch::datapath::flow::extract::{from_device, refresh};
+use openvswitch::datapath::flow::parts::FlowKey;
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::key::{parse_key, put_key, KEY_ATTRS_MAX};
 use openvswitch::datapath::netlink::writer::Writer;
@@ -52,13 +53,14 @@ fuzz_target!(|input: &[u8]| {
     fail_nth(0);
 
     let Ok(key) = expected else { return };
-    let mut again = key;
+    let mut again = FlowKey::new();
+    again.copy_from(&key);
     assert_eq!(refresh(&mut parts, &mut again), Ok(()));
     assert_eq!(again, key);
 
     let mut buf = [0; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
-    put_key(&mut w, 1, &key, None).expect("fits");
+    put_key(&mut w, 1, key.as_ref(), None).expect("fits");
     let (attr, rest) = Attr::split_first(w.written()).expect("an attribute");
     assert!(rest.is_empty());
     // Not every packet can be described: tags cut short, L3 types below 0x600, protocols that are not supported.

@@ -9,7 +9,7 @@ use openvswitch::datapath::abi::{cmd, dp_attr, key_attr, packet_attr, packet_cmd
 use openvswitch::datapath::actions::Actions;
 use openvswitch::datapath::env::Group;
 use openvswitch::datapath::flow::extract::from_device;
-use openvswitch::datapath::flow::key::FlowKey;
+use openvswitch::datapath::flow::key::Core;
 use openvswitch::datapath::netlink::actions::{parse, put};
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::writer::Writer;
@@ -87,7 +87,7 @@ fn frame(kind: u8) -> Vec<u8> {
     f
 }
 
-fn compile(list: &[u8], key: &FlowKey) -> Option<Actions> {
+fn compile(list: &[u8], key: &Core) -> Option<Actions> {
     let len = (list.len() + 4) as u16;
     let whole = [&len.to_ne_bytes()[..], &[4, 0], list].concat();
     let (attr, _) = Attr::split_first(&whole).expect("an attribute");

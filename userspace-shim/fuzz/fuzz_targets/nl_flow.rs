@@ -2,10 +2,11 @@
 //! Any bytes as the key and mask of a flow, of EXECUTE, and as a UFID.
 #![no_main]
 
+use kernel::alloc::flags::GFP_KERNEL;
 use libfuzzer_sys::fuzz_target;
 use openvswitch::datapath::flow::hash::masked_hash;
-use openvswitch::datapath::flow::key::FlowKey;
 use openvswitch::datapath::flow::mask::eq_masked;
+use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::key::{
     parse_key, parse_match, parse_metadata, parse_ufid, put_key, KEY_ATTRS_MAX,
@@ -20,10 +21,11 @@ fn attr(payload: &[u8]) -> Vec<u8> {
     v
 }
 
-fn emit(key: &FlowKey, mask: Option<&FlowKey>) -> Vec<u8> {
+fn emit(key: &KeyBuf, mask: Option<&KeyBuf>) -> Vec<u8> {
     let mut buf = [0; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
-    put_key(&mut w, 1, key, mask).expect("KEY_ATTRS_MAX is the most there is");
+    put_key(&mut w, 1, key.as_ref(), mask.map(KeyBuf::as_ref))
+        .expect("KEY_ATTRS_MAX is the most there is");
     w.written().to_vec()
 }
 
@@ -39,16 +41,17 @@ fuzz_target!(|input: &[u8]| {
     let (key, _) = Attr::split_first(&key).expect("an attribute");
     let (mask, _) = Attr::split_first(&mask).expect("an attribute");
 
-    let _ = parse_metadata(key);
+    let _ = parse_metadata(key, &mut FlowKey::new());
     let _ = parse_ufid(Some(key));
     let exact = parse_match(key, None);
     let masked = parse_match(key, Some(mask));
     let alone = parse_key(key);
     for m in exact.iter().chain(masked.iter()) {
         assert_eq!(alone.as_ref().ok(), Some(&m.key));
-        let applied = m.mask.apply(&m.key);
-        assert!(eq_masked(&applied, &m.key, &m.mask));
-        assert_eq!(masked_hash(&applied, &m.mask), masked_hash(&m.key, &m.mask));
+        let applied = m.mask.apply(&m.key, GFP_KERNEL).expect("memory");
+        assert!(eq_masked(applied.as_ref(), m.key.as_ref(), &m.mask));
+        let hash = |key: &KeyBuf| masked_hash(key.as_ref(), &m.mask);
+        assert_eq!(hash(&applied), hash(&m.key));
         let written = [
             emit(&m.key, None),
             emit(&applied, None),
@@ -60,8 +63,12 @@ fuzz_target!(|input: &[u8]| {
             .map(|w| Attr::split_first(w).expect("an attribute").0);
         if let Ok(again) = parse_match(k, Some(m2)) {
             assert!(eq_masked(
-                &again.mask.apply(&again.key),
-                &m.key,
+                again
+                    .mask
+                    .apply(&again.key, GFP_KERNEL)
+                    .expect("memory")
+                    .as_ref(),
+                m.key.as_ref(),
                 &again.mask
             ));
         }
