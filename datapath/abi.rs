@@ -178,7 +178,36 @@ pub mod key_attr {
 
 /// `OVS_TUNNEL_KEY_ATTR_*` (spec 2.2)
 pub mod tunnel_attr {
+    pub const ID: u16 = 0;
+    pub const IPV4_SRC: u16 = 1;
+    pub const IPV4_DST: u16 = 2;
+    pub const TOS: u16 = 3;
     pub const TTL: u16 = 4;
+    pub const DONT_FRAGMENT: u16 = 5;
+    pub const CSUM: u16 = 6;
+    pub const OAM: u16 = 7;
+    pub const GENEVE_OPTS: u16 = 8;
+    pub const TP_SRC: u16 = 9;
+    pub const TP_DST: u16 = 10;
+    pub const VXLAN_OPTS: u16 = 11;
+    pub const IPV6_SRC: u16 = 12;
+    pub const IPV6_DST: u16 = 13;
+    pub const PAD: u16 = 14;
+    pub const ERSPAN_OPTS: u16 = 15;
+    pub const IPV4_INFO_BRIDGE: u16 = 16;
+}
+
+/// `OVS_VXLAN_EXT_*`
+pub mod vxlan_ext {
+    /// Group policy: u32.
+    pub const GBP: u16 = 1;
+}
+
+/// `OVS_NSH_KEY_ATTR_*` (spec 2.1)
+pub mod nsh_attr {
+    pub const BASE: u16 = 1;
+    pub const MD1: u16 = 2;
+    pub const MD2: u16 = 3;
 }
 
 /// `OVS_ACTION_ATTR_*` (spec 4.1)

@@ -7,7 +7,7 @@
 use crate::datapath::actions::execute::execute;
 use crate::datapath::env::{DeviceOps, Net, Packet, PacketMeta, PacketOps};
 use crate::datapath::error::DropReason;
-use crate::datapath::flow::extract::extract_into;
+use crate::datapath::flow::extract::{self, extract_into};
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::flow::stats::Sample;
 use crate::datapath::flow::table::Table;
@@ -68,6 +68,10 @@ impl Datapath {
             ..PacketMeta::default()
         };
         pkt.enter_net(&dp.net);
+        // One look before all others: what most packets lack costs them nothing.
+        if pkt.has_state() {
+            return Self::receive_with_state(vport, pkt, bh);
+        }
         let is_ethernet = vport.dev.is_ethernet();
         if !is_ethernet && !vport.dev.is_l3() {
             return Err(refuse(pkt));
@@ -76,6 +80,30 @@ impl Datapath {
         match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
             Ok(()) => {
                 dp.process(pkt, &mut key, bh);
+                Ok(())
+            }
+            Err(why) => {
+                pkt.discard(why);
+                Err(why)
+            }
+        }
+    }
+
+    /// [`Self::receive`] of a packet that came through a tunnel, or was seen by the local stack before.
+    #[inline(never)]
+    fn receive_with_state(vport: &Vport, mut pkt: Packet, bh: &BhGuard) -> Result<(), DropReason> {
+        let mut key = FlowKey::new();
+        // What the local stack attached to its own packets says nothing of how they came (K17).
+        if !vport.dev.is_internal() {
+            extract::tunnel(&pkt, &mut key);
+        }
+        let is_ethernet = vport.dev.is_ethernet();
+        if !is_ethernet && !vport.dev.is_l3() {
+            return Err(refuse(pkt));
+        }
+        match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
+            Ok(()) => {
+                vport.dp.process(pkt, &mut key, bh);
                 Ok(())
             }
             Err(why) => {

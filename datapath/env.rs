@@ -9,6 +9,7 @@
 
 use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
+use crate::datapath::wire::be::Be16;
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard};
 use kernel::error::{Error, Result};
 
@@ -37,10 +38,38 @@ pub trait Env: Sized + 'static {
     fn now_ms() -> u64;
     /// A rate-limited line in the kernel log (spec N11); `false` while the limiter is closed.
     fn log_allowed() -> bool;
+    /// The fields of connection tracking that keys have here.
+    fn ct_fields() -> CtFields;
     /// Number of possible CPU ids; per-CPU arrays in messages are capped by it (spec D11, V1, V11).
     fn nr_cpu_ids() -> u32;
     /// Bytes of memory that kernel buffers may come from, used or not; bounds the number of meters (spec M1).
     fn buffer_memory() -> u64;
+}
+
+/// Fields of connection tracking, which depend on the kernel (spec 2.1). A key that names another one is refused;
+/// those that there are stand in every key that is told, even when zero (K19).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CtFields {
+    /// CT_STATE and the original direction's tuples: there is connection tracking.
+    pub state: bool,
+    pub zone: bool,
+    pub mark: bool,
+    pub labels: bool,
+}
+
+impl CtFields {
+    pub const NONE: Self = Self {
+        state: false,
+        zone: false,
+        mark: false,
+        labels: false,
+    };
+    pub const ALL: Self = Self {
+        state: true,
+        zone: true,
+        mark: true,
+        labels: true,
+    };
 }
 
 /// Out of memory on the packet path.
@@ -84,6 +113,25 @@ pub struct PacketMeta {
     pub acts_origlen: u32,
 }
 
+/// What a tunnel device tells of the outer headers (`struct ip_tunnel_info`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelInfo<'a> {
+    pub id: [u8; 8],
+    /// `TUN_IPV4` or `TUN_IPV6` of the flow key.
+    pub proto: u8,
+    /// IPv4 addresses are the first 4 bytes.
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub tp_src: Be16,
+    pub tp_dst: Be16,
+    /// `tun_flag` of the flow key.
+    pub flags: u16,
+    pub tos: u8,
+    pub ttl: u8,
+    /// At most 255 bytes.
+    pub options: &'a [u8],
+}
+
 /// What the switch does with a packet. Offsets are bytes from the current data pointer, which stands at
 /// the L2 header (L3 header for packets of mac_proto NONE) whenever the switch holds the packet.
 #[allow(clippy::len_without_is_empty)] // nobody asks whether a packet is empty
@@ -125,6 +173,8 @@ pub trait PacketOps: Sized {
     fn set_mac_header(&mut self, off: usize);
     fn set_network_header(&mut self, off: usize);
     fn set_transport_header(&mut self, off: usize);
+    /// Where the packet inside an MPLS label stack starts (spec K32).
+    fn set_inner_network_header(&mut self, off: usize);
     fn network_offset(&self) -> usize;
     fn transport_offset(&self) -> usize;
     /// `skb->mac_len`: from the L2 header to the network header, in-frame tags included.
@@ -191,6 +241,11 @@ pub trait PacketOps: Sized {
     /// Entering a datapath of `net`: a packet whose device is in another namespace loses what that namespace
     /// attached to it, all but the mark (spec W4). One comparison for the others.
     fn enter_net(&mut self, net: &Net);
+
+    /// A route or a connection is attached, so that [`Self::tunnel`] may have something to say. One look for all.
+    fn has_state(&self) -> bool;
+    /// The tunnel that the packet was received through (spec K17).
+    fn tunnel(&self) -> Option<TunnelInfo<'_>>;
 
     fn meta(&self) -> &PacketMeta;
     fn meta_mut(&mut self) -> &mut PacketMeta;

@@ -5,8 +5,12 @@
 //!
 //! C counterpart: none; what `net/openvswitch` calls directly.
 
-use crate::datapath::env::{Env, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
+use crate::datapath::env::{
+    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
+};
 use crate::datapath::error::DropReason;
+use crate::datapath::flow::key::{TUN_IPV4, TUN_IPV6};
+use crate::datapath::wire::be::Be16;
 use crate::genl::UpcallMessage;
 use crate::pernet::Namespace;
 use crate::ports::Port;
@@ -40,6 +44,12 @@ impl Env for KernelEnv {
         sys::net_ratelimit()
     }
 
+    /// None before there is the rest of connection tracking: a field would promise the action.
+    #[inline(always)]
+    fn ct_fields() -> CtFields {
+        CtFields::NONE
+    }
+
     fn nr_cpu_ids() -> u32 {
         sys::nr_cpu_ids()
     }
@@ -48,6 +58,18 @@ impl Env for KernelEnv {
         sys::buffer_memory()
     }
 }
+
+// The C half numbers the flags as the key does.
+const _: () = {
+    use crate::datapath::flow::key::tun_flag as f;
+    assert!(f::KEY as u32 == bindings::ovs_tun_flag_OVS_TUN_KEY);
+    assert!(f::DONT_FRAGMENT as u32 == bindings::ovs_tun_flag_OVS_TUN_DONT_FRAGMENT);
+    assert!(f::CSUM as u32 == bindings::ovs_tun_flag_OVS_TUN_CSUM);
+    assert!(f::OAM as u32 == bindings::ovs_tun_flag_OVS_TUN_OAM);
+    assert!(f::GENEVE_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_GENEVE_OPT);
+    assert!(f::VXLAN_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_VXLAN_OPT);
+    assert!(f::ERSPAN_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_ERSPAN_OPT);
+};
 
 // SAFETY: five integers, for which any bytes will do.
 unsafe impl ControlBlock for PacketMeta {}
@@ -93,6 +115,7 @@ impl PacketOps for SkBuff {
         fn set_mac_header(&mut self, off: usize);
         fn set_network_header(&mut self, off: usize);
         fn set_transport_header(&mut self, off: usize);
+        fn set_inner_network_header(&mut self, off: usize);
         fn network_offset(&self) -> usize;
         fn transport_offset(&self) -> usize;
         fn mac_len(&self) -> usize;
@@ -179,6 +202,27 @@ impl PacketOps for SkBuff {
             self.scrub();
             self.set_mark(mark);
         }
+    }
+
+    #[inline(always)]
+    fn has_state(&self) -> bool {
+        self.has_route_or_conntrack()
+    }
+
+    fn tunnel(&self) -> Option<TunnelInfo<'_>> {
+        let (info, options) = self.rx_tunnel()?;
+        Some(TunnelInfo {
+            id: info.id.to_ne_bytes(),
+            proto: if info.ipv6 { TUN_IPV6 } else { TUN_IPV4 },
+            src: info.src,
+            dst: info.dst,
+            tp_src: Be16::from_bytes(info.tp_src.to_ne_bytes()),
+            tp_dst: Be16::from_bytes(info.tp_dst.to_ne_bytes()),
+            flags: info.flags,
+            tos: info.tos,
+            ttl: info.ttl,
+            options,
+        })
     }
 
     #[inline(always)]

@@ -56,8 +56,9 @@ struct Prepared {
 fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let exec = Execute::parse(&req.attrs)?;
     let mut pkt = packet(&exec, req.ctx)?;
-    key::parse_metadata(exec.key, key)?;
+    let tuple = key::parse_metadata(exec.key, key)?;
     extract::from_execute(&mut pkt, key)?;
+    tuple.check(key)?;
     let acts = actions::parse(exec.actions, key, exec.probe)?;
     Ok(Prepared {
         pkt,

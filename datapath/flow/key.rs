@@ -42,14 +42,10 @@ pub mod tun_flag {
     pub const DONT_FRAGMENT: u16 = 1 << 1;
     pub const CSUM: u16 = 1 << 2;
     pub const OAM: u16 = 1 << 3;
-    /// Critical options; never in netlink.
-    pub const CRIT_OPT: u16 = 1 << 4;
     /// What the options are; at most one.
-    pub const GENEVE_OPT: u16 = 1 << 5;
-    pub const VXLAN_OPT: u16 = 1 << 6;
-    pub const ERSPAN_OPT: u16 = 1 << 7;
-    /// Nothing but an id: for an encapsulating bridge (`IPV4_INFO_BRIDGE`).
-    pub const INFO_BRIDGE: u16 = 1 << 8;
+    pub const GENEVE_OPT: u16 = 1 << 4;
+    pub const VXLAN_OPT: u16 = 1 << 5;
+    pub const ERSPAN_OPT: u16 = 1 << 6;
     pub const OPTIONS: u16 = GENEVE_OPT | VXLAN_OPT | ERSPAN_OPT;
 }
 

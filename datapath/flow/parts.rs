@@ -329,7 +329,7 @@ fn and(to: &mut [u64], mask: &[u64]) {
 }
 
 /// A key that is only read, whatever holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyRef<'a> {
     pub core: &'a Core,
     pub ext: &'a Ext,
@@ -345,7 +345,16 @@ impl Deref for KeyRef<'_> {
     }
 }
 
+static ZERO_CORE: Core = Core::ZERO;
+
 impl<'a> KeyRef<'a> {
+    /// The all-zero key.
+    pub const ZERO: KeyRef<'static> = KeyRef {
+        core: &ZERO_CORE,
+        ext: &ZERO_EXT,
+        long: &ZERO_LONG,
+    };
+
     /// A word beyond the core, from 0 on.
     #[inline]
     pub fn deep_word(&self, n: usize) -> u64 {
@@ -379,6 +388,17 @@ impl<X: Parts, Y: Parts> PartialEq<Key<Y>> for Key<X> {
     fn eq(&self, other: &Key<Y>) -> bool {
         self.core == other.core
             && (self.is_plain() && other.is_plain() || self.as_ref() == other.as_ref())
+    }
+}
+
+impl fmt::Debug for KeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.core)?;
+        let words = (0..DEEP_WORDS).map(|n| (n, self.deep_word(n)));
+        for (n, word) in words.filter(|(_, word)| *word != 0) {
+            write!(f, " {n}: {word:#x}")?;
+        }
+        Ok(())
     }
 }
 

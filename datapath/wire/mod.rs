@@ -11,6 +11,7 @@ pub mod ether;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod nsh;
 pub mod ports;
 pub mod tcp;
 

@@ -47,6 +47,14 @@ enum ovs_skb_offset {
 	SKB_OFFSET_mark = offsetof(struct sk_buff, mark),
 	SKB_OFFSET_vlan_proto = offsetof(struct sk_buff, vlan_proto),
 	SKB_OFFSET_vlan_tci = offsetof(struct sk_buff, vlan_tci),
+	SKB_OFFSET__skb_refdst = offsetof(struct sk_buff, _skb_refdst),
+	/* Without connection tracking, the route's again. */
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	SKB_OFFSET__nfct = offsetof(struct sk_buff, _nfct),
+#else
+	SKB_OFFSET__nfct = offsetof(struct sk_buff, _skb_refdst),
+#endif
+	SKB_OFFSET_inner_network_header = offsetof(struct sk_buff, inner_network_header),
 };
 
 enum ovs_netlink_callback_offset {

@@ -18,3 +18,4 @@ void rust_helper_BUG(void)
 #include "netdev.c"
 #include "skbuff.c"
 #include "sync.c"
+#include "tunnel.c"

@@ -59,6 +59,34 @@ void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
 int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen);
 int rust_helper_skb_tailroom(const struct sk_buff *skb);
 
+/* tunnel.c */
+enum ovs_tun_flag {
+	OVS_TUN_KEY = 1 << 0,
+	OVS_TUN_DONT_FRAGMENT = 1 << 1,
+	OVS_TUN_CSUM = 1 << 2,
+	OVS_TUN_OAM = 1 << 3,
+	OVS_TUN_GENEVE_OPT = 1 << 4,
+	OVS_TUN_VXLAN_OPT = 1 << 5,
+	OVS_TUN_ERSPAN_OPT = 1 << 6,
+};
+
+/* What a key has of a tunnel. IPv4 addresses are the first 4 bytes; options belong to the packet. */
+struct ovs_tunnel {
+	__be64 id;
+	const u8 *options;
+	u8 src[16];
+	u8 dst[16];
+	__be16 tp_src;
+	__be16 tp_dst;
+	u16 flags;
+	u8 tos;
+	u8 ttl;
+	u8 options_len;
+	bool ipv6;
+};
+
+bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t);
+
 /* netdev.c */
 int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev);
 void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev);

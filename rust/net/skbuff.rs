@@ -11,7 +11,7 @@ use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
 use crate::rust::sync::MaySleep;
 use core::ffi::c_int;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -268,6 +268,39 @@ impl SkBuff {
     pub fn set_transport_header(&mut self, off: usize) {
         // CAST: as C does
         set!(self.headers.transport_header = self.data_offset().wrapping_add(off) as u16);
+    }
+
+    #[allow(missing_docs)]
+    pub fn set_inner_network_header(&mut self, off: usize) {
+        let to = self.data_offset().wrapping_add(off) as u16; // CAST: as C does
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_inner_network_header, to);
+    }
+
+    /// A route, tunnel metadata among them, or a connection is attached.
+    #[inline(always)]
+    pub fn has_route_or_conntrack(&self) -> bool {
+        let route: usize = self.field(bindings::ovs_skb_offset_SKB_OFFSET__skb_refdst);
+        let conntrack: usize = self.field(bindings::ovs_skb_offset_SKB_OFFSET__nfct);
+        route | conntrack != 0
+    }
+
+    /// The tunnel that the packet was received through, and its options.
+    pub fn rx_tunnel(&self) -> Option<(bindings::ovs_tunnel, &[u8])> {
+        let mut info = MaybeUninit::uninit();
+        // SAFETY: valid by the invariant; all of `info` is written if the answer is true.
+        let info = unsafe {
+            if !bindings::rust_helper_skb_rx_tunnel(self.as_ptr(), info.as_mut_ptr()) {
+                return None;
+            }
+            info.assume_init()
+        };
+        if info.options_len == 0 {
+            return Some((info, &[]));
+        }
+        // SAFETY: so many bytes belong to the metadata, which the packet has a reference on. Nobody writes to metadata
+        // of received packets, and taking it away takes the packet mutably.
+        let options = unsafe { slice::from_raw_parts(info.options, usize::from(info.options_len)) };
+        Some((info, options))
     }
 
     /// Relative to the data pointer; wraps if before it.

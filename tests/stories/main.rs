@@ -25,6 +25,7 @@ mod meters;
 mod namespaces;
 mod random_requests;
 mod stacked_devices;
+mod tunnel_keys;
 mod upcall_message;
 mod upcall_miss;
 mod vport_create;

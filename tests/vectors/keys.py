@@ -224,4 +224,34 @@ case('two tags then SNAP', eth(0x0040, 'aaaa030000000806' + arp(), [(0x8100, 5),
 
 print('# SPDX-License-Identifier: GPL-2.0')
 print('# Made by keys.py, which also explains the format.\n')
+# MPLS (K32): entries up to the bottom of the stack; the key keeps three. Bit 0 of the third byte marks the bottom.
+def stack(*entries):
+    return ''.join(entries)
+
+
+LSE = ['00001040', '00002040', '00003040', '00004040']
+BOS = ['00001140', '00002140', '00003140', '00004140']
+for ty in (0x8847, 0x8848):
+    case(f'mpls {ty:x} one label', eth(ty, stack(BOS[0]) + ip4(17, udp())), eth_type=ty, mpls=BOS[0])
+case('mpls two labels', eth(0x8847, stack(LSE[0], BOS[1]) + ip4(17, udp())), eth_type=0x8847, mpls=LSE[0] + BOS[1])
+case('mpls three labels', eth(0x8847, stack(LSE[0], LSE[1], BOS[2])), eth_type=0x8847, mpls=LSE[0] + LSE[1] + BOS[2])
+case('mpls four labels', eth(0x8847, stack(LSE[0], LSE[1], LSE[2], BOS[3])), eth_type=0x8847, mpls=LSE[0] + LSE[1] + LSE[2])
+case('mpls without bottom', eth(0x8847, stack(LSE[0], LSE[1])), eth_type=0x8847, mpls_cut=LSE[0] + LSE[1])
+case('mpls cut short', eth(0x8847, stack(LSE[0])[:6]), eth_type=0x8847)
+case('mpls in a tag', eth(0x8100, h('HH', 0x0005, 0x8847) + BOS[0]), eth_type=0x8847, vlan_tpid=0x8100, vlan_tci=0x1005, mpls=BOS[0])
+case('L3 mpls', BOS[0], _l3=0x8847, eth_type=0x8847, mpls=BOS[0])
+
+
+# NSH (K33): version, flags, TTL and length in 16 bits; then MD type, next protocol, path.
+def nsh(md=1, words=6, ver=0, flags=2, ttl=33, np=3, context='01' * 16):
+    return h('HBBI', ver << 14 | flags << 12 | ttl << 6 | words, md, np, 0x0000aaff) + context
+
+
+BASE = '0221%02x030000aaff'
+case('nsh type 1', eth(0x894f, nsh()), eth_type=0x894f, nsh=BASE % 1 + '01' * 16)
+case('nsh type 1, a frame inside', eth(0x894f, nsh() + eth(0x1234, '')), eth_type=0x894f, nsh=BASE % 1 + '01' * 16)
+case('nsh type 2', eth(0x894f, nsh(2)), eth_type=0x894f, nsh=BASE % 2 + '00' * 16)
+case('nsh type 2, no context', eth(0x894f, nsh(2, 2, context='')), eth_type=0x894f, nsh=BASE % 2 + '00' * 16)
+case('L3 nsh', nsh(), _l3=0x894f, eth_type=0x894f, nsh=BASE % 1 + '01' * 16)
+
 print('\n\n'.join(OUT))

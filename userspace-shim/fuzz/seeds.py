@@ -59,18 +59,46 @@ def nest(attrs, tags, mask):
     out = b''
     for t, p in META + ETH:
         out += attr(t, ones(p) if mask else p)
-    inner = b''.join(attr(t, ones(p) if mask else p) for t, p in attrs)
+    inner = b''.join(attr(t, filled(t, p) if mask else p) for t, p in attrs)
     for i in range(tags):
         tpid, tci = (b'\xff\xff', b'\xff\xff') if mask else (b'\x81\0', b'\x10\5')
         inner = attr(6, tpid) + attr(5, tci) + attr(1, inner)
     return out + inner
 
 
+def tunnel(*attrs):
+    return [(16, b''.join(attr(t, p) for t, p in attrs))]
+
+
+T4 = [(0, bytes(7) + b'\5'), (1, b'\1' * 4), (2, b'\2' * 4), (3, b'\4'), (4, b'\x40'), (5, b''), (6, b''), (7, b''), (9, b'\0\1'), (10, b'\x12\xb5')]
+T6 = [(12, b'\1' * 16), (13, b'\2' * 16), (4, b'\x40')]
+UPPER += [tunnel(*T4) + ip4(47), tunnel(*T4, (8, b'\5' * 8)) + [ty(0x1234)], tunnel(*T4, (11, attr(1, b'\7' * 4))) + [ty(0x1234)],
+          tunnel(*T6, (15, b'\6' * 12)) + [ty(0x1234)], tunnel(*T6, (8, b'\5' * 64)) + [ty(0x1234)], tunnel((16, b'')) + [ty(0x1234)],
+          [ty(0x8847), (21, b'\0\0\1\x40')], [ty(0x8848), (21, b'\0\0\1\x40' * 3)],
+          [ty(0x894f), (28, attr(1, b'\0\x3f\1\3\0\0\1\xff') + attr(2, b'\7' * 16))], [ty(0x894f), (28, attr(1, b'\0\x3f\2\3\0\0\1\xff'))]]
+CT = [(22, b'\x22\0\0\0'), (23, b'\1\0'), (24, b'\2\0\0\0'), (25, b'\3' * 16)]
+UPPER += [CT + ip4(17) + [(10, PORTS)], CT + [(26, b'\1' * 12 + b'\x06\0\0\0')] + ip4(17) + [(10, PORTS)],
+          CT + [(27, b'\1' * 36 + b'\x06\0\0\0')] + ip6(17) + [(10, PORTS)]]
+
+
+def filled(t, p):
+    """The mask of an attribute: what is nested keeps its headers."""
+    if t not in (16, 28):
+        return ones(p)
+    out, at = b'', 0
+    while at < len(p):
+        size, inner = struct.unpack_from('=HH', p, at)
+        body = p[at + 4:at + size]
+        out += attr(inner, attr(1, ones(body[4:])) if (t, inner) == (16, 11) else ones(body))
+        at += size + 3 & ~3
+    return out
+
+
 n = 0
 for upper in UPPER:
     for tags in range(3):
         key, mask = nest(upper, tags, False), nest(upper, tags, True)
-        write('nl_flow', n, bytes([min(len(key), 255)]) + key + mask)
+        write('nl_flow', n, bytes([min(len(key) // 4, 255)]) + key + mask)
         n += 1
 
 # Action lists: kind of frame, allocation that fails, the list.

@@ -15,7 +15,7 @@
 use crate::datapath::control::PerNet;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{
-    DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
+    CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
@@ -35,9 +35,15 @@ pub struct FakeEnv;
 thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
     static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
+    static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::NONE) };
 }
 
 impl FakeEnv {
+    /// Which fields of connection tracking this thread's keys have; none at first, as in the module.
+    pub fn set_ct_fields(fields: CtFields) {
+        CT_FIELDS.set(fields);
+    }
+
     /// Fixes this thread's random numbers, or with `None` lets them be a repeatable series again.
     pub fn set_random(v: Option<u32>) {
         RANDOM.set(v);
@@ -66,6 +72,10 @@ impl Env for FakeEnv {
 
     fn log_allowed() -> bool {
         true
+    }
+
+    fn ct_fields() -> CtFields {
+        CT_FIELDS.get()
     }
 
     fn nr_cpu_ids() -> u32 {

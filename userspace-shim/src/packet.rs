@@ -7,7 +7,9 @@
 //!
 //! C counterpart: `struct sk_buff` and the `skb_*` functions that the switch calls.
 
-use crate::datapath::env::{Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, VlanTag};
+use crate::datapath::env::{
+    Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
+};
 use crate::datapath::error::DropReason;
 use crate::rust::sync::{BhGuard, MaySleep};
 use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
@@ -93,6 +95,9 @@ pub struct Packet {
     pub ifindex: i32,
     /// Connection tracking state is attached.
     pub conntrack: bool,
+    /// It came through a tunnel. All packets' options stay as long as the tests.
+    pub tunnel: Option<TunnelInfo<'static>>,
+    inner_network: usize,
     pub ignore_df: bool,
     /// `skb_tx_error` was called.
     pub failed_tx: bool,
@@ -134,6 +139,8 @@ impl Packet {
             },
             ifindex: 0,
             conntrack: false,
+            tunnel: None,
+            inner_network: 0,
             ignore_df: false,
             failed_tx: false,
         }
@@ -141,6 +148,11 @@ impl Packet {
 
     pub fn with_protocol(mut self, protocol: u16) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    pub fn with_tunnel(mut self, info: TunnelInfo<'static>) -> Self {
+        self.tunnel = Some(info);
         self
     }
 
@@ -176,6 +188,10 @@ impl Packet {
             b.splice(12..12, tag_bytes(t));
         }
         b
+    }
+
+    pub fn inner_network_header(&self) -> usize {
+        self.inner_network
     }
 
     pub fn mac_header(&self) -> usize {
@@ -332,6 +348,10 @@ impl PacketOps for Packet {
 
     fn set_network_header(&mut self, off: usize) {
         self.network = off;
+    }
+
+    fn set_inner_network_header(&mut self, off: usize) {
+        self.inner_network = off;
     }
 
     fn set_transport_header(&mut self, off: usize) {
@@ -558,7 +578,16 @@ impl PacketOps for Packet {
         self.ignore_df = true;
     }
 
+    /// All packets of the tests come from the datapath's namespace.
     fn enter_net(&mut self, _net: &crate::datapath::env::Net) {}
+
+    fn has_state(&self) -> bool {
+        self.conntrack || self.tunnel.is_some()
+    }
+
+    fn tunnel(&self) -> Option<TunnelInfo<'_>> {
+        self.tunnel
+    }
 
     fn set_device(&mut self, dev: &Device, _bh: &BhGuard) {
         self.ifindex = dev.ifindex();

@@ -198,13 +198,65 @@ ROUND = {
     "ipv4 outside encap": E + [k_type(0x8100), k_vlan(0x100a), k_encap(k_type(0x800)), k_ipv4(), k_udp()],
     "802.2 in vlan": E + [k_type(0x8100), k_vlan(0x100a), k_encap()],
 }
-# Not of this issue: the C module takes them, ours refuses with EINVAL.
 LSE = be32(0x00064140)
-LATER_KEYS = {
-    "tunnel": [nest(KEY.TUNNEL, attr(TUNNEL.ID, b"\0" * 7 + b"\5"), attr(TUNNEL.IPV4_SRC, ip4("1.1.1.1")),
-                    attr(TUNNEL.IPV4_DST, ip4("2.2.2.2")), attr(TUNNEL.TTL, b"\x40"))] + IP,
+T_ID, T_SRC, T_DST = attr(TUNNEL.ID, b"\0" * 7 + b"\5"), attr(TUNNEL.IPV4_SRC, ip4("1.1.1.1")), attr(TUNNEL.IPV4_DST, ip4("2.2.2.2"))
+T_SRC6, T_DST6 = attr(TUNNEL.IPV6_SRC, ip6("::1")), attr(TUNNEL.IPV6_DST, ip6("::2"))
+T_TTL, T_TOS = attr(TUNNEL.TTL, b"\x40"), attr(TUNNEL.TOS, b"\x08")
+T_FLAGS = [attr(TUNNEL.DF), attr(TUNNEL.CSUM), attr(TUNNEL.OAM)]
+T_PORTS = [attr(TUNNEL.TP_SRC, be16(1000)), attr(TUNNEL.TP_DST, be16(4789))]
+GBP = nest(TUNNEL.VXLAN_OPTS, attr(1, u32(0x10203)))
+
+
+def geneve(n, b=b"\5"):
+    return attr(TUNNEL.GENEVE_OPTS, b * n)
+
+
+def erspan(n, b=None):
+    return attr(TUNNEL.ERSPAN_OPTS, bytes(range(1, n + 1)) if b is None else b * n)
+
+
+BRIDGE = attr(TUNNEL.INFO_BRIDGE)
+# 2.2, K13 to K16
+TUNNELS = {
+    "tunnel": [T_ID, T_SRC, T_DST, T_TTL], "all": [T_ID, T_SRC, T_DST, T_TOS, T_TTL] + T_FLAGS + T_PORTS,
+    "all backwards": T_PORTS[::-1] + T_FLAGS[::-1] + [T_TTL, T_TOS, T_DST, T_SRC, T_ID], "least": [T_DST, T_TTL],
+    "ttl 0": [T_DST, attr(TUNNEL.TTL, b"\0")], "no ttl": [T_ID, T_DST], "no address": [T_ID, T_TTL], "src only": [T_SRC, T_TTL],
+    "dst 0": [attr(TUNNEL.IPV4_DST, b"\0" * 4), T_TTL], "empty": [], "ipv6": [T_ID, T_SRC6, T_DST6, T_TTL], "ipv6 src only": [T_SRC6, T_TTL],
+    "ipv6 dst 0": [attr(TUNNEL.IPV6_DST, b"\0" * 16), T_TTL], "ipv4 and ipv6": [T_DST, T_DST6, T_TTL], "ipv4 src, ipv6": [T_SRC, T_DST6, T_TTL],
+    "tos twice": [T_TOS, attr(TUNNEL.TOS, b"\4"), T_DST, T_TTL], "pad": [attr(TUNNEL.PAD), T_DST, T_TTL],
+    "pad 4": [attr(TUNNEL.PAD, b"\0" * 4), T_DST, T_TTL], "type 17": [attr(17), T_DST, T_TTL], "id short": [attr(TUNNEL.ID, b"\1" * 7), T_DST, T_TTL],
+    "flag with payload": [attr(TUNNEL.CSUM, b"\1"), T_DST, T_TTL], "trailing": [T_DST, T_TTL, b"\1\2\3"],
+    "geneve 0": [T_DST, T_TTL, geneve(0)], "geneve 4": [T_DST, T_TTL, geneve(4)], "geneve 6": [T_DST, T_TTL, geneve(6)],
+    "geneve 8": [T_DST, T_TTL, geneve(8)], "geneve 36": [T_DST, T_TTL, geneve(36)], "geneve 252": [T_DST, T_TTL, geneve(252)],
+    "geneve 255": [T_DST, T_TTL, geneve(255)], "geneve 256": [T_DST, T_TTL, geneve(256)], "geneve twice": [T_DST, T_TTL, geneve(4), geneve(4)],
+    "gbp": [T_DST, T_TTL, GBP], "gbp ipv6": [T_DST6, T_TTL, GBP], "gbp empty": [T_DST, T_TTL, nest(TUNNEL.VXLAN_OPTS)],
+    "gbp short": [T_DST, T_TTL, nest(TUNNEL.VXLAN_OPTS, attr(1, b"\1\2"))], "vxlan ext 2": [T_DST, T_TTL, nest(TUNNEL.VXLAN_OPTS, attr(2, u32(1)))],
+    "vxlan trailing": [T_DST, T_TTL, attr(TUNNEL.VXLAN_OPTS, b"\1\2")], "gbp and geneve": [T_DST, T_TTL, GBP, geneve(4)],
+    "erspan 12": [T_DST, T_TTL, erspan(12)], "erspan 4": [T_DST, T_TTL, erspan(4)], "erspan 1": [T_DST, T_TTL, erspan(1)],
+    "erspan 20": [T_DST, T_TTL, erspan(20)], "erspan 255": [T_DST, T_TTL, erspan(255, b"\7")], "erspan 256": [T_DST, T_TTL, erspan(256, b"\7")],
+    "bridge": [BRIDGE], "bridge with id": [BRIDGE, T_ID], "bridge with ttl": [BRIDGE, T_TTL], "bridge with ttl 0": [BRIDGE, attr(TUNNEL.TTL, b"\0")],
+    "bridge with dst": [BRIDGE, T_DST], "bridge with flag": [BRIDGE, attr(TUNNEL.OAM)], "bridge with gbp": [BRIDGE, GBP], "bridge with ipv6": [BRIDGE, T_DST6],
+}
+for label, t in TUNNELS.items():
+    ROUND["tunnel, " + label if label != "tunnel" else label] = [nest(KEY.TUNNEL, *t)] + IP
+# MPLS, NSH
+ROUND.update({
     "mpls 1": E + [k_type(0x8847), attr(KEY.MPLS, LSE)], "mpls 3": E + [k_type(0x8848), attr(KEY.MPLS, LSE * 3)],
+    "mpls 2": E + [k_type(0x8847), attr(KEY.MPLS, LSE * 2)], "mpls 4": E + [k_type(0x8847), attr(KEY.MPLS, LSE * 4)],
+    "mpls 0": E + [k_type(0x8847), attr(KEY.MPLS)], "mpls 6 bytes": E + [k_type(0x8847), attr(KEY.MPLS, b"\1" * 6)],
+    "mpls, no labels": E + [k_type(0x8847)], "mpls, L3": [k_port(1), k_type(0x8847), attr(KEY.MPLS, LSE)],
     "nsh": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\1\1\0\0\1\1"), attr(2, b"\1" * 16))],
+    "nsh type 2": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\2\1\0\0\1\1"))],
+    "nsh type 2, md1": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\2\1\0\0\1\1"), attr(2, b"\1" * 16))],
+    "nsh type 1, no md1": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\1\1\0\0\1\1"))],
+    "nsh md2": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\2\1\0\0\1\1"), attr(3, b"\1" * 4))],
+    "nsh empty": E + [k_type(0x894f), nest(KEY.NSH)], "nsh, none": E + [k_type(0x894f)],
+    "nsh base short": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\1" * 4))], "nsh type 4": E + [k_type(0x894f), nest(KEY.NSH, attr(4))],
+    "nsh base twice": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\1" * 8), attr(1, b"\2" * 8))],
+    "nsh trailing": E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\1" * 8), b"\1\2")],
+})
+# Not yet: the C module takes them, ours refuses with EINVAL.
+LATER_KEYS = {
     "ct_state": [attr(KEY.CT_STATE, u32(1))] + IP, "ct_zone": [attr(KEY.CT_ZONE, u16(1))] + IP,
     "ct_mark": [attr(KEY.CT_MARK, u32(1))] + IP, "ct_label": [attr(KEY.CT_LABELS, b"\1" * 16)] + IP,
     "ct tuple 4": [attr(KEY.CT_ORIG_TUPLE_IPV4, ip4("1.1.1.1") + ip4("2.2.2.2") + be16(1) + be16(2) + b"\x11\0\0\0")] + IP,
@@ -224,8 +276,15 @@ UDP0 = [k_port(1), k_eth(), k_type(0x800), k_ipv4(), k_udp()]
 FULL_TYPE = k_type(0xffff)
 VL = E + [k_type(0x8100), k_vlan(0x100a), k_encap(k_type(0x800), k_ipv4(), k_udp())]
 Z12, F12 = b"\0" * 12, b"\xff" * 12
-for how in ("", " by key"):
-    g.ours["K mask%s: tunnel for none" % how] = "EINVAL"
+TUN, TUNG = [nest(KEY.TUNNEL, T_ID, T_SRC, T_DST, T_TTL)] + UDP0, [nest(KEY.TUNNEL, T_DST, T_TTL, geneve(8))] + UDP0
+MPLS2 = E + [k_type(0x8847), attr(KEY.MPLS, LSE * 2)]
+NSH1 = E + [k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\1\1\0\0\1\1"), attr(2, b"\1" * 16))]
+
+
+def t_mask(*attrs):
+    return [nest(KEY.TUNNEL, *attrs), FULL_TYPE]
+
+
 MASKS = {
     "empty": (UDP0, []), "all ones": (UDP0, [k_port(0xffffffff), attr(KEY.ETHERNET, F12), FULL_TYPE, attr(KEY.IPV4, F12),
                                              attr(KEY.UDP, b"\xff" * 4)]),
@@ -270,6 +329,28 @@ MASKS = {
     "ethernet mask on L3 key": ([k_port(1), k_type(0x800), k_ipv4(), k_udp()], [FULL_TYPE, attr(KEY.ETHERNET, F12)]),
     "802.2, type mask": (E, [FULL_TYPE]), "802.2, no type mask": (E, [attr(KEY.ETHERNET, F12)]),
     "tunnel for none": (UDP0, [nest(KEY.TUNNEL, attr(TUNNEL.ID, b"\xff" * 8))]),
+    "tunnel ttl 0 for none": (UDP0, t_mask(attr(TUNNEL.TTL, b"\0"))), "tunnel empty": (TUN, t_mask()), "no tunnel": (TUN, [FULL_TYPE]),
+    "tunnel id": (TUN, t_mask(attr(TUNNEL.ID, b"\xff" * 8))), "tunnel id partly": (TUN, t_mask(attr(TUNNEL.ID, b"\0" * 6 + b"\xff\0"))),
+    "tunnel dst": (TUN, t_mask(attr(TUNNEL.IPV4_DST, b"\xff" * 4))), "tunnel src partly": (TUN, t_mask(attr(TUNNEL.IPV4_SRC, b"\xff\xff\0\0"))),
+    "tunnel flags": (TUN, t_mask(*T_FLAGS)), "tunnel flag with payload": (TUN, t_mask(attr(TUNNEL.CSUM, b"\xff"))),
+    "tunnel type 17": (TUN, t_mask(attr(17))), "tunnel trailing": (TUN, t_mask(b"\1\2\3")), "tunnel short": (TUN, t_mask(attr(TUNNEL.TOS))),
+    "tunnel both families": (TUN, t_mask(T_DST, T_DST6)), "tunnel all": (TUN, t_mask(
+        attr(TUNNEL.ID, b"\xff" * 8), attr(TUNNEL.IPV4_SRC, b"\xff" * 4), attr(TUNNEL.IPV4_DST, b"\xff" * 4), attr(TUNNEL.TOS, b"\xff"),
+        attr(TUNNEL.TTL, b"\xff"), attr(TUNNEL.TP_SRC, b"\xff\xff"), attr(TUNNEL.TP_DST, b"\xff\0"), *T_FLAGS)),
+    "tunnel options": (TUNG, t_mask(geneve(8, b"\xff"))), "tunnel options partly": (TUNG, t_mask(attr(TUNNEL.GENEVE_OPTS, b"\xff\xff\0\0\0\0\0\xff"))),
+    "tunnel options zero": (TUNG, t_mask(geneve(8, b"\0"))), "tunnel options short": (TUNG, t_mask(geneve(4, b"\xff"))),
+    "tunnel options for none": (TUN, t_mask(geneve(4, b"\xff"))), "tunnel options 0 for none": (TUN, t_mask(geneve(0))),
+    "tunnel gbp for geneve": (TUNG, t_mask(nest(TUNNEL.VXLAN_OPTS, attr(1, b"\xff" * 4)))), "tunnel gbp for none": (TUN, t_mask(GBP)),
+    "tunnel erspan for geneve": (TUNG, t_mask(erspan(12, b"\xff"))), "tunnel, two options": (TUNG, t_mask(geneve(8), GBP)),
+    "tunnel bridge": (TUN, t_mask(BRIDGE)), "tunnel options without flag": (TUNG, t_mask(attr(TUNNEL.TTL, b"\xff"))),
+    "mpls": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\xff\xff\xf0\0" * 2)]), "mpls, fewer": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\xff" * 4)]),
+    "mpls, more": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\xff" * 12)]), "mpls without type": (MPLS2, [attr(KEY.MPLS, b"\xff" * 8)]),
+    "mpls zero": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\0" * 8)]), "mpls zero, odd": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\0" * 7)]),
+    "mpls odd": (MPLS2, [FULL_TYPE, attr(KEY.MPLS, b"\1" * 7)]), "mpls not in key": (UDP0, [FULL_TYPE, attr(KEY.MPLS, b"\xff" * 4)]),
+    "nsh": (NSH1, [FULL_TYPE, nest(KEY.NSH, attr(1, b"\0\0\xff\xff\xff\0\0\0"), attr(2, b"\xff" * 8 + b"\0" * 8))]),
+    "nsh base": (NSH1, [FULL_TYPE, nest(KEY.NSH, attr(1, b"\xff" * 8))]), "nsh md1 only": (NSH1, [FULL_TYPE, nest(KEY.NSH, attr(2, b"\xff" * 16))]),
+    "nsh without type": (NSH1, [nest(KEY.NSH, attr(1, b"\xff" * 8))]), "nsh md2": (NSH1, [FULL_TYPE, nest(KEY.NSH, attr(3, b"\xff" * 4))]),
+    "nsh not in key": (UDP0, [FULL_TYPE, nest(KEY.NSH, attr(1, b"\xff" * 8))]),
 }
 for label, (k, m) in MASKS.items():
     r = flow("K mask: " + label, NEW, ufid(U1), key(*k), mask(*m), acts(a_output(2)), flags=ECHO | NLM_F_CREATE)

@@ -78,8 +78,8 @@ KEY = Names({n: i for i, n in enumerate(
     "SCTP TCP_FLAGS DP_HASH RECIRC_ID MPLS CT_STATE CT_ZONE CT_MARK CT_LABELS CT_ORIG_TUPLE_IPV4 "
     "CT_ORIG_TUPLE_IPV6 NSH PACKET_TYPE ND_EXTENSIONS TUNNEL_INFO IPV6_EXTHDRS".split())})
 KEY.nested = {"ENCAP": KEY, "TUNNEL": TUNNEL}
-# Our module knows neither connection tracking nor tunnels yet: nothing compares these.
-KEY.hide = tuple(n for n in KEY.by_name if n.startswith("CT_")) + ("TUNNEL",)
+# Our module does not know connection tracking yet: nothing compares these.
+KEY.hide = tuple(n for n in KEY.by_name if n.startswith("CT_"))
 ACTION = Names({n: i for i, n in enumerate(
     "UNSPEC OUTPUT USERSPACE SET PUSH_VLAN POP_VLAN SAMPLE RECIRC HASH PUSH_MPLS POP_MPLS SET_MASKED CT TRUNC "
     "PUSH_ETH POP_ETH CT_CLEAR PUSH_NSH POP_NSH METER CLONE CHECK_PKT_LEN ADD_MPLS DEC_TTL DROP PSAMPLE".split())})

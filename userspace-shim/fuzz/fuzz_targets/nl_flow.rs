@@ -4,6 +4,7 @@
 
 use kernel::alloc::flags::GFP_KERNEL;
 use libfuzzer_sys::fuzz_target;
+use openvswitch::datapath::env::CtFields;
 use openvswitch::datapath::flow::hash::masked_hash;
 use openvswitch::datapath::flow::mask::eq_masked;
 use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
@@ -12,6 +13,7 @@ use openvswitch::datapath::netlink::key::{
     parse_key, parse_match, parse_metadata, parse_ufid, put_key, KEY_ATTRS_MAX,
 };
 use openvswitch::datapath::netlink::writer::Writer;
+use openvswitch::env::FakeEnv;
 
 /// An attribute with this payload.
 fn attr(payload: &[u8]) -> Vec<u8> {
@@ -36,7 +38,9 @@ fuzz_target!(|input: &[u8]| {
     if bytes.len() > 2000 {
         return;
     }
-    let (key, mask) = bytes.split_at(usize::from(split).min(bytes.len()));
+    // Keys with tunnel options are longer than 255 bytes.
+    FakeEnv::set_ct_fields(CtFields::ALL);
+    let (key, mask) = bytes.split_at(usize::from(split).saturating_mul(4).min(bytes.len()));
     let (key, mask) = (attr(key), attr(mask));
     let (key, _) = Attr::split_first(&key).expect("an attribute");
     let (mask, _) = Attr::split_first(&mask).expect("an attribute");

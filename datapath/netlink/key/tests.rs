@@ -2,14 +2,20 @@
 //! Tests of keys and masks as netlink attributes: round trips, emission order, and what is refused.
 
 use super::*;
-use crate::datapath::flow::key::{Ext, FRAG_FIRST, FRAG_NONE};
+use crate::datapath::env::CtFields;
+use crate::datapath::flow::key::{
+    tun_flag, Ext, Mpls, Nsh, FRAG_FIRST, FRAG_NONE, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, PORT_NONE,
+    TUN_IPV4, TUN_IPV6, VLAN_CFI,
+};
 use crate::datapath::flow::parts::tests::WORDS;
+use crate::datapath::wire::be::Be32;
+use crate::env::FakeEnv;
 use kernel::alloc::flags::GFP_KERNEL;
 use proptest::prelude::*;
 use std::vec::Vec;
 
 /// Writes an attribute, padded.
-fn attr(ty: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn attr(ty: u16, payload: &[u8]) -> Vec<u8> {
     let mut v = Vec::new();
     v.extend(((payload.len() + 4) as u16).to_ne_bytes());
     v.extend(ty.to_ne_bytes());
@@ -18,23 +24,23 @@ fn attr(ty: u16, payload: &[u8]) -> Vec<u8> {
     v
 }
 
-fn nest(attrs: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn nest(attrs: &[Vec<u8>]) -> Vec<u8> {
     attr(1, &attrs.concat())
 }
 
-fn first(b: &[u8]) -> Attr<'_> {
+pub(super) fn first(b: &[u8]) -> Attr<'_> {
     Attr::split_first(b).unwrap().0
 }
 
-fn key(attrs: &[Vec<u8>]) -> NlResult<KeyBuf> {
+pub(super) fn key(attrs: &[Vec<u8>]) -> NlResult<KeyBuf> {
     parse_key(first(&nest(attrs)))
 }
 
-fn with_mask(k: &[Vec<u8>], m: &[Vec<u8>]) -> NlResult<FlowMatch> {
+pub(super) fn with_mask(k: &[Vec<u8>], m: &[Vec<u8>]) -> NlResult<FlowMatch> {
     parse_match(first(&nest(k)), Some(first(&nest(m))))
 }
 
-fn refused<T>(r: NlResult<T>) -> bool {
+pub(super) fn refused<T>(r: NlResult<T>) -> bool {
     match r {
         Ok(_) => false,
         Err(e) => {
@@ -45,15 +51,15 @@ fn refused<T>(r: NlResult<T>) -> bool {
     }
 }
 
-fn be(v: u16) -> [u8; 2] {
+pub(super) fn be(v: u16) -> [u8; 2] {
     v.to_be_bytes()
 }
 
-fn eth() -> Vec<u8> {
+pub(super) fn eth() -> Vec<u8> {
     attr(ka::ETHERNET, &[1; 12])
 }
 
-fn ty(t: u16) -> Vec<u8> {
+pub(super) fn ty(t: u16) -> Vec<u8> {
     attr(ka::ETHERTYPE, &be(t))
 }
 
@@ -65,11 +71,11 @@ fn encap(inner: &[Vec<u8>]) -> Vec<u8> {
     attr(ka::ENCAP, &inner.concat())
 }
 
-fn ip4(proto: u8, frag: u8) -> Vec<u8> {
+pub(super) fn ip4(proto: u8, frag: u8) -> Vec<u8> {
     attr(ka::IPV4, &[10, 0, 0, 1, 10, 0, 0, 2, proto, 0, 64, frag])
 }
 
-fn ip6(proto: u8, frag: u8, label: u32) -> Vec<u8> {
+pub(super) fn ip6(proto: u8, frag: u8, label: u32) -> Vec<u8> {
     attr(
         ka::IPV6,
         &[&[3; 32][..], &label.to_be_bytes(), &[proto, 0, 64, frag]].concat(),
@@ -84,7 +90,7 @@ fn all_ones(ty: u16, len: usize) -> Vec<u8> {
     attr(ty, &vec![0xff; len])
 }
 
-fn emit(k: &KeyBuf, m: Option<&KeyBuf>) -> Vec<u8> {
+pub(super) fn emit(k: &KeyBuf, m: Option<&KeyBuf>) -> Vec<u8> {
     let mut buf = [0x55; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
     put_key(&mut w, 1, k.as_ref(), m.map(KeyBuf::as_ref))
@@ -117,22 +123,6 @@ const FIXED: [(u16, usize); 20] = [
 ];
 
 #[test]
-fn k9_a_mask_may_name_a_tunnel_that_matches_nothing() {
-    let key = [attr(ka::IN_PORT, &1u32.to_ne_bytes()), eth(), ty(0x1234)];
-    let tunnel = |inner: &[u8]| [eth(), ty(0xffff), attr(ka::TUNNEL, inner)];
-    let ttl = |ttl: u8| attr(4, &[ttl]);
-    assert!(with_mask(&key, &tunnel(&[])).is_ok());
-    assert!(with_mask(&key, &tunnel(&ttl(0))).is_ok());
-    assert!(refused(with_mask(&key, &tunnel(&ttl(0xff)))));
-    assert!(refused(with_mask(&key, &tunnel(&attr(5, &[])))));
-    assert!(refused(with_mask(&key, &tunnel(&[5, 0, 4]))));
-    assert!(refused(self::key(&[
-        key.concat(),
-        attr(ka::TUNNEL, &ttl(0))
-    ])));
-}
-
-#[test]
 fn wrong_lengths_are_refused() {
     // K1
     for (t, len) in FIXED {
@@ -148,54 +138,9 @@ fn wrong_lengths_are_refused() {
 }
 
 #[test]
-fn a_mask_may_say_that_no_tunnel_is_matched() {
-    // As ovs-vswitchd does in every mask (K9, K13).
-    let plain = [eth(), ty(0x1234)];
-    let tunnel = |inner: &[Vec<u8>]| attr(ka::TUNNEL, &inner.concat());
-    let mask = |t: Vec<u8>| with_mask(&plain, &[all_ones(ka::ETHERTYPE, 2), t]);
-    let without = with_mask(&plain, &[all_ones(ka::ETHERTYPE, 2)]).unwrap();
-    for t in [
-        tunnel(&[attr(4, &[0])]),
-        tunnel(&[
-            attr(0, &[0; 8]),
-            attr(3, &[0]),
-            attr(4, &[0]),
-            attr(9, &[0; 2]),
-        ]),
-        tunnel(&[]),
-        attr(ka::TUNNEL, &[0; 8]),
-    ] {
-        assert_eq!(mask(t.clone()).unwrap().mask, without.mask);
-        assert!(refused(key(
-            &[&plain[..], std::slice::from_ref(&t)].concat()
-        )));
-    }
-    for bad in [
-        tunnel(&[attr(4, &[1])]),
-        tunnel(&[attr(4, &[0; 2])]),
-        tunnel(&[attr(5, &[])]),
-        tunnel(&[attr(16, &[])]),
-        tunnel(&[attr(17, &[0])]),
-        tunnel(&[attr(0, &[0xff; 8])]),
-        tunnel(&[attr(4, &[0]), vec![0; 3]]),
-        attr(ka::TUNNEL, &[0xff; 8]),
-    ] {
-        assert!(refused(mask(bad)));
-    }
-}
-
-#[test]
 fn what_is_not_supported_is_refused_everywhere() {
     let plain = [eth(), ty(0x1234)];
     let lens = [
-        (ka::MPLS, 4),
-        (ka::CT_STATE, 4),
-        (ka::CT_ZONE, 2),
-        (ka::CT_MARK, 4),
-        (ka::CT_LABELS, 16),
-        (ka::CT_ORIG_TUPLE_IPV4, 16),
-        (ka::CT_ORIG_TUPLE_IPV6, 40),
-        (ka::NSH, 12),
         (ka::PACKET_TYPE, 4),
         (ka::ND_EXTENSIONS, 8),
         (ka::TUNNEL_INFO, 8),
@@ -206,9 +151,10 @@ fn what_is_not_supported_is_refused_everywhere() {
             let bad = attr(t, &vec![fill; len]);
             let with = |a: Vec<u8>| [plain.to_vec(), vec![a]].concat();
             assert!(refused(key(&with(bad.clone()))), "key {t}");
-            // An empty tunnel in a mask is one that matches nothing.
-            let refused_mask = refused(with_mask(&plain, std::slice::from_ref(&bad)));
-            assert_eq!(refused_mask, (t, len) != (ka::TUNNEL, 0), "mask {t}");
+            assert!(
+                refused(with_mask(&plain, std::slice::from_ref(&bad))),
+                "mask {t}"
+            );
             assert!(
                 refused(metadata(first(&nest(&with(bad.clone()))))),
                 "execute {t}"
@@ -217,10 +163,6 @@ fn what_is_not_supported_is_refused_everywhere() {
             let k = [eth(), ty(0x8100), vlan(0x1001), encap(&[ty(0x1234), bad])];
             assert!(refused(key(&k)), "encap {t}");
         }
-    }
-    // Types whose attribute is not supported cannot be described.
-    for t in [0x8847, 0x8848, 0x894f] {
-        assert!(refused(key(&[eth(), ty(t)])));
     }
 }
 
@@ -231,6 +173,8 @@ fn a_dumped_mask_can_be_sent_back() {
     let m = parse_match(first(&nest(&plain)), None).unwrap().mask.key;
     let again = parse_match(first(&nest(&plain)), Some(first(&emit(&k, Some(&m))))).unwrap();
     assert_eq!(again.mask.key.eth_type, m.eth_type);
+    // It names the tunnel that the key lacks (K16), so from then on that is matched.
+    assert_eq!((m.tun_proto, again.mask.key.tun_proto), (0, 0xff));
 }
 
 #[test]
@@ -299,9 +243,9 @@ fn trailing_bytes_are_refused() {
     }
 }
 
-fn metadata(attr: Attr<'_>) -> NlResult<FlowKey> {
+pub(super) fn metadata(attr: Attr<'_>) -> NlResult<FlowKey> {
     let mut key = FlowKey::new();
-    parse_metadata(attr, &mut key).map(|()| key)
+    parse_metadata(attr, &mut key).map(|_| key)
 }
 
 #[test]
@@ -808,9 +752,10 @@ fn emission_order_is_the_kernels() {
         encap(&[ty(0x8100), vlan(0x1009), encap(&inner)]),
     ]);
     assert_eq!(emit(&k, None), expected);
-    // It is also the longest key there is; a mask has an empty tunnel besides (B53).
-    assert_eq!(expected.len(), KEY_ATTRS_MAX - NO_TUNNEL);
-    let mut small = [0; KEY_ATTRS_MAX - NO_TUNNEL - 1];
+    // But for a tunnel and connection tracking it is also the longest key there is (B53).
+    let room = expected.len() + super::total(tunnel::ATTRS_MAX) + conntrack::ATTRS_MAX;
+    assert_eq!(room, KEY_ATTRS_MAX);
+    let mut small = vec![0; expected.len() - 1];
     assert!(put_key(&mut Writer::new(&mut small), 1, k.as_ref(), None).is_err());
 
     let mask = emit(
@@ -821,7 +766,6 @@ fn emission_order_is_the_kernels() {
             ..Core::ZERO
         })),
     );
-    assert_eq!(mask.len(), KEY_ATTRS_MAX);
     let at = |t, b: &[u8]| {
         Attr::split_first(b)
             .unwrap()
@@ -931,9 +875,11 @@ fn emission_of_what_is_missing() {
 }
 
 /// Keys as they come from packets: only the fields of their protocols are set.
-fn packet_keys() -> impl Strategy<Value = KeyBuf> {
+pub(super) fn packet_keys() -> impl Strategy<Value = KeyBuf> {
     let words = prop::collection::vec(any::<u64>(), WORDS);
-    let eth_type = prop::sample::select(vec![0x800u16, 0x86dd, 0x806, 0x8035, 0x1234, 4]);
+    let eth_type = prop::sample::select(vec![
+        0x800u16, 0x86dd, 0x806, 0x8035, 0x1234, 4, 0x8847, 0x894f,
+    ]);
     let proto = prop::sample::select(vec![1u8, 6, 17, 58, 132, 47, 0]);
     (
         words,
@@ -943,8 +889,9 @@ fn packet_keys() -> impl Strategy<Value = KeyBuf> {
         0..3u8,
         any::<bool>(),
         0..3u8,
+        any::<u8>(),
     )
-        .prop_map(|(words, eth_type, proto, frag, tags, is_l3, nd)| {
+        .prop_map(|(words, eth_type, proto, frag, tags, is_l3, nd, state)| {
             let r = KeyBuf::of_words(&words);
             let mut k = KeyBuf::from_core(Core {
                 priority: r.priority,
@@ -1000,8 +947,68 @@ fn packet_keys() -> impl Strategy<Value = KeyBuf> {
                 e.nd_target = r.ext().nd_target;
                 (e.hw_src, e.hw_dst) = (r.ext().hw_src, r.ext().hw_dst);
             }
-            KeyBuf::with(*k.core(), e)
+            match eth_type {
+                0x8847 => k.set_mpls(&Mpls {
+                    labels: [[1; 4], [2; 4], [3; 4]],
+                    present: 7,
+                }),
+                0x894f => k.set_nsh(&Nsh {
+                    base: [0, 63, 1, 3, 9, 9, 9, 9],
+                    context: [7; 16],
+                }),
+                _ => {}
+            }
+            with_state(k.core_mut(), &mut e, &r, state);
+            let mut k = KeyBuf::with(*k.core(), e);
+            if e.tun_opts_len != 0 {
+                let opts = [r.ext().tun_opts[0]; 255];
+                k.set_tun_opts(&opts[..usize::from(e.tun_opts_len)])
+                    .unwrap();
+            }
+            k
         })
+}
+
+/// What `state` says of a tunnel and of connection tracking; the values are `r`'s.
+fn with_state(k: &mut Core, e: &mut Ext, r: &KeyBuf, state: u8) {
+    FakeEnv::set_ct_fields(CtFields::ALL);
+    (k.ct_state, k.ct_zone, k.ct_mark) = (r.ct_state, r.ct_zone, r.ct_mark);
+    e.ct_labels = r.ext().ct_labels;
+    let (_, _, nd) = layers(k);
+    if state & 1 != 0 && nd == 0 && matches!(k.eth_type.get(), 0x800 | 0x86dd) {
+        let [mut src, mut dst] = [r.ext().tun_ipv6_src, r.ext().tun_ipv6_dst];
+        if k.eth_type.get() == 0x800 {
+            src[4..].fill(0);
+            dst[4..].fill(0);
+        }
+        e.set_ct_orig_addrs(src, dst);
+        k.ct_orig_proto = r.ct_orig_proto | 1;
+        (e.ct_orig_tp_src, e.ct_orig_tp_dst) = (r.tp_src, r.tp_dst);
+    }
+    if state & 6 == 0 {
+        return;
+    }
+    (k.tun_tos, k.tun_ttl) = (r.tun_tos, r.tun_ttl);
+    (k.tun_tp_src, k.tun_tp_dst) = (r.tun_tp_src, r.tun_tp_dst);
+    k.tun_flags = r.tun_flags & !tun_flag::OPTIONS & 15;
+    if k.tun_flags & tun_flag::KEY != 0 {
+        k.tun_id = r.tun_id;
+    }
+    if state & 2 != 0 {
+        k.tun_proto = TUN_IPV4;
+        (k.tun_ipv4_src, k.tun_ipv4_dst) = (r.tun_ipv4_src, [1, 2, 3, 4]);
+    } else {
+        k.tun_proto = TUN_IPV6;
+        (e.tun_ipv6_src, e.tun_ipv6_dst) = (r.ext().tun_ipv6_src, [7; 16]);
+    }
+    let (flag, len) = match state >> 3 & 3 {
+        0 => (0, 0),
+        1 => (tun_flag::GENEVE_OPT, (state >> 5) << 5),
+        2 => (tun_flag::VXLAN_OPT, 4),
+        _ => (tun_flag::ERSPAN_OPT, 12),
+    };
+    k.tun_flags |= if len == 0 { 0 } else { flag };
+    e.tun_opts_len = len;
 }
 
 /// Without a mask, a tag around nothing that an attribute says is refused, as in C.
@@ -1031,6 +1038,25 @@ proptest! {
             vlan_tci: Be16::new(m.vlan_tci.get() | VLAN_CFI), cvlan_tci: Be16::new(m.cvlan_tci.get() | VLAN_CFI),
             ..*m.core()
         };
+        // What says whether something is there at all.
+        m.tun_proto = full.tun_proto;
+        m.tun_flags |= full.tun_flags & (tun_flag::OPTIONS | tun_flag::KEY);
+        if m.ext().tun_opts_len != full.ext().tun_opts_len {
+            m.try_ext_mut().unwrap().tun_opts_len = full.ext().tun_opts_len;
+        }
+        if m.tun_flags & tun_flag::KEY == 0 {
+            // Matched, but not dumped, as in C.
+            m.tun_id = [0; 8];
+        }
+        let present = full.mpls().present;
+        if k.eth_type.get() == 0x8847 {
+            let mpls = Mpls { present, ..m.mpls() };
+            m.set_mpls(&mpls);
+        }
+        if k.tun_proto == 0 {
+            // A dumped mask says that no tunnel is matched, and with that matches it.
+            m.tun_proto = 0xff;
+        }
         if k.vlan_tci.get() == 0 { m.vlan_tci = full.vlan_tci; }
         if k.cvlan_tci.get() == 0 { m.cvlan_tci = full.cvlan_tci; }
         let got = parse_match(first(&message), Some(first(&emit(&k, Some(&m))))).unwrap();

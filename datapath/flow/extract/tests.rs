@@ -2,7 +2,9 @@
 //! Tests of extraction: the vectors in `tests/vectors/keys.txt`, and properties on arbitrary bytes.
 
 use super::*;
+use crate::datapath::env::TunnelInfo;
 use crate::datapath::env::VlanTag;
+use crate::datapath::flow::key::{Mpls, Nsh, TUN_IPV4};
 use crate::packet;
 use proptest::prelude::*;
 
@@ -61,12 +63,28 @@ fn set(key: &mut FlowKey, field: &str, v: &str) {
         "hw_src" => key.ext_mut().hw_src = array(v),
         "hw_dst" => key.ext_mut().hw_dst = array(v),
         "nd_target" => key.ext_mut().nd_target = array(v),
+        // Entries whose stack has an end, and has none.
+        "mpls" | "mpls_cut" => {
+            let mut mpls = Mpls::default();
+            let labels = bytes(v);
+            for (to, from) in mpls.labels.iter_mut().flatten().zip(&labels) {
+                *to = *from;
+            }
+            if field == "mpls" {
+                mpls.present = Mpls::present(labels.len() / 4);
+            }
+            key.set_mpls(&mpls);
+        }
+        "nsh" => key.set_nsh(&Nsh {
+            base: array(&v[..16]),
+            context: array(&v[16..]),
+        }),
         _ => panic!("no field {field}"),
     }
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../tests/vectors/keys.txt");
+    let text = include_str!("../../../tests/vectors/keys.txt");
     text.split("\n\n")
         .filter(|p| p.contains("name "))
         .map(|paragraph| {
@@ -149,7 +167,9 @@ fn key_and_marks_do_not_depend_on_what_is_linear_at_any_length() {
             let mut whole = v.packet(len, len);
             let expected = v.extract(&mut whole);
             let short = v.l3.is_none() && len < 14;
-            assert_eq!(expected.is_err(), short, "{} at {len}", v.name);
+            // Of a service header all must be there (K33).
+            let is_nsh = v.key.eth_type.get() == ty::NSH;
+            assert!(expected.is_err() == short || is_nsh, "{} at {len}", v.name);
             for linear in 0..len {
                 let mut p = v.packet(len, linear);
                 assert_eq!(
@@ -444,6 +464,135 @@ fn execute_takes_metadata_and_looks_at_the_packet_for_the_rest() {
         execute(&mut Packet::split(&v.frame, 0), meta).unwrap_err(),
         ENOMEM
     );
+}
+
+// K33: what is not a whole header that the key can have drops the packet.
+#[test]
+fn service_headers_must_be_sound() {
+    let v = vectors()
+        .into_iter()
+        .find(|v| v.name == "nsh type 1")
+        .unwrap();
+    let with = |at: usize, value: u8| {
+        let mut frame = v.frame.clone();
+        frame[14 + at] = value;
+        from_device(&mut Packet::new(&frame), 7, true)
+    };
+    let (first, second) = (v.frame[14], v.frame[15]);
+    assert_eq!(with(0, first), Ok(v.key.clone()));
+    let bad = Err(DropReason::NotSpecified);
+    assert_eq!(with(0, first | 0x40), bad, "version 1");
+    assert_eq!(with(1, second & !0x3f | 5), bad, "length 20 of type 1");
+    assert_eq!(with(1, second & !0x3f | 7), bad, "longer than the packet");
+    for md in [0, 3, 4, 0x11, 0xff] {
+        assert_eq!(with(2, md), bad, "type {md}");
+    }
+    for len in 14..v.frame.len() {
+        let mut cut = Packet::new(&v.frame[..len]);
+        assert_eq!(from_device(&mut cut, 7, true), bad, "{len} bytes");
+    }
+}
+
+// B44: a stack of any length ends, with the packet at the latest.
+#[test]
+fn endless_label_stacks_end() {
+    let mut frame = vec![0; 12];
+    frame.extend([0x88, 0x47]);
+    frame.resize(14 + 65536, 0);
+    let mut p = Packet::split(&frame, 14);
+    let key = from_device(&mut p, 1, true).unwrap();
+    assert_eq!(key.mpls(), Mpls::default());
+    assert_eq!(p.inner_network_header(), frame.len());
+    // The 300th entry is the bottom.
+    frame[14 + 299 * 4 + 2] = 1;
+    let mut p = Packet::split(&frame, 14);
+    let key = from_device(&mut p, 1, true).unwrap();
+    assert_eq!(key.mpls().count(), 3);
+    assert_eq!(p.inner_network_header(), 14 + 300 * 4);
+}
+
+fn tunnel_info(options: &'static [u8]) -> TunnelInfo<'static> {
+    TunnelInfo {
+        id: [1; 8],
+        proto: TUN_IPV4,
+        src: [10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        dst: [10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        tp_src: Be16::new(5),
+        tp_dst: Be16::new(4789),
+        flags: 1,
+        tos: 3,
+        ttl: 64,
+        options,
+    }
+}
+
+// K17, K21, K35
+#[test]
+fn tunnel_metadata_enters_the_key_and_stays() {
+    static OPTIONS: [u8; 255] = [7; 255];
+    for len in [0, 4, 8, 32, 36, 252, 255] {
+        for proto in [TUN_IPV4, TUN_IPV6] {
+            let info = TunnelInfo {
+                proto,
+                ..tunnel_info(&OPTIONS[..len])
+            };
+            for v in vectors() {
+                let mut p = v.packet(v.frame.len(), v.frame.len()).with_tunnel(info);
+                let mut key = FlowKey::new();
+                tunnel(&p, &mut key);
+                extract_into(&mut key, &mut p, 7, v.l3.is_none()).unwrap();
+                assert_eq!(
+                    (key.tun_proto, key.tun_id, key.tun_flags),
+                    (proto, [1; 8], 1)
+                );
+                assert_eq!((key.tun_tp_src.get(), key.tun_tp_dst.get()), (5, 4789));
+                assert_eq!((key.tun_tos, key.tun_ttl), (3, 64));
+                let ext = key.ext();
+                let addrs = match proto {
+                    TUN_IPV4 => (key.tun_ipv4_src.to_vec(), key.tun_ipv4_dst.to_vec()),
+                    _ => (ext.tun_ipv6_src.to_vec(), ext.tun_ipv6_dst.to_vec()),
+                };
+                let n = addrs.0.len();
+                assert_eq!(addrs, (info.src[..n].to_vec(), info.dst[..n].to_vec()));
+                assert_eq!(usize::from(ext.tun_opts_len), len);
+                let (near, far) = key.as_ref().tun_opts(len);
+                assert_eq!([near, far].concat(), info.options);
+                // The rest is that of the packet alone, and looking again keeps all.
+                assert_eq!(key.eth_type, v.key.eth_type);
+                assert_eq!(key.ext().nd_target, v.key.ext().nd_target);
+                let before = key.clone();
+                (key.ct_state, key.ct_zone, key.ct_mark) = (1, 2, 3);
+                key.ext_mut().ct_labels = [4; 16];
+                refresh(&mut p, &mut key).unwrap();
+                assert_eq!((key.ct_state, key.ct_zone, key.ct_mark), (1, 2, 3));
+                assert_eq!(key.ext().ct_labels, [4; 16]);
+                (key.ct_state, key.ct_zone, key.ct_mark) = (0, 0, 0);
+                key.ext_mut().ct_labels = [0; 16];
+                assert_eq!(key, before, "{}", v.name);
+            }
+        }
+    }
+    let mut key = FlowKey::new();
+    tunnel(&Packet::new(&[0; 60]), &mut key);
+    assert!(key == FlowKey::new() && key.is_plain());
+}
+
+// K40: the tuple stays where the packet can have one.
+#[test]
+fn a_second_look_keeps_the_original_tuple() {
+    let find = |name: &str| vectors().into_iter().find(|v| v.name == name).unwrap();
+    let tracked = |v: &Vector| {
+        let mut p = v.packet(v.frame.len(), 0);
+        let mut key = v.extract(&mut p).unwrap();
+        key.ct_orig_proto = 6;
+        key.ext_mut().set_ct_orig_addrs([1; 16], [2; 16]);
+        refresh(&mut p, &mut key).unwrap();
+        (key.ct_orig_proto, key.ext().ct_orig_addrs())
+    };
+    assert_eq!(tracked(&find("tcp4 syn")), (6, ([1; 16], [2; 16])));
+    assert_eq!(tracked(&find("tcp6")), (6, ([1; 16], [2; 16])));
+    let arp = find("arp request");
+    assert_eq!(tracked(&arp), (0, arp.key.ext().ct_orig_addrs()));
 }
 
 /// Bytes that look like a packet more often than not: a vector with some bytes changed, or noise.

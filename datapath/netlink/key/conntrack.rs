@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Connection tracking (spec 2.1, K19). Which fields there are is the world's to say.
+//!
+//! C counterpart: the CT_* parts of `metadata_from_nlattrs()`, and `ovs_ct_put_key()` in `net/openvswitch/conntrack.c`.
+
+use super::{total, Parser};
+use crate::datapath::abi::key_attr as ka;
+use crate::datapath::env::Env;
+use crate::datapath::error::NlResult;
+use crate::datapath::flow::parts::{Key, KeyRef, Parts};
+use crate::datapath::netlink::writer::{Put, Writer};
+use crate::datapath::wire::ether::ty;
+use crate::datapath::wire::{be16, part};
+
+/// `OVS_CS_F_*` bits that there are.
+const STATE_BITS: u32 = 0xff;
+
+impl Parser<'_> {
+    /// Takes the fields that there are; others stay unread, which refuses a flow's key, but not that of EXECUTE.
+    pub(super) fn conntrack<X: Parts>(&mut self, out: &mut Key<X>) -> NlResult {
+        let fields = crate::World::ct_fields();
+        if !fields.state {
+            return Ok(());
+        }
+        if let Some(state) = self.take(ka::CT_STATE) {
+            let state = u32::from_ne_bytes(state);
+            // Without a mask, the bits that there are.
+            let known = if self.is_exact() { STATE_BITS } else { state };
+            match u8::try_from(known) {
+                Ok(state) => out.ct_state = state,
+                Err(_) => return Err(self.error(c"unknown connection state", ka::CT_STATE)),
+            }
+        }
+        if fields.zone {
+            if let Some(zone) = self.take(ka::CT_ZONE) {
+                out.ct_zone = u16::from_ne_bytes(zone);
+            }
+        }
+        if fields.mark {
+            if let Some(mark) = self.take(ka::CT_MARK) {
+                out.ct_mark = u32::from_ne_bytes(mark);
+            }
+        }
+        if fields.labels {
+            if let Some(labels) = self.take(ka::CT_LABELS) {
+                out.try_ext_mut()?.ct_labels = labels;
+            }
+        }
+        self.orig_tuple(out)
+    }
+
+    fn orig_tuple<X: Parts>(&mut self, out: &mut Key<X>) -> NlResult {
+        if let Some(t) = self.take::<16>(ka::CT_ORIG_TUPLE_IPV4) {
+            let wide = |[a, b, c, d]: [u8; 4]| [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let ext = out.try_ext_mut()?;
+            ext.set_ct_orig_addrs(wide(part::<0, 4, 16>(&t)), wide(part::<4, 4, 16>(&t)));
+            (ext.ct_orig_tp_src, ext.ct_orig_tp_dst) = (be16::<8, 16>(&t), be16::<10, 16>(&t));
+            [out.ct_orig_proto] = part::<12, 1, 16>(&t);
+        }
+        if let Some(t) = self.take::<40>(ka::CT_ORIG_TUPLE_IPV6) {
+            let ext = out.try_ext_mut()?;
+            ext.set_ct_orig_addrs(part::<0, 16, 40>(&t), part::<16, 16, 40>(&t));
+            (ext.ct_orig_tp_src, ext.ct_orig_tp_dst) = (be16::<32, 40>(&t), be16::<34, 40>(&t));
+            [out.ct_orig_proto] = part::<36, 1, 40>(&t);
+        }
+        Ok(())
+    }
+}
+
+/// Most bytes that [`put`] writes.
+pub(super) const ATTRS_MAX: usize = 2 * total(4) + total(2) + total(16) + total(40);
+
+/// Appends the fields that there are, and the tuple if the key has one.
+pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, out: KeyRef<'_>) -> Put {
+    let fields = crate::World::ct_fields();
+    if !fields.state {
+        return Ok(());
+    }
+    w.put_u32(ka::CT_STATE, out.ct_state.into())?;
+    if fields.zone {
+        w.put_u16(ka::CT_ZONE, out.ct_zone)?;
+    }
+    if fields.mark {
+        w.put_u32(ka::CT_MARK, out.ct_mark)?;
+    }
+    if fields.labels {
+        w.put(ka::CT_LABELS, &out.ext.ct_labels)?;
+    }
+    if key.ct_orig_proto == 0 {
+        return Ok(());
+    }
+    let (src, dst) = out.ext.ct_orig_addrs();
+    let ([s0, s1], [d0, d1]) = (
+        out.ext.ct_orig_tp_src.to_bytes(),
+        out.ext.ct_orig_tp_dst.to_bytes(),
+    );
+    let ports = [s0, s1, d0, d1, out.ct_orig_proto, 0, 0, 0];
+    let short = |a: [u8; 16]| part::<0, 4, 16>(&a);
+    match key.eth_type.get() {
+        ty::IPV4 => {
+            let tuple = w.reserve(ka::CT_ORIG_TUPLE_IPV4, 16)?;
+            super::fill(tuple, &[&short(src), &short(dst), &ports], 0);
+        }
+        ty::IPV6 => {
+            let tuple = w.reserve(ka::CT_ORIG_TUPLE_IPV6, 40)?;
+            super::fill(tuple, &[&src, &dst, &ports], 0);
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+//! TCP, UDP, SCTP, ICMP and neighbour discovery.
+
+use super::{bit, fill, layers, Parser};
+use crate::datapath::abi::key_attr as ka;
+use crate::datapath::error::NlResult;
+use crate::datapath::flow::key::Core;
+use crate::datapath::flow::parts::{KeyBuf, KeyRef};
+use crate::datapath::netlink::writer::{Put, Writer};
+use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::{be16, part};
+
+impl Parser<'_> {
+    pub(super) fn transport(&mut self, out: &mut KeyBuf) -> NlResult {
+        if let Some(ports) = self.take::<4>(ka::TCP) {
+            (out.tp_src, out.tp_dst) = (be16::<0, 4>(&ports), be16::<2, 4>(&ports));
+        }
+        if let Some(flags) = self.take(ka::TCP_FLAGS) {
+            out.tcp_flags = Be16::from_bytes(flags);
+        }
+        for ty in [ka::UDP, ka::SCTP] {
+            if let Some(ports) = self.take::<4>(ty) {
+                (out.tp_src, out.tp_dst) = (be16::<0, 4>(&ports), be16::<2, 4>(&ports));
+            }
+        }
+        for ty in [ka::ICMP, ka::ICMPV6] {
+            if let Some([ty, code]) = self.take(ty) {
+                (out.tp_src, out.tp_dst) = (Be16::new(ty.into()), Be16::new(code.into()));
+            }
+        }
+        if let Some(nd) = self.take::<28>(ka::ND) {
+            let ext = out.try_ext_mut()?;
+            ext.clear_shared();
+            ext.nd_target = part::<0, 16, 28>(&nd);
+            ext.hw_src = part::<16, 6, 28>(&nd);
+            ext.hw_dst = part::<22, 6, 28>(&nd);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: KeyRef<'_>) -> Put {
+    let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
+    let ports = [s0, s1, d0, d1];
+    // Type and code are the low bytes of the ports.
+    let type_code = [s1, d1];
+    let (_, transport, nd) = layers(key);
+    if transport & bit(ka::TCP) != 0 {
+        w.put(ka::TCP, &ports)?;
+        w.put(ka::TCP_FLAGS, &out.tcp_flags.to_bytes())?;
+    }
+    for ty in [ka::UDP, ka::SCTP] {
+        if transport & bit(ty) != 0 {
+            w.put(ty, &ports)?;
+        }
+    }
+    for ty in [ka::ICMP, ka::ICMPV6] {
+        if transport & bit(ty) != 0 {
+            w.put(ty, &type_code)?;
+        }
+    }
+    if nd != 0 {
+        fill(
+            w.reserve(ka::ND, 28)?,
+            &[&out.ext.nd_target, &out.ext.hw_src, &out.ext.hw_dst],
+            0,
+        );
+    }
+    Ok(())
+}
