@@ -34,6 +34,14 @@ pub unsafe trait Pod: Sized + Copy {
         unsafe { &mut *core::ptr::from_mut(self).cast() }
     }
 
+    /// The struct as pairs of words, in memory order; an odd last word is left out.
+    #[inline]
+    fn as_pairs(&self) -> &[[u64; 2]] {
+        let pairs = core::mem::size_of::<Self>() / 16;
+        // SAFETY: no more than its size, no padding, aligned for `u64`.
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), pairs) }
+    }
+
     /// The struct as bytes.
     #[inline]
     fn as_bytes(&self) -> &[u8] {
@@ -174,5 +182,6 @@ mod tests {
         k.as_words_mut()[1] = 0;
         assert_eq!(k.c, 0);
         assert_eq!(k.as_bytes().len(), size_of::<Outer>());
+        assert_eq!(k.as_pairs(), [*k.as_words()]);
     }
 }

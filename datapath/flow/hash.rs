@@ -32,10 +32,8 @@ pub fn core_hash(key: &Core, mask: &Mask) -> u32 {
     let (Some(keys), Some(masks)) = (mask.view(key), mask.view(&mask.key)) else {
         return 0;
     };
-    for (k, m) in keys.chunks_exact(2).zip(masks.chunks_exact(2)) {
-        if let ([k0, k1], [m0, m1]) = (k, m) {
-            hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
-        }
+    for ([k0, k1], [m0, m1]) in keys.iter().zip(masks) {
+        hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
     }
     hash as u32 // CAST: the low half is as good as any
 }
@@ -46,12 +44,11 @@ pub fn masked_hash(key: KeyRef<'_>, mask: &Mask) -> u32 {
         return core_hash(key.core, mask);
     }
     let (secret, mut hash) = secrets();
-    let (Some(mut keys), Some(mut masks)) = (mask.view(key.core), mask.view(&mask.key)) else {
+    let (Some(keys), Some(masks)) = (mask.view(key.core), mask.view(&mask.key)) else {
         return 0;
     };
-    while let ([k0, k1, ks @ ..], [m0, m1, ms @ ..]) = (keys, masks) {
+    for ([k0, k1], [m0, m1]) in keys.iter().zip(masks) {
         hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
-        (keys, masks) = (ks, ms);
     }
     for (n, m) in mask.deep_words() {
         // The number of the word keeps equal words in different places apart.

@@ -10,13 +10,13 @@ use kernel::alloc::{AllocError, Flags};
 
 /// A mask and the words of the key that it looks at.
 ///
-/// `start..end` is the smallest range of pairs of the core's words outside which the mask's core is zero, `deep` names
+/// `start..end` is the smallest range of pairs of the core's words outside of which the mask's core is zero, `deep` names
 /// the words beyond the core that are not; so two masks are equal exactly if they match the same bits (spec K11).
 #[derive(Debug, PartialEq)]
 pub struct Mask {
-    /// First word, even.
+    /// First pair of words.
     pub start: u8,
-    /// Past the last word, even.
+    /// Past the last pair.
     pub end: u8,
     /// Bit n: it looks at word n beyond the core.
     pub deep: u64,
@@ -26,16 +26,16 @@ pub struct Mask {
 impl Mask {
     pub fn new(mut key: KeyBuf) -> Self {
         key.shrink();
-        let words = key.core().as_words();
-        let first = words.iter().position(|w| *w != 0).unwrap_or(0);
-        let end = words
+        let pairs = key.core().as_pairs();
+        let first = pairs.iter().position(|p| *p != [0; 2]).unwrap_or(0);
+        let end = pairs
             .iter()
-            .rposition(|w| *w != 0)
+            .rposition(|p| *p != [0; 2])
             .map_or(0, |last| last.wrapping_add(1));
         // CAST: a core has far less than 256 words.
         Self {
-            start: first as u8 & !1,
-            end: (end as u8).wrapping_add(1) & !1,
+            start: first as u8,
+            end: end as u8,
             deep: key.as_ref().deep_bits(),
             key,
         }
@@ -70,8 +70,8 @@ impl Mask {
 
     /// The words of a core that the mask looks at.
     #[inline(always)]
-    pub(super) fn view<'a>(&self, key: &'a Core) -> Option<&'a [u64]> {
-        key.as_words()
+    pub(super) fn view<'a>(&self, key: &'a Core) -> Option<&'a [[u64; 2]]> {
+        key.as_pairs()
             .get(usize::from(self.start)..usize::from(self.end))
     }
 
@@ -101,14 +101,8 @@ pub fn eq_core(masked_flow_key: &Core, key: &Core, mask: &Mask) -> bool {
         return false;
     };
     let mut diff = 0;
-    for ((f, k), m) in flow
-        .chunks_exact(2)
-        .zip(keys.chunks_exact(2))
-        .zip(masks.chunks_exact(2))
-    {
-        if let ([f0, f1], [k0, k1], [m0, m1]) = (f, k, m) {
-            diff |= (k0 & m0) ^ f0 | (k1 & m1) ^ f1;
-        }
+    for (([f0, f1], [k0, k1]), [m0, m1]) in flow.iter().zip(keys).zip(masks) {
+        diff |= (k0 & m0) ^ f0 | (k1 & m1) ^ f1;
     }
     diff == 0
 }
@@ -122,7 +116,8 @@ pub fn eq_masked(masked_flow_key: KeyRef<'_>, key: KeyRef<'_>, mask: &Mask) -> b
     ) else {
         return false;
     };
-    let words = flow.iter().zip(keys).zip(masks);
+    let words = flow.iter().flatten();
+    let words = words.zip(keys.iter().flatten()).zip(masks.iter().flatten());
     words.fold(0, |diff, ((f, k), m)| diff | (k & m) ^ f) == 0
         && mask
             .deep_words()

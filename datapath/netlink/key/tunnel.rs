@@ -255,6 +255,12 @@ pub const ATTRS_MAX: usize =
 
 /// Appends the tunnel's attributes (spec K16): what there is follows from `key`, the values are `out`'s.
 pub fn put_attrs(w: &mut Writer<'_>, key: KeyRef<'_>, out: KeyRef<'_>) -> Put {
+    let ports = out.tun_tp_src.raw() | out.tun_tp_dst.raw();
+    let rest = out.tun_flags | u16::from(out.tun_tos) | u16::from(out.tun_ttl);
+    if key.tun_proto == 0 && ports | rest == 0 {
+        // As in the masks of most flows.
+        return w.put_u8(ta::TTL, 0);
+    }
     let flag = |f| out.tun_flags & f != 0;
     if flag(tun_flag::KEY) {
         w.put(ta::ID, &out.tun_id)?;
