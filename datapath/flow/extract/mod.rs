@@ -74,14 +74,13 @@ pub fn extract_into(
     key.priority = pkt.priority();
     key.mark = pkt.mark();
     key.in_port = in_port;
-    let is_ethernet = is_ethernet || pkt.protocol() == ty::TEB;
-    key.mac_proto = if is_ethernet {
-        MAC_PROTO_ETHERNET
+    if is_ethernet || pkt.protocol() == ty::TEB {
+        key.mac_proto = MAC_PROTO_ETHERNET;
+        if plain_ipv4(pkt, key) {
+            return Ok(());
+        }
     } else {
-        MAC_PROTO_NONE
-    };
-    if is_ethernet && plain_ipv4(pkt, key) {
-        return Ok(());
+        key.mac_proto = MAC_PROTO_NONE;
     }
     l2(pkt, key).map_err(|_| DropReason::NotSpecified)
 }

@@ -71,7 +71,7 @@ impl Parser<'_> {
 pub(super) const ATTRS_MAX: usize = 2 * total(4) + total(2) + total(16) + total(40);
 
 /// Appends the fields that there are, and the tuple if the key has one.
-pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, out: KeyRef<'_>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
     let fields = crate::World::ct_fields();
     if !fields.state {
         return Ok(());

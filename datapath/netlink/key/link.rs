@@ -107,7 +107,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Everything after the metadata.
-pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
     if key.mac_proto == MAC_PROTO_ETHERNET {
         put_ethernet(w, key, mask)
     } else {
@@ -115,7 +115,7 @@ pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>)
     }
 }
 
-fn put_ethernet(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+fn put_ethernet(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     let eth = w.reserve_array::<12>(ka::ETHERNET)?;
     let [s0, s1, s2, s3, s4, s5] = out.eth_src;
@@ -151,7 +151,7 @@ fn put_tag(w: &mut Writer<'_>, tpid: Be16, tci: Be16, is_mask: bool) -> Put<Mark
     w.nest(ka::ENCAP)
 }
 
-fn put_from_ether_type(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+fn put_from_ether_type(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
     if key.mac_proto == MAC_PROTO_ETHERNET && key.eth_type.get() == ty::IEEE_802_2 {
         // No type is how a key says 802.2; a mask says whether it is matched.
         return match mask {

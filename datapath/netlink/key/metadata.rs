@@ -45,7 +45,7 @@ impl Parser<'_> {
     }
 }
 
-pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     w.put_u32(ka::RECIRC_ID, out.recirc_id)?;
     w.put_u32(ka::DP_HASH, out.dp_hash)?;

@@ -386,6 +386,7 @@ const UPPER_MAX: usize = total(40) + total(2) + total(2) + total(28);
 /// the values come from the mask if there is one (K18).
 pub fn put_key(w: &mut Writer<'_>, ty: u16, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
     let nest = w.nest(ty)?;
+    let (key, mask) = (&key, mask.as_ref());
     metadata::put(w, key, mask)?;
     link::put(w, key, mask)?;
     w.end_nest(nest)

@@ -57,7 +57,7 @@ impl Parser<'_> {
 }
 
 /// Everything after the EtherType.
-pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
     let out = mask.unwrap_or(key);
     match key.eth_type.get() {
         ty::IPV4 => {
@@ -67,7 +67,7 @@ pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>)
             let [proto, tos, ttl, frag] = rest;
             *w.reserve_array::<12>(ka::IPV4)? =
                 [s0, s1, s2, s3, d0, d1, d2, d3, proto, tos, ttl, frag];
-            transport::put(w, &key, out)
+            transport::put(w, key, out)
         }
         ty::IPV6 => {
             let ip = w.reserve(ka::IPV6, 40)?;
@@ -82,10 +82,10 @@ pub(super) fn put(w: &mut Writer<'_>, key: KeyRef<'_>, mask: Option<KeyRef<'_>>)
                 36,
             );
             w.put_u16(ka::IPV6_EXTHDRS, out.ext.ipv6_exthdrs)?;
-            transport::put(w, &key, out)
+            transport::put(w, key, out)
         }
-        ty::NSH => nsh::put(w, &out, mask.is_some()),
-        ty::MPLS_UC | ty::MPLS_MC => mpls::put(w, &out),
+        ty::NSH => nsh::put(w, out, mask.is_some()),
+        ty::MPLS_UC | ty::MPLS_MC => mpls::put(w, out),
         ty::ARP | ty::RARP => {
             let arp = w.reserve(ka::ARP, 24)?;
             let op = Be16::new(out.ip_proto.into()).to_bytes();

@@ -39,7 +39,7 @@ impl Parser<'_> {
     }
 }
 
-pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: KeyRef<'_>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &KeyRef<'_>) -> Put {
     let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
     let ports = [s0, s1, d0, d1];
     // Type and code are the low bytes of the ports.

@@ -254,7 +254,7 @@ pub const ATTRS_MAX: usize =
     total(8) + 2 * total(16) + 2 * total(1) + 3 * total(0) + 2 * total(2) + total(TUN_OPTS_MAX);
 
 /// Appends the tunnel's attributes (spec K16): what there is follows from `key`, the values are `out`'s.
-pub fn put_attrs(w: &mut Writer<'_>, key: KeyRef<'_>, out: KeyRef<'_>) -> Put {
+pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
     let ports = out.tun_tp_src.raw() | out.tun_tp_dst.raw();
     let rest = out.tun_flags | u16::from(out.tun_tos) | u16::from(out.tun_ttl);
     if key.tun_proto == 0 && ports | rest == 0 {
@@ -303,7 +303,7 @@ fn put_non_zero(w: &mut Writer<'_>, ty: u16, value: &[u8]) -> Put {
     w.put(ty, value)
 }
 
-fn put_options(w: &mut Writer<'_>, len: usize, out: KeyRef<'_>) -> Put {
+fn put_options(w: &mut Writer<'_>, len: usize, out: &KeyRef<'_>) -> Put {
     let ty = match out.tun_flags {
         _ if len == 0 => return Ok(()),
         f if f & tun_flag::GENEVE_OPT != 0 => ta::GENEVE_OPTS,
