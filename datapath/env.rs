@@ -236,8 +236,10 @@ pub trait PacketOps: Sized {
     fn reset_conntrack(&mut self);
     /// Says that fragmenting is allowed whatever DF says (`skb->ignore_df`, spec P2).
     fn set_ignore_df(&mut self);
-    /// Names the device the packet seems to come from (`skb->dev`).
-    fn set_device(&mut self, dev: &Device, bh: &BhGuard);
+    /// Names the device the packet seems to come from (`skb->dev`). False if the port has been unlinked meanwhile: no action
+    /// may see a packet without a device.
+    #[must_use]
+    fn set_device(&mut self, dev: &Device, bh: &BhGuard) -> bool;
     /// Entering a datapath of `net`: a packet whose device is in another namespace loses what that namespace
     /// attached to it, all but the mark (spec W4). One comparison for the others.
     fn enter_net(&mut self, net: &Net);

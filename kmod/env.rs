@@ -188,11 +188,13 @@ impl PacketOps for SkBuff {
         }
     }
 
-    fn set_device(&mut self, dev: &Port, _bh: &BhGuard) {
-        if let Some(dev) = dev.dev() {
-            // SAFETY: the packet is gone, or on another device, when the section ends: nothing in the switch keeps one.
-            unsafe { self.set_dev(dev) };
-        }
+    fn set_device(&mut self, dev: &Port, _bh: &BhGuard) -> bool {
+        let Some(dev) = dev.dev() else {
+            return false;
+        };
+        // SAFETY: the packet is gone, or on another device, when the section ends: nothing in the switch keeps one.
+        unsafe { self.set_dev(dev) };
+        true
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ use crate::datapath::wire::ipv4::HLEN as IPV4_LEN;
 use crate::datapath::wire::ipv6::next::{AUTH, DEST, FRAGMENT, HOP, ROUTING};
 use crate::datapath::wire::ipv6::HLEN as IPV6_LEN;
 use crate::datapath::wire::ports::{SCTP_HLEN, UDP_HLEN};
-use crate::datapath::wire::{csum, icmp, tcp};
+use crate::datapath::wire::{csum, icmp, ipv6, tcp};
 use kernel::error::code::EINVAL;
 use kernel::error::Result;
 
@@ -296,7 +296,8 @@ fn ipv6_transport_follows(pkt: &mut Packet, ip: usize, proto: u8, delta: u32) ->
 fn is_source_routed(pkt: &mut Packet, ip: usize, h: &[u8; IPV6_LEN]) -> bool {
     let [mut next] = part::<1, IPV6_LEN>(h, 6);
     let mut at = ip.saturating_add(IPV6_LEN);
-    while matches!(next, HOP | ROUTING | FRAGMENT | AUTH | DEST) {
+    let mut headers = 0..ipv6::MAX_EXTENSIONS;
+    while matches!(next, HOP | ROUTING | FRAGMENT | AUTH | DEST) && headers.next().is_some() {
         // Every round is 8 bytes further into the packet.
         let Some(&[follows, len, b2, b3, ..]) = pkt.header::<8>(at) else {
             return false;
@@ -321,6 +322,17 @@ fn set_key_ports(key: &mut FlowKey, ports: Ports) {
     let [s0, s1, d0, d1] = ports;
     key.tp_src = Be16::from_bytes([s0, s1]);
     key.tp_dst = Be16::from_bytes([d0, d1]);
+}
+
+/// As C does for TCP, whose ports the key may lack: a header that says it is longer than the packet (spec K28).
+fn set_changed_key_ports(key: &mut FlowKey, old: Ports, new: Ports) {
+    let ([s0, s1, d0, d1], [n0, n1, m0, m1]) = (old, new);
+    if [s0, s1] != [n0, n1] {
+        key.tp_src = Be16::from_bytes([n0, n1]);
+    }
+    if [d0, d1] != [m0, m1] {
+        key.tp_dst = Be16::from_bytes([m0, m1]);
+    }
 }
 
 /// Offset of the transport header, or `None` for a fragment that has payload in its place (spec A18, Q8).
@@ -348,7 +360,7 @@ fn tcp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Resu
             );
         }
         pkt.reset_conntrack();
-        set_key_ports(key, new);
+        set_changed_key_ports(key, old, new);
     }
     pkt.clear_hash();
     Ok(())

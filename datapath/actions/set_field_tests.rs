@@ -381,6 +381,24 @@ fn only_a_real_change_makes_the_packet_another_flow() {
 }
 
 #[test]
+fn only_the_changed_port_enters_a_key_that_lacks_both() {
+    // A23, K28: a TCP header that says it is longer than the packet has no ports in the key.
+    let mut f = frame(Ip::V4, 6, &[9; 64], 4);
+    f.bytes[f.l4 + 12] = 0xf0;
+    let (mut pkt, mut key) = extracted(&f, IpSummed::None);
+    assert_eq!((key.tp_src.get(), key.tp_dst.get()), (0, 0));
+    set(
+        &mut pkt,
+        &mut key,
+        Field::Tcp,
+        &[0, 7, 0, 0],
+        &[0xff, 0xff, 0, 0],
+    )
+    .unwrap();
+    assert_eq!((key.tp_src.get(), key.tp_dst.get()), (7, 0));
+}
+
+#[test]
 fn fragments_keep_their_payload() {
     // B48, Q8
     let mut f = frame(Ip::V4, 6, &[9; 64], 40);

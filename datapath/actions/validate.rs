@@ -200,6 +200,7 @@ impl<'k> Checker<'k> {
 
     /// There need be no such meter, now or ever (spec 4.1).
     pub fn meter(&mut self, id: u32) -> NlResult {
+        self.changes_key = true; // whatever C does not know not to (spec A11)
         self.add(Action::Meter(id), 4)
     }
 

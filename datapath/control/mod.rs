@@ -9,16 +9,19 @@ pub mod meter;
 pub mod packet;
 pub mod vport;
 
-use crate::datapath::abi::{cmd, meter_cmd, packet_cmd};
+use crate::datapath::abi::{cmd, flow_attr, meter_cmd, packet_attr, packet_cmd};
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Device, DeviceOps, Group, Net, NetOps, Reply, ReplyOps};
+use crate::datapath::env::{Device, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
 use crate::rust::sync::{OvsGuard, ProcessContext, RcuGuard, RcuList};
-use kernel::error::code::{EMSGSIZE, ENODEV, EOPNOTSUPP};
+use crate::World;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use kernel::error::code::{EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP, EOVERFLOW, ERANGE};
 use kernel::error::Error;
+use kernel::pr_info;
 use kernel::sync::Arc;
 
 /// The switch's state in a network namespace (spec X9).
@@ -26,11 +29,18 @@ use kernel::sync::Arc;
 pub struct PerNet {
     /// Its datapaths in creation order (spec D7).
     pub dps: RcuList<Arc<Datapath>>,
+    /// Ports that were made for them, ever.
+    born: AtomicU64,
 }
 
 impl PerNet {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The number of a new port, larger than that of all before.
+    fn next_port(&self, _ovs: &OvsGuard) -> u64 {
+        self.born.fetch_add(1, Relaxed)
     }
 }
 
@@ -48,6 +58,25 @@ pub enum Outcome {
 
 /// Carries out a request. Its permission was checked.
 pub fn dispatch(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
+    carry_out(family, req).inspect_err(|why| log_refusal(family, req, why))
+}
+
+/// What is wrong with a flow or a packet stands in the log as well, unless it is a probe's (spec N11).
+#[cold]
+fn log_refusal(family: Group, req: &Request<'_>, why: &NlError) {
+    let probe = match family {
+        Group::Flow => req.attrs.get(flow_attr::PROBE),
+        Group::Packet => req.attrs.get(packet_attr::PROBE),
+        _ => return,
+    };
+    let malformed = matches!(why.errno, EINVAL | ERANGE | EOVERFLOW | EMSGSIZE);
+    let text = why.msg.and_then(|msg| msg.to_str().ok());
+    if let (Some(text), true, None, true) = (text, malformed, probe, World::log_allowed()) {
+        pr_info!("netlink: {text}\n");
+    }
+}
+
+fn carry_out(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
     match (family, req.cmd) {
         (Group::Datapath, cmd::NEW) => dp::new(req),
         (Group::Datapath, cmd::DEL) => dp::del(req),

@@ -35,12 +35,11 @@ pub fn execute(req: &Request<'_>) -> NlResult<Outcome> {
         .ports
         .get(key.in_port, &*bh)
         .or_else(|| dp.ports.local(&*bh));
-    let Some(port) = port else {
+    let Some(port) = port.filter(|port| pkt.set_device(&port.dev, &bh)) else {
         pkt.discard(DropReason::NotSpecified);
         return Err(NlError::new(ENODEV, c"Datapath has no local port"));
     };
     pkt.meta_mut().in_port = port.no;
-    pkt.set_device(&port.dev, &bh);
     run(dp, pkt, &mut key, acts.as_ref(), &bh)?;
     Ok(Outcome::Done)
 }
@@ -59,7 +58,7 @@ fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let tuple = key::parse_metadata(exec.key, key)?;
     extract::from_execute(&mut pkt, key)?;
     tuple.check(key)?;
-    let acts = actions::parse(exec.actions, key, exec.probe)?;
+    let acts = actions::parse(exec.actions, key)?;
     Ok(Prepared {
         pkt,
         acts: RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?),

@@ -199,6 +199,7 @@ pub(super) fn create<'o>(
         no,
         kind: spec.kind,
         name: spec.name,
+        born: dp.net.state().next_port(rtnl),
         dp: dp.clone(),
         dev: spec.dev,
         portids: RcuSlot::new(Some(spec.portids)),
@@ -230,14 +231,16 @@ pub(super) fn detach(rtnl: &OvsRtnl, port: &Vport) {
     }
 }
 
-/// The port that was created with this name in a datapath of `net`, wherever its device is now.
+/// The port that was created with this name in a datapath of `net`, wherever its device is now. Of several, as a device
+/// may have moved to another namespace before its name was taken again, the newest (spec V4, V5).
 pub(super) fn find_by_name<'g>(
     net: &'g Net,
     name: &DeviceName,
     token: &'g impl ReadToken,
 ) -> Option<&'g Vport> {
-    let mut dps = net.state().dps.iter(token);
-    dps.find_map(|dp| dp.ports.by_name(name, token))
+    let dps = net.state().dps.iter(token);
+    dps.filter_map(|dp| dp.ports.by_name(name, token))
+        .max_by_key(|port| port.born)
 }
 
 /// The port a request means, for whoever changes it (spec V4): datapath and number.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The hash of a masked key.
+//! The hashes of masked keys and of names, keyed with secrets.
 //!
-//! C counterpart: `flow_hash()` in `net/openvswitch/flow_table.c`. Values are never visible (spec T3).
+//! C counterpart: `flow_hash()` and `ufid_hash()` in `net/openvswitch/flow_table.c`. Values are never visible (spec T3).
 
 use crate::datapath::env::Env;
 use crate::datapath::flow::key::Core;
@@ -9,7 +9,7 @@ use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::parts::KeyRef;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Secrets that keep senders of packets from choosing keys that collide.
+/// Secrets that keep senders of packets, and whoever names flows and ports, from choosing what collides.
 static SECRET: [AtomicU64; 2] = [
     AtomicU64::new(0x9e37_79b9_7f4a_7c15),
     AtomicU64::new(0xd1b5_4a32_d192_ed03),
@@ -36,6 +36,14 @@ pub fn core_hash(key: &Core, mask: &Mask) -> u32 {
         hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
     }
     hash as u32 // CAST: the low half is as good as any
+}
+
+/// Hash of a name of up to 16 bytes, which users choose: a UFID, a device's name.
+pub fn bytes_hash(bytes: &[u8; 16], len: u8) -> u32 {
+    let (a, b) = secrets();
+    let wide = u128::from_ne_bytes(*bytes);
+    let hash = fold(wide as u64 ^ a, (wide >> 64) as u64 ^ b); // CAST: both halves
+    (hash >> 32) as u32 ^ hash as u32 ^ u32::from(len) // CAST: as above
 }
 
 /// Hash of `key` under any `mask`, over the mask's words only.

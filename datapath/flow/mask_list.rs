@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
 use kernel::alloc::KVVec;
+use kernel::error::code::ENOMEM;
 use kernel::error::Result;
 use kernel::sync::Arc;
 
@@ -47,6 +48,10 @@ impl ListedMask {
     }
 }
 
+/// As many masks as C's array of per-CPU counters can hold. Each costs every packet that no flow matches, and every change of
+/// the list; any user with a namespace of his own can make them (spec B66).
+const MAX_MASKS: usize = 4096;
+
 type Array = KVVec<Arc<ListedMask>>;
 
 /// The list.
@@ -71,7 +76,7 @@ impl MaskList {
         }
     }
 
-    /// Counts a flow that has `mask`, and lists it if it is new. ENOMEM leaves all as it was.
+    /// Counts a flow that has `mask`, and lists it if it is new. ENOMEM, also for one too many, leaves all as it was.
     pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<ListedMask>> {
         let listed = self.read(ovs);
         if let Some(known) = listed.iter().find(|m| m.mask == *mask) {
@@ -79,6 +84,9 @@ impl MaskList {
                 .flows
                 .store(known.flows.load(Relaxed).wrapping_add(1), Relaxed);
             return Ok(known.clone());
+        }
+        if listed.len() >= MAX_MASKS && listed.iter().filter(|m| m.is_used()).count() >= MAX_MASKS {
+            return Err(ENOMEM);
         }
         let new = ListedMask {
             mask: mask.try_clone(GFP_KERNEL)?,

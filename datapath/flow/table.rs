@@ -8,7 +8,7 @@
 //! C counterpart: `net/openvswitch/flow_table.c`.
 
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
-use crate::datapath::flow::hash::{core_hash, masked_hash};
+use crate::datapath::flow::hash::{bytes_hash, core_hash, masked_hash};
 use crate::datapath::flow::key::Ufid;
 use crate::datapath::flow::mask::{eq_core, eq_masked};
 use crate::datapath::flow::mask_cache::{self, MaskCache};
@@ -275,9 +275,7 @@ impl Table {
 
 /// Userspace chooses UFIDs at random; the store adds a seed of its own.
 fn ufid_hash(ufid: &Ufid) -> u32 {
-    let wide = u128::from_ne_bytes(ufid.bytes);
-    let folded = (wide as u64 ^ (wide >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15); // CAST: both halves
-    (folded >> 32) as u32 ^ u32::from(ufid.len) // CAST: the high half fits
+    bytes_hash(&ufid.bytes, ufid.len)
 }
 
 #[cfg(test)]

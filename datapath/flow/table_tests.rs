@@ -166,6 +166,26 @@ fn masks_come_and_go() {
     }
 }
 
+// B66: no more masks than C's module can have.
+#[test]
+fn masks_end_at_4096() {
+    let t = table();
+    let fields = |i: u32| key(i, 0, 1);
+    for i in 1..=4096 {
+        add(&t, &fields(i), mask(i, 0), None, i);
+    }
+    let one_more = |n: u32| {
+        let new = prepare(&fields(n), mask(n, 0), None, 1).unwrap();
+        t.insert(new, &OvsGuard::lock(&process_context())).map(drop)
+    };
+    assert_eq!(one_more(5000).unwrap_err(), kernel::error::code::ENOMEM);
+    assert_eq!((t.count(), n_masks(&t)), (4096, 4096));
+    add(&t, &key(7, 1, 1), mask(7, 0), None, 9); // under a mask that is there
+    assert!(remove(&t, &fields(9)));
+    one_more(5000).unwrap();
+    assert_eq!(n_masks(&t), 4096);
+}
+
 #[test]
 fn flows_share_a_mask_until_the_last_one_goes() {
     let t = table();
@@ -535,4 +555,14 @@ proptest! {
             prop_assert_eq!((t.count(), n_masks(&t)), (model.0.len(), masks.len()));
         }
     }
+}
+
+/// Names that a user chooses so that their halves are equal do not all have one hash.
+#[test]
+fn chosen_ufids_do_not_collide() {
+    let hashes: std::collections::BTreeSet<u32> = (0..1000u64)
+        .map(|i| [i.to_ne_bytes(), i.to_ne_bytes()].concat())
+        .map(|ufid| ufid_hash(&Ufid::new(&ufid).unwrap()))
+        .collect();
+    assert!(hashes.len() > 990, "{} of 1000", hashes.len());
 }

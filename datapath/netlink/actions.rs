@@ -12,17 +12,15 @@ use crate::datapath::abi::{action_attr, hash_alg, sample_attr, userspace_attr};
 use crate::datapath::actions::list::{Action, HashAlg};
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
-use crate::datapath::env::Env;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::Core;
 use crate::datapath::wire::be::Be16;
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ERANGE};
-use kernel::pr_info;
 use kernel::str::CStr;
 
-/// Compiles the list in `attr` for a flow with this masked key. `probe`: userspace is only trying, log nothing (K38).
-pub fn parse(attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
+/// Compiles the list in `attr` for a flow with this masked key.
+pub fn parse(attr: Attr<'_>, masked_key: &Core) -> NlResult<Actions> {
     let mut list = attr.nested();
     let mut check = Checker::new(masked_key, attr.len(), list.count())?;
     let mut outer = [Attrs::new(&[]); MAX_DEPTH];
@@ -41,7 +39,7 @@ pub fn parse(attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions
             continue;
         };
         let last = list.rest().is_empty();
-        let inner = one(&mut check, a, last, probe).map_err(|e| point_at(e, a))?;
+        let inner = one(&mut check, a, last).map_err(|e| point_at(e, a))?;
         if let Some(inner) = inner {
             // The checker has refused what is deeper than `outer` has room for.
             if let Some(slot) = outer.get_mut(depth) {
@@ -63,12 +61,7 @@ fn point_at(e: NlError, a: Attr<'_>) -> NlError {
 }
 
 /// Reads one action. Returns the list that it opened, if any.
-fn one<'a>(
-    check: &mut Checker<'_>,
-    a: Attr<'a>,
-    last: bool,
-    probe: bool,
-) -> NlResult<Option<Attrs<'a>>> {
+fn one<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Option<Attrs<'a>>> {
     match a.ty() {
         action_attr::OUTPUT => check.output(u32::from_ne_bytes(exact(a)?))?,
         action_attr::USERSPACE => userspace(check, a)?,
@@ -104,14 +97,14 @@ fn one<'a>(
         }
         action_attr::METER => check.meter(u32::from_ne_bytes(exact(a)?))?,
         action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
-        ty => return Err(unsupported(ty, probe)),
+        ty => return Err(unsupported(ty)),
     }
     Ok(None)
 }
 
 /// Actions that the ABI has and this module does not (yet), and numbers that nobody has (spec A1).
 #[cold]
-fn unsupported(ty: u16, probe: bool) -> NlError {
+fn unsupported(ty: u16) -> NlError {
     let why: &'static CStr = match ty {
         action_attr::PUSH_MPLS => c"Action push_mpls is not supported",
         action_attr::POP_MPLS => c"Action pop_mpls is not supported",
@@ -125,9 +118,6 @@ fn unsupported(ty: u16, probe: bool) -> NlError {
         action_attr::PSAMPLE => c"Action psample is not supported",
         _ => c"Unknown action type",
     };
-    if !probe && crate::World::log_allowed() {
-        pr_info!("netlink: Unknown Action type {}\n", ty);
-    }
     NlError::new(EINVAL, why)
 }
 
@@ -170,7 +160,7 @@ fn sample<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Attr
             ));
         }
     }
-    let (Some(probability), Some(actions), true) = (probability, actions, attrs.rest().is_empty())
+    let (Some(probability), Some(actions), true) = (probability, actions, attrs.is_exhausted())
     else {
         return Err(NlError::new(EINVAL, c"Sample action is incomplete"));
     };

@@ -84,7 +84,7 @@ fn with_list<R>(list: &[u8], f: impl FnOnce(Attr<'_>) -> R) -> R {
 }
 
 fn compile(list: &[u8], key: &Core) -> Result<Actions, Error> {
-    with_list(list, |a| parse(a, key, true).map_err(|e| e.errno))
+    with_list(list, |a| parse(a, key).map_err(|e| e.errno))
 }
 
 fn dump(acts: &Actions) -> Vec<u8> {
@@ -343,6 +343,28 @@ fn changes_of_a_nested_list_stay_inside() {
     same(&[clone(&push_vlan(0x8100, 0x1001)), eth].concat(), &l2);
 }
 
+// As in C, which takes the padding of the last attribute off the action's length.
+#[test]
+fn a_sample_ends_padded() {
+    // An attribute whose padding the one around it does not count.
+    let bare = |ty: u16, payload: &[u8]| {
+        let mut b = attr(ty, payload);
+        b.truncate(payload.len() + 4);
+        b
+    };
+    let data = bare(userspace_attr::USERDATA, &[1]);
+    let last = bare(action_attr::USERSPACE, &[word(PID, 1), data].concat());
+    let probability = word(sample_attr::PROBABILITY, 5);
+    let args = [probability, bare(sample_attr::ACTIONS, &last)].concat();
+    let sample = |args: &[u8]| compile(&attr(action_attr::SAMPLE, args), &tcp4()).err();
+    assert_eq!(sample(&args), Some(EINVAL));
+    assert_eq!(sample(&[&args[..], &[0; 3]].concat()), None);
+    assert_eq!(
+        compile(&attr(action_attr::CLONE, &last), &tcp4()).err(),
+        None
+    );
+}
+
 #[test]
 fn nesting_ends_at_sixteen() {
     // A2, B4
@@ -388,6 +410,7 @@ fn in_place_is_decided_when_installed() {
         pop_vlan(),
         set(2, &[0; 4]),
         hash,
+        word(19, 1), // METER
         clone(&[]),
         sample(1, &[]),
     ] {
@@ -619,7 +642,7 @@ fn no_memory_leaks_nothing() {
 fn errors_name_the_attribute() {
     let bad = [output(1), clone(&[output(2), output(65535)].concat())].concat();
     with_list(&bad, |a| {
-        let e = parse(a, &tcp4(), true).unwrap_err();
+        let e = parse(a, &tcp4()).unwrap_err();
         let offset = e.attr.unwrap() - a.payload().as_ptr() as usize;
         assert_eq!(offset, 8 + 4 + 8);
         assert!(e.msg.is_some());
@@ -631,7 +654,7 @@ fn errors_name_the_attribute() {
         (25, "psample"),
     ] {
         with_list(&attr(ty, &[]), |a| {
-            let text = parse(a, &tcp4(), true).unwrap_err().msg.unwrap();
+            let text = parse(a, &tcp4()).unwrap_err().msg.unwrap();
             let text = String::from(text.to_str().unwrap());
             assert!(text.contains(name), "{text}");
         });

@@ -75,7 +75,12 @@ pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
     };
     let m = parse_match(key, a.get(flow_attr::MASK))?;
     let ufid = ufid(a);
-    let actions = compile(actions, &m, probe, "Flow actions")?;
+    let actions = compile(
+        actions,
+        &m,
+        probe,
+        "Flow actions may not be safe on all matching packets.",
+    )?;
     Ok(FlowNew {
         key: m.key,
         mask: m.mask,
@@ -97,7 +102,12 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
         None => None,
     };
     let actions = match (acts, &parsed) {
-        (Some(acts), Some(m)) => Some(compile(acts, m, probe, "Actions")?),
+        (Some(acts), Some(m)) => Some(compile(
+            acts,
+            m,
+            probe,
+            "Actions may not be safe on all matching packets",
+        )?),
         (Some(acts), None) if ufid.is_some() => {
             let why = c"Flow key attribute not present in set flow.";
             return Err(NlError::at(EINVAL, why, acts.whole()));
@@ -156,13 +166,10 @@ pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
 
 /// The actions, checked against every packet that the match allows: the masked key is what is known of them.
 fn compile(attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) -> NlResult<Actions> {
-    let actions = actions::parse(attr, &m.mask.apply_core(&m.key), probe);
+    let actions = actions::parse(attr, &m.mask.apply_core(&m.key));
     if actions.is_err() && !probe && World::log_allowed() {
         // The kernel's selftests look for this sentence (spec N11).
-        pr_info!(
-            "netlink: {} may not be safe on all matching packets.\n",
-            what
-        );
+        pr_info!("netlink: {what}\n");
     }
     actions
 }

@@ -37,6 +37,8 @@ pub struct Vport {
     pub kind: VportType,
     /// Name at creation, by which it is found (spec V5).
     pub name: DeviceName,
+    /// How many ports its namespace's datapaths had been given before, by which the newest of a name is known.
+    pub born: u64,
     /// Keeps the datapath alive; the cycle is cut when the port is deleted.
     pub dp: Arc<Datapath>,
     pub dev: Device,

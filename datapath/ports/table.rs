@@ -4,6 +4,7 @@
 //! C counterpart: `dp->ports` and `dev_table` of `net/openvswitch/datapath.c` and `vport.c`.
 
 use crate::datapath::env::{DeviceName, DeviceOps};
+use crate::datapath::flow::hash::bytes_hash;
 use crate::datapath::ports::port::{Vport, LOCAL, MAX_PORTS};
 use crate::rust::sync::{Entry, OvsGuard, RcuTable, ReadToken, Retired, TableBox};
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -127,9 +128,6 @@ impl PortTable {
     }
 }
 
-/// FNV-1a; the table keys it with a secret of its own.
 fn hash(name: &DeviceName) -> u32 {
-    name.iter().fold(0x811c_9dc5, |h, &b| {
-        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-    })
+    bytes_hash(name, 0)
 }

@@ -16,6 +16,9 @@ pub mod next {
     pub const DEST: u8 = 60;
 }
 
+/// Headers that the kernel follows before it gives up (`IP6_MAX_EXT_HDRS_CNT`).
+pub const MAX_EXTENSIONS: u32 = 12;
+
 /// True for what the kernel counts as an extension header: the list above, so not for ESP.
 #[inline(always)]
 pub const fn is_extension(n: u8) -> bool {

@@ -40,6 +40,18 @@ fn p4_priority_and_mark_come_from_the_key() {
     assert_eq!((sent[0].priority, sent[0].mark), (5, 6));
 }
 
+/// A port that is unlinked between finding it and naming its device: no action may see a packet without one.
+#[test]
+fn p4_a_packet_without_a_device_is_not_run() {
+    let mut lab = Lab::new();
+    lab.devs[0].unregister_without_work();
+    let answer = lab.on(&udp(), list().recirc(7).output(2));
+    assert_eq!(answer, Err(ENODEV));
+    assert_eq!(lab.counts(), [0, 0, 0]);
+    assert_eq!(drops(), [DropReason::NotSpecified]);
+    assert_eq!(openvswitch::packet::alive(), 0);
+}
+
 #[test]
 fn p7_what_vswitchd_tries() {
     let mut lab = Lab::new();

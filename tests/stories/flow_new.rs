@@ -320,3 +320,28 @@ fn n11_actions_that_do_not_fit_are_logged_unless_probing() {
         "{log:?}"
     );
 }
+
+/// What is wrong with a key or a request stands in the log too; what is missing or in the way does not.
+#[test]
+fn n11_refusals_are_logged_unless_probing() {
+    let mut s = Switch::new();
+    let text = |s: &mut Switch, attrs: &Bytes| {
+        take_log();
+        refused(s.create(attrs));
+        take_log()
+            .into_iter()
+            .map(|(_, line)| line)
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    let no_actions = Bytes::new().nest(flow_attr::KEY, UDP.key());
+    assert!(text(&mut s, &no_actions).contains("netlink: "));
+    assert_eq!(text(&mut s, &no_actions.clone().flag(flow_attr::PROBE)), "");
+    let no_key = Bytes::new()
+        .nest(flow_attr::KEY, Bytes::new())
+        .nest(flow_attr::ACTIONS, Bytes::new());
+    assert!(text(&mut s, &no_key).contains("netlink: "));
+    let good = flow(&UDP).nest(flow_attr::ACTIONS, Bytes::new());
+    s.create(&good).unwrap();
+    assert_eq!(text(&mut s, &good), "", "EEXIST");
+}

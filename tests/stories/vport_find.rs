@@ -131,3 +131,22 @@ fn v5_a_template_is_found_by_the_name_it_became() {
     s.client.call(Group::Datapath, cmd::DEL, 0, &name).unwrap();
     assert_eq!(s.net.device_names(), ["br0"]);
 }
+
+/// The device of a port has moved to another namespace, and its name was taken again: the newest port has it, whichever
+/// datapath is older.
+#[test]
+fn v5_of_one_name_the_newest_is_found() {
+    let mut s = Switch::new();
+    let dp = s.dp;
+    s.new_port(&port("x", INTERNAL)).unwrap();
+    assert!(s.net.device("x").unwrap().move_to(&FakeNet::new()));
+    let x = new_dp(&mut s.client, "x").unwrap().dp_ifindex();
+    let name = Bytes::new().name(dp_attr::NAME, "x");
+    let found = s.client.call(Group::Datapath, cmd::GET, 0, &name).unwrap();
+    assert_eq!(found.dp_ifindex(), x);
+    assert_eq!(get(&mut s, 0, &by_name("x")).unwrap(), 0);
+    assert_eq!(get(&mut s, x, &by_name("x")).unwrap(), 0);
+    assert_eq!(refused(get(&mut s, dp, &by_name("x"))), ENODEV);
+    s.client.call(Group::Datapath, cmd::DEL, 0, &name).unwrap();
+    assert_eq!(get(&mut s, dp, &by_name("x")).unwrap(), 1, "the older one");
+}

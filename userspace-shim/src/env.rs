@@ -620,7 +620,7 @@ impl FakeDevice {
         let Some(vport) = self.0.vport.get(bh.rcu()) else {
             return false;
         };
-        pkt.set_device(self, bh);
+        let _ = pkt.set_device(self, bh);
         let len = pkt.len() as u64;
         let done = Datapath::receive(vport, pkt, bh);
         if self.is_internal() {

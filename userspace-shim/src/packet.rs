@@ -589,8 +589,9 @@ impl PacketOps for Packet {
         self.tunnel
     }
 
-    fn set_device(&mut self, dev: &Device, _bh: &BhGuard) {
+    fn set_device(&mut self, dev: &Device, _bh: &BhGuard) -> bool {
         self.ifindex = dev.ifindex();
+        dev.is_registered()
     }
 
     fn meta(&self) -> &PacketMeta {

@@ -73,7 +73,11 @@ fn skip_extensions(
     mut off: usize,
 ) -> Result<Chain, NoMem> {
     let len = pkt.len();
+    let mut headers = 0..ipv6::MAX_EXTENSIONS;
     while ipv6::is_extension(ty) && ty != next::NONE {
+        if headers.next().is_none() {
+            return Ok(Chain::Broken);
+        }
         let Some(ext) = need(pkt, off)?.map(Extension) else {
             return Ok(Chain::Broken);
         };

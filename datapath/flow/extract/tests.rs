@@ -639,3 +639,24 @@ proptest! {
         packet::fail_nth(0);
     }
 }
+
+// K29: as many extension headers as the kernel follows, and one more.
+#[test]
+fn ip6_chains_end_after_twelve_extensions() {
+    for n in 1..=20u8 {
+        let mut frame = vec![2; 12];
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, n * 8 + 8, 60, 64]);
+        frame.extend([9; 32]);
+        for i in 1..=n {
+            frame.extend([if i == n { 17 } else { 60 }, 0, 1, 4, 0, 0, 0, 0]);
+        }
+        frame.extend([3, 0xe8, 0, 53, 0, 8, 0, 0]);
+        let key = from_device(&mut Packet::new(&frame), 7, true).unwrap();
+        let (proto, port) = if n <= 12 { (17, 1000) } else { (59, 0) };
+        assert_eq!(
+            (key.ip_proto, key.tp_src.get()),
+            (proto, port),
+            "{n} headers"
+        );
+    }
+}

@@ -114,7 +114,12 @@ class Kernel:
             shutil.move(there if os.path.exists(there) else "%s/boot/%s-%s" % (raw, name, self.release),
                         os.path.join(tmp, name))
         shutil.rmtree(raw)
-        os.rename(tmp, self.dir)
+        try:
+            os.rename(tmp, self.dir)
+        except OSError:  # another run was faster
+            if not os.path.isdir(self.dir):
+                raise
+            shutil.rmtree(tmp)
 
     def stock_module(self):
         return os.path.join(self.modules, "kernel/net/openvswitch/openvswitch.ko")
