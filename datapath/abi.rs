@@ -8,6 +8,7 @@ pub mod version {
     pub const FLOW: u8 = 1;
     pub const PACKET: u8 = 1;
     pub const METER: u8 = 1;
+    pub const CT_LIMIT: u8 = 1;
 }
 
 /// Commands of ovs_datapath, ovs_vport and ovs_flow (spec 1.1 to 1.3).
@@ -31,6 +32,13 @@ pub mod meter_cmd {
     pub const SET: u8 = 2;
     pub const DEL: u8 = 3;
     pub const GET: u8 = 4;
+}
+
+/// Commands of ovs_ct_limit (spec 7.2).
+pub mod ct_limit_cmd {
+    pub const SET: u8 = 1;
+    pub const DEL: u8 = 2;
+    pub const GET: u8 = 3;
 }
 
 /// `OVS_DP_ATTR_*`
@@ -137,6 +145,12 @@ pub mod band_attr {
 /// `OVS_METER_BAND_TYPE_*`
 pub mod meter_band {
     pub const DROP: u32 = 1;
+}
+
+/// `OVS_CT_LIMIT_ATTR_*`
+pub mod ct_limit_attr {
+    pub const ZONE_LIMIT: u16 = 1;
+    pub const MAX: usize = 1;
 }
 
 /// `OVS_KEY_ATTR_*` (spec 2.1)
@@ -259,4 +273,44 @@ pub mod sample_attr {
 pub mod hash_alg {
     pub const L4: u32 = 0;
     pub const SYM_L4: u32 = 1;
+}
+
+/// `OVS_CT_ATTR_*` (spec 4.5)
+pub mod ct_attr {
+    pub const COMMIT: u16 = 1;
+    pub const ZONE: u16 = 2;
+    pub const MARK: u16 = 3;
+    pub const LABELS: u16 = 4;
+    pub const HELPER: u16 = 5;
+    pub const NAT: u16 = 6;
+    pub const FORCE_COMMIT: u16 = 7;
+    pub const EVENTMASK: u16 = 8;
+    pub const TIMEOUT: u16 = 9;
+}
+
+/// `OVS_NAT_ATTR_*` (spec 4.5)
+pub mod nat_attr {
+    pub const SRC: u16 = 1;
+    pub const DST: u16 = 2;
+    pub const IP_MIN: u16 = 3;
+    pub const IP_MAX: u16 = 4;
+    pub const PROTO_MIN: u16 = 5;
+    pub const PROTO_MAX: u16 = 6;
+    pub const PERSISTENT: u16 = 7;
+    pub const PROTO_HASH: u16 = 8;
+    pub const PROTO_RANDOM: u16 = 9;
+}
+
+/// `OVS_CS_F_*` (spec C14)
+pub mod ct_state {
+    pub const NEW: u8 = 0x01;
+    pub const ESTABLISHED: u8 = 0x02;
+    pub const RELATED: u8 = 0x04;
+    pub const REPLY: u8 = 0x08;
+    pub const INVALID: u8 = 0x10;
+    pub const TRACKED: u8 = 0x20;
+    pub const SRC_NAT: u8 = 0x40;
+    pub const DST_NAT: u8 = 0x80;
+    /// Addresses were rewritten.
+    pub const NAT: u8 = SRC_NAT | DST_NAT;
 }

@@ -5,6 +5,7 @@
 //! `vport.c`.
 
 use crate::datapath::actions::execute::execute;
+use crate::datapath::conntrack::state;
 use crate::datapath::env::{DeviceOps, Net, Packet, PacketMeta, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract::{self, extract_into};
@@ -103,6 +104,7 @@ impl Datapath {
         }
         match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
             Ok(()) => {
+                state::fill(&pkt, &mut key);
                 vport.dp.process(pkt, &mut key, bh);
                 Ok(())
             }

@@ -7,6 +7,8 @@
 //!
 //! Byte order: fields named `be` or typed `[u8; N]` are network order, everything else is host order.
 
+pub mod conntrack;
+
 use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::wire::be::Be16;
@@ -26,11 +28,17 @@ pub type Upcall = <crate::World as Env>::Upcall;
 
 /// The world around the switch.
 pub trait Env: Sized + 'static {
-    type Packet: PacketOps;
+    type Packet: PacketOps + conntrack::TrackedOps;
     type Device: DeviceOps;
     type Net: NetOps;
     type Reply: ReplyOps;
     type Upcall: UpcallOps;
+    type Template: conntrack::TemplateOps;
+    type LabelSpace: conntrack::LabelSpaceOps;
+    type ConnCount: conntrack::ConnCountOps;
+
+    /// What of connection tracking there is.
+    const CONNTRACK: conntrack::Features;
 
     /// A uniformly random number, cheap enough for the packet path (SAMPLE).
     fn random_u32() -> u32;
@@ -232,7 +240,7 @@ pub trait PacketOps: Sized {
         f: &mut impl FnMut(&mut Self, usize) -> Result<()>,
     ) -> Result<()>;
 
-    /// Forgets connection tracking state attached by the stack (`nf_reset_ct`).
+    /// Forgets what connection tracking has attached, and asks it to leave the packet alone (`ovs_ct_clear`).
     fn reset_conntrack(&mut self);
     /// Says that fragmenting is allowed whatever DF says (`skb->ignore_df`, spec P2).
     fn set_ignore_df(&mut self);
@@ -368,6 +376,7 @@ pub enum Group {
     Flow,
     Packet,
     Meter,
+    CtLimit,
 }
 
 /// A message buffer that `netlink::writer` fills.

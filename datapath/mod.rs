@@ -14,6 +14,7 @@
 //! * [`flow`]: key, extraction, masks, the megaflow table.
 //! * [`actions`]: compiled action lists and their execution.
 //! * [`meters`]: rate limits that flows share.
+//! * [`conntrack`]: connection tracking.
 //! * [`ports`]: vports and their table.
 //! * [`upcall`]: packets on their way to userspace.
 //! * [`netlink`]: bytes to typed requests, typed replies to bytes. Pure.
@@ -25,6 +26,7 @@
 
 pub mod abi;
 pub mod actions;
+pub mod conntrack;
 pub mod control;
 #[allow(clippy::module_inception)]
 pub mod datapath;

@@ -5,6 +5,7 @@
 //!
 //! C counterpart: none; what `net/openvswitch` calls directly.
 
+use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
     CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
 };
@@ -15,6 +16,7 @@ use crate::genl::UpcallMessage;
 use crate::pernet::Namespace;
 use crate::ports::Port;
 use crate::rust::bindings;
+use crate::rust::net::conntrack::{ConnCount, LabelSpace, Template};
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff};
 use crate::rust::sync::{BhGuard, MaySleep};
@@ -31,6 +33,11 @@ impl Env for KernelEnv {
     type Net = Namespace;
     type Reply = Message;
     type Upcall = UpcallMessage;
+    type Template = Template;
+    type LabelSpace = LabelSpace;
+    type ConnCount = ConnCount;
+
+    const CONNTRACK: Features = crate::conntrack::FEATURES;
 
     fn random_u32() -> u32 {
         sys::get_random_u32()
@@ -44,10 +51,15 @@ impl Env for KernelEnv {
         sys::net_ratelimit()
     }
 
-    /// None before there is the rest of connection tracking: a field would promise the action.
     #[inline(always)]
     fn ct_fields() -> CtFields {
-        CtFields::NONE
+        let has = Self::CONNTRACK;
+        CtFields {
+            state: has.tracking,
+            zone: has.zones,
+            mark: has.marks,
+            labels: has.labels,
+        }
     }
 
     fn nr_cpu_ids() -> u32 {

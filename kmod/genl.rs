@@ -26,6 +26,7 @@ fn number(group: Group) -> c_uint {
         Group::Flow => bindings::ovs_family_OVS_FAM_FLOW,
         Group::Packet => bindings::ovs_family_OVS_FAM_PACKET,
         Group::Meter => bindings::ovs_family_OVS_FAM_METER,
+        Group::CtLimit => bindings::ovs_family_OVS_FAM_CT_LIMIT,
     }
 }
 
@@ -35,6 +36,7 @@ fn group(number: c_uint) -> Group {
         bindings::ovs_family_OVS_FAM_VPORT => Group::Vport,
         bindings::ovs_family_OVS_FAM_FLOW => Group::Flow,
         bindings::ovs_family_OVS_FAM_METER => Group::Meter,
+        bindings::ovs_family_OVS_FAM_CT_LIMIT => Group::CtLimit,
         _ => Group::Packet,
     }
 }

@@ -4,6 +4,7 @@
 //! C counterpart: the end of `net/openvswitch/datapath.c`.
 #![no_std]
 
+mod conntrack;
 #[allow(
     missing_docs,
     reason = "the names of the ABI are documented in the kernel"

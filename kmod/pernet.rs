@@ -9,6 +9,7 @@ use crate::datapath::ports::port::Vport;
 use crate::genl;
 use crate::internal_dev;
 use crate::rust::bindings;
+use crate::rust::net::conntrack::LabelSpace;
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
@@ -120,7 +121,9 @@ unsafe fn net_of(on: *mut OvsNet) -> Namespace {
 #[no_mangle]
 unsafe extern "C" fn ovs_net_init_state(on: *mut OvsNet) -> c_int {
     // No lock: whoever makes a namespace must not queue behind the switch's changes.
-    match KBox::new(PerNet::new(), GFP_KERNEL) {
+    // SAFETY: the caller's; the namespace outlives its state, which has the labels.
+    let labels = unsafe { LabelSpace::get(net_of(on).as_ref()) };
+    match KBox::new(PerNet::new(labels), GFP_KERNEL) {
         Ok(state) => {
             // SAFETY: the caller's; nobody looks at it yet.
             unsafe { (*on).state = KBox::into_raw(state).cast() };
@@ -142,7 +145,7 @@ unsafe extern "C" fn ovs_net_exit_state(on: *mut OvsNet) {
     control::exit_net(&ctx, &net);
 }
 
-/// The last of a namespace, after its works have ended.
+/// The last of a namespace, after its works have ended. May sleep, as the end of the state may.
 ///
 /// # Safety
 ///

@@ -169,6 +169,7 @@ TRAMPOLINES(flow, OVS_FAM_FLOW)
 DUMP_TRAMPOLINE(flow, OVS_FAM_FLOW)
 TRAMPOLINES(packet, OVS_FAM_PACKET)
 TRAMPOLINES(meter, OVS_FAM_METER)
+TRAMPOLINES(ct_limit, OVS_FAM_CT_LIMIT)
 
 /* Attribute numbers that the target kernel's own uapi header may be too old for. */
 #define DP_MASKS_CACHE_SIZE_ATTR 7
@@ -228,6 +229,10 @@ static const struct nla_policy meter_policy[OVS_METER_ATTR_MAX + 1] = {
 	[OVS_METER_ATTR_MAX_BANDS] = { .type = NLA_U32 },
 };
 
+static const struct nla_policy ct_limit_policy[OVS_CT_LIMIT_ATTR_MAX + 1] = {
+	[OVS_CT_LIMIT_ATTR_ZONE_LIMIT] = { .type = NLA_NESTED },
+};
+
 /* What changes something needs CAP_NET_ADMIN over the namespace (spec N6). */
 #define OP(fam, command)	.cmd = command, OVS_OP_POLICY(fam##_policy) OVS_OP_LIBERAL .doit = fam##_doit
 #define CHANGE(fam, command)	{ OP(fam, command), .flags = GENL_UNS_ADMIN_PERM }
@@ -266,10 +271,17 @@ static const struct ovs_genl_ops meter_ops[] = {
 	CHANGE(meter, OVS_METER_CMD_DEL),
 };
 
+static const struct ovs_genl_ops ct_limit_ops[] = {
+	CHANGE(ct_limit, OVS_CT_LIMIT_CMD_SET),
+	CHANGE(ct_limit, OVS_CT_LIMIT_CMD_DEL),
+	ASK(ct_limit, OVS_CT_LIMIT_CMD_GET),
+};
+
 static const struct genl_multicast_group dp_group = { .name = OVS_DATAPATH_MCGROUP };
 static const struct genl_multicast_group vport_group = { .name = OVS_VPORT_MCGROUP };
 static const struct genl_multicast_group flow_group = { .name = OVS_FLOW_MCGROUP };
 static const struct genl_multicast_group meter_group = { .name = OVS_METER_MCGROUP };
+static const struct genl_multicast_group ct_limit_group = { .name = OVS_CT_LIMIT_MCGROUP };
 
 #define FAMILY(title, ver, fam, last)			\
 	.name = title,					\
@@ -291,7 +303,11 @@ static struct genl_family families[OVS_FAMILIES] __ro_after_init = {
 	{ FAMILY(OVS_FLOW_FAMILY, OVS_FLOW_VERSION, flow, OVS_FLOW_CMD_SET), GROUP(flow) },
 	{ FAMILY(OVS_PACKET_FAMILY, OVS_PACKET_VERSION, packet, OVS_PACKET_CMD_EXECUTE) },
 	{ FAMILY(OVS_METER_FAMILY, OVS_METER_VERSION, meter, OVS_METER_CMD_GET), GROUP(meter) },
+	{ FAMILY(OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION, ct_limit, OVS_CT_LIMIT_CMD_GET), GROUP(ct_limit) },
 };
+
+/* Limits, the last family, are there only where connections can be counted. */
+#define REGISTERED (IS_ENABLED(CONFIG_NETFILTER_CONNCOUNT) ? OVS_FAMILIES : OVS_FAM_CT_LIMIT)
 
 struct genl_family *ovs_family(unsigned int family)
 {
@@ -302,7 +318,7 @@ static int register_families(void)
 {
 	int i, err;
 
-	for (i = 0; i < OVS_FAMILIES; i++) {
+	for (i = 0; i < REGISTERED; i++) {
 		err = genl_register_family(&families[i]);
 		if (err) {
 			while (i--)
@@ -317,7 +333,7 @@ static void unregister_families(void)
 {
 	int i;
 
-	for (i = 0; i < OVS_FAMILIES; i++)
+	for (i = 0; i < REGISTERED; i++)
 		genl_unregister_family(&families[i]);
 }
 

@@ -12,7 +12,9 @@
 #include "compat.h"
 
 /* Number of a family, the same as datapath::env::Group. */
-enum ovs_family { OVS_FAM_DATAPATH, OVS_FAM_VPORT, OVS_FAM_FLOW, OVS_FAM_PACKET, OVS_FAM_METER, OVS_FAMILIES };
+enum ovs_family {
+	OVS_FAM_DATAPATH, OVS_FAM_VPORT, OVS_FAM_FLOW, OVS_FAM_PACKET, OVS_FAM_METER, OVS_FAM_CT_LIMIT, OVS_FAMILIES
+};
 
 /* A namespace's part of the module: Rust's state and the work that runs for it. */
 struct ovs_net {

@@ -11,6 +11,7 @@ use super::defer::{Deferred, Level, Storage, Then};
 use super::list::{Action, Actions, Body, HashAlg, Userspace};
 use super::output::{output, output_copy};
 use super::{jhash, set_field};
+use crate::datapath::conntrack::execute as conntrack;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Env, Packet, PacketOps, VlanTag};
 use crate::datapath::error::DropReason;
@@ -22,7 +23,7 @@ use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
-use kernel::error::code::{ENETDOWN, ENOMEM};
+use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
 use kernel::{pr_crit, pr_warn};
 
@@ -167,20 +168,6 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
         rest = after;
         let result = match *action {
             Action::Output(_) => Ok(()), // above
-            Action::Set { field, at, .. } => {
-                let (value, mask) = list.acts.get().set_bytes(field, at);
-                set_field::set(&mut pkt, key.key, field, value, mask)
-            }
-            Action::PushVlan(tag) => push_vlan(&mut pkt, key, tag),
-            Action::PopVlan => pop_vlan(&mut pkt, key),
-            Action::Trunc(max_len) => {
-                pkt.meta_mut().cutlen = max_len;
-                Ok(())
-            }
-            Action::Hash { alg, basis } => {
-                hash(&mut pkt, key.key, alg, basis);
-                Ok(())
-            }
             Action::Userspace(ref u) => {
                 userspace(cx, &list, u, &mut pkt, key.key);
                 if last {
@@ -194,8 +181,10 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 Err(e) => Err(e),
             },
             Action::Sample { probability, .. } if !chosen(probability) => Ok(()),
-            Action::Sample { probability, .. } if last => {
-                pkt.meta_mut().probability = probability;
+            Action::Sample { .. } | Action::Clone(_) if last => {
+                if let Action::Sample { probability, .. } = *action {
+                    pkt.meta_mut().probability = probability;
+                }
                 list = list.inner(body, after);
                 rest = body;
                 Ok(())
@@ -203,29 +192,25 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
             Action::Sample {
                 probability,
                 body: Body { in_place, .. },
-            } => nested(
-                cx,
-                list.inner(body, after),
-                in_place,
-                &mut pkt,
-                key,
-                Some(probability),
-            ),
-            Action::Clone(_) if last => {
-                list = list.inner(body, after);
-                rest = body;
-                Ok(())
+            } => {
+                let inner = list.inner(body, after);
+                nested(cx, inner, in_place, &mut pkt, key, Some(probability))
             }
             Action::Clone(Body { in_place, .. }) => {
                 nested(cx, list.inner(body, after), in_place, &mut pkt, key, None)
             }
-            Action::PushEth { src, dst } => push_eth(&mut pkt, key, &src, &dst),
-            Action::PopEth => pop_eth(&mut pkt, key),
             Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
                 pkt.discard(DropReason::Meter);
                 return Ok(());
             }
             Action::Meter(_) => Ok(()),
+            Action::Ct(index) => match track(cx, &list, index, pkt, key)? {
+                Some(tracked) => {
+                    pkt = tracked;
+                    Ok(())
+                }
+                None => return Ok(()), // kept: fragments wait for others
+            },
             Action::Drop(code) => {
                 pkt.discard(match code {
                     0 => DropReason::Explicit,
@@ -233,11 +218,48 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 });
                 return Ok(());
             }
+            ref other => change(list.acts.get(), other, &mut pkt, key),
         };
         if let Err(e) = result {
             pkt.discard(DropReason::ActionError);
             return Err(e);
         }
+    }
+}
+
+/// The actions that do no more than change the packet or its key.
+#[inline(always)]
+fn change(acts: &Actions, action: &Action, pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    match *action {
+        Action::Set { field, at, .. } => {
+            let (value, mask) = acts.set_bytes(field, at);
+            set_field::set(pkt, key.key, field, value, mask)
+        }
+        Action::PushVlan(tag) => push_vlan(pkt, key, tag),
+        Action::PopVlan => pop_vlan(pkt, key),
+        Action::Trunc(max_len) => {
+            pkt.meta_mut().cutlen = max_len;
+            Ok(())
+        }
+        Action::Hash { alg, basis } => {
+            hash(pkt, key.key, alg, basis);
+            Ok(())
+        }
+        Action::PushEth { src, dst } => push_eth(pkt, key, &src, &dst),
+        Action::PopEth => pop_eth(pkt, key),
+        Action::CtClear => {
+            conntrack::clear(pkt, key.key);
+            Ok(())
+        }
+        // The loop's own.
+        Action::Output(_)
+        | Action::Userspace(_)
+        | Action::Recirc(_)
+        | Action::Sample { .. }
+        | Action::Clone(_)
+        | Action::Ct(_)
+        | Action::Meter(_)
+        | Action::Drop(_) => Ok(()),
     }
 }
 
@@ -398,6 +420,25 @@ fn refresh(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
         key.valid = true;
     }
     Ok(())
+}
+
+/// CT. The packet goes on, or was kept; on error it was dropped.
+#[inline(never)]
+fn track(
+    cx: &Context<'_>,
+    list: &List<'_>,
+    index: u32,
+    mut pkt: Packet,
+    key: &mut Key<'_>,
+) -> Result<Option<Packet>> {
+    let ready = refresh(&mut pkt, key);
+    match (ready, list.acts.get().ct(index)) {
+        (Ok(()), Some(ct)) => conntrack::execute(&cx.dp.net, pkt, key.key, ct),
+        (ready, _) => {
+            pkt.discard(DropReason::ActionError);
+            Err(ready.err().unwrap_or(EINVAL))
+        }
+    }
 }
 
 /// Failure to tell userspace is counted there and is no error of the list.

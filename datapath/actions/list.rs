@@ -12,6 +12,7 @@
 //! C counterpart: `struct sw_flow_actions`, which keeps netlink attributes and parses them for every packet.
 
 use crate::datapath::abi::key_attr;
+use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::env::VlanTag;
 use kernel::alloc::KVVec;
 
@@ -20,6 +21,8 @@ use kernel::alloc::KVVec;
 pub struct Actions {
     pub(super) list: KVVec<Action>,
     pub(super) bytes: KVVec<u8>,
+    /// What CT actions hold; given back when the list is dropped, wherever in it they stand (spec A5, B22).
+    pub(super) cts: KVVec<CtAction>,
     pub(super) orig_len: u32,
     pub(super) dump_len: u32,
 }
@@ -57,6 +60,9 @@ pub enum Action {
     PopEth,
     /// Charges the meter with this id, if there is one (spec M6).
     Meter(u32),
+    /// Connection tracking; which one of the list's.
+    Ct(u32),
+    CtClear,
     /// With the error code that userspace gave.
     Drop(u32),
 }
@@ -179,6 +185,11 @@ impl Actions {
     /// Bytes of the dumped attribute, header included. At most 65535.
     pub fn dump_len(&self) -> usize {
         self.dump_len as usize
+    }
+
+    /// A CT action of the list.
+    pub fn ct(&self, index: u32) -> Option<&CtAction> {
+        self.cts.get(index as usize)
     }
 
     fn bytes(&self, at: u32, len: usize) -> &[u8] {

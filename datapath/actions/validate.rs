@@ -8,6 +8,8 @@
 
 use super::list::{Action, Actions, Body, Field, HashAlg, Userspace};
 use crate::datapath::abi::hash_alg;
+use crate::datapath::conntrack::action::CtAction;
+use crate::datapath::conntrack::spec::Spec;
 use crate::datapath::env::VlanTag;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
@@ -76,6 +78,7 @@ impl<'k> Checker<'k> {
             acts: Actions {
                 list: KVVec::with_capacity(expected, GFP_KERNEL)?,
                 bytes: KVVec::new(),
+                cts: KVVec::new(),
                 orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
                 dump_len: HDR,
             },
@@ -202,6 +205,28 @@ impl<'k> Checker<'k> {
     pub fn meter(&mut self, id: u32) -> NlResult {
         self.changes_key = true; // whatever C does not know not to (spec A11)
         self.add(Action::Meter(id), 4)
+    }
+
+    /// The flow's family of L3 packets and its IP protocol, which a CT action is bound to (spec C1, C5).
+    pub fn ct_family(&self) -> NlResult<Spec> {
+        match self.key.eth_type.get() {
+            ty::IPV4 => Ok(Spec::new(false, self.key.ip_proto)),
+            ty::IPV6 => Ok(Spec::new(true, self.key.ip_proto)),
+            _ => refuse(c"Connection tracking needs IPv4 or IPv6"),
+        }
+    }
+
+    /// CT, whose dumped argument has `len` bytes.
+    pub fn ct(&mut self, ct: CtAction, len: usize) -> NlResult {
+        let index = self.acts.cts.len() as u32; // CAST: fewer than 16 Ki actions fit in a request
+        self.acts.cts.push(ct, GFP_KERNEL)?;
+        self.changes_key = true;
+        self.add(Action::Ct(index), len)
+    }
+
+    pub fn ct_clear(&mut self) -> NlResult {
+        self.changes_key = true;
+        self.add(Action::CtClear, 0)
     }
 
     pub fn drop(&mut self, code: u32, last: bool) -> NlResult {

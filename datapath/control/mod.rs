@@ -3,14 +3,17 @@
 //!
 //! C counterpart: `net/openvswitch/datapath.c`, `dp_notify.c`.
 
+pub mod ct_limit;
 pub mod dp;
 pub mod flow;
 pub mod meter;
 pub mod packet;
 pub mod vport;
 
-use crate::datapath::abi::{cmd, flow_attr, meter_cmd, packet_attr, packet_cmd};
+use crate::datapath::abi::{cmd, ct_limit_cmd, flow_attr, meter_cmd, packet_attr, packet_cmd};
+use crate::datapath::conntrack::limits::Limits;
 use crate::datapath::datapath::Datapath;
+use crate::datapath::env::conntrack::LabelSpace;
 use crate::datapath::env::{Device, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
@@ -31,11 +34,19 @@ pub struct PerNet {
     pub dps: RcuList<Arc<Datapath>>,
     /// Ports that were made for them, ever.
     born: AtomicU64,
+    /// Limits of connections, by zone (spec 7.2).
+    pub ct_limits: Limits,
+    /// The right to labels, if the namespace has it; given back with this state (spec C16, B28).
+    pub ct_labels: Option<LabelSpace>,
 }
 
 impl PerNet {
-    pub fn new() -> Self {
-        Self::default()
+    /// Its end may sleep.
+    pub fn new(ct_labels: Option<LabelSpace>) -> Self {
+        Self {
+            ct_labels,
+            ..Self::default()
+        }
     }
 
     /// The number of a new port, larger than that of all before.
@@ -95,6 +106,9 @@ fn carry_out(family: Group, req: &Request<'_>) -> NlResult<Outcome> {
         (Group::Meter, meter_cmd::SET) => meter::set(req),
         (Group::Meter, meter_cmd::GET) => meter::get(req),
         (Group::Meter, meter_cmd::DEL) => meter::del(req),
+        (Group::CtLimit, ct_limit_cmd::SET) => ct_limit::set(req),
+        (Group::CtLimit, ct_limit_cmd::DEL) => ct_limit::del(req),
+        (Group::CtLimit, ct_limit_cmd::GET) => ct_limit::get(req),
         _ => Err(NlError::new(EOPNOTSUPP, c"Unknown command")),
     }
 }
@@ -115,7 +129,7 @@ pub fn dump(
         Group::Datapath => dp::dump(ctx, net, cursor, header, w),
         Group::Vport => vport::dump(net, cursor, header, w),
         Group::Flow => flow::dump(net, attrs, cursor, header, w),
-        Group::Packet | Group::Meter => {
+        Group::Packet | Group::Meter | Group::CtLimit => {
             Err(NlError::new(EOPNOTSUPP, c"This family cannot be dumped"))
         }
     }

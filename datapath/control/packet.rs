@@ -58,7 +58,7 @@ fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let tuple = key::parse_metadata(exec.key, key)?;
     extract::from_execute(&mut pkt, key)?;
     tuple.check(key)?;
-    let acts = actions::parse(exec.actions, key)?;
+    let acts = actions::parse(req.net, exec.actions, key, exec.probe)?;
     Ok(Prepared {
         pkt,
         acts: RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?),

@@ -7,11 +7,14 @@
 //! C counterpart: `ovs_nla_copy_actions()` and `ovs_nla_put_actions()` in `net/openvswitch/flow_netlink.c`.
 
 use super::attr::{align, Attr, Attrs, HDRLEN};
+use super::ct;
 use super::writer::{Full, Mark, Put, Writer};
 use crate::datapath::abi::{action_attr, hash_alg, sample_attr, userspace_attr};
 use crate::datapath::actions::list::{Action, HashAlg};
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
+use crate::datapath::conntrack::action::CtAction;
+use crate::datapath::env::Net;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::Core;
 use crate::datapath::wire::be::Be16;
@@ -19,8 +22,8 @@ use core::ops::Range;
 use kernel::error::code::{EINVAL, ERANGE};
 use kernel::str::CStr;
 
-/// Compiles the list in `attr` for a flow with this masked key.
-pub fn parse(attr: Attr<'_>, masked_key: &Core) -> NlResult<Actions> {
+/// Compiles the list in `attr` for a flow of `net` with this masked key. May sleep. `probe`: userspace is only trying, log nothing (K38).
+pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
     let mut list = attr.nested();
     let mut check = Checker::new(masked_key, attr.len(), list.count())?;
     let mut outer = [Attrs::new(&[]); MAX_DEPTH];
@@ -39,7 +42,7 @@ pub fn parse(attr: Attr<'_>, masked_key: &Core) -> NlResult<Actions> {
             continue;
         };
         let last = list.rest().is_empty();
-        let inner = one(&mut check, a, last).map_err(|e| point_at(e, a))?;
+        let inner = one(net, &mut check, a, last, probe).map_err(|e| point_at(e, a))?;
         if let Some(inner) = inner {
             // The checker has refused what is deeper than `outer` has room for.
             if let Some(slot) = outer.get_mut(depth) {
@@ -61,7 +64,13 @@ fn point_at(e: NlError, a: Attr<'_>) -> NlError {
 }
 
 /// Reads one action. Returns the list that it opened, if any.
-fn one<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Option<Attrs<'a>>> {
+fn one<'a>(
+    net: &Net,
+    check: &mut Checker<'_>,
+    a: Attr<'a>,
+    last: bool,
+    probe: bool,
+) -> NlResult<Option<Attrs<'a>>> {
     match a.ty() {
         action_attr::OUTPUT => check.output(u32::from_ne_bytes(exact(a)?))?,
         action_attr::USERSPACE => userspace(check, a)?,
@@ -96,6 +105,15 @@ fn one<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Option<
             check.pop_eth()?;
         }
         action_attr::METER => check.meter(u32::from_ne_bytes(exact(a)?))?,
+        action_attr::CT => {
+            let spec = ct::parse(a, check.ct_family()?)?;
+            let ct = CtAction::new(net, spec, probe)?;
+            check.ct(ct, ct::dump_len(&spec))?;
+        }
+        action_attr::CT_CLEAR => {
+            exact::<0>(a)?;
+            check.ct_clear()?;
+        }
         action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
         ty => return Err(unsupported(ty)),
     }
@@ -108,8 +126,6 @@ fn unsupported(ty: u16) -> NlError {
     let why: &'static CStr = match ty {
         action_attr::PUSH_MPLS => c"Action push_mpls is not supported",
         action_attr::POP_MPLS => c"Action pop_mpls is not supported",
-        action_attr::CT => c"Action ct is not supported",
-        action_attr::CT_CLEAR => c"Action ct_clear is not supported",
         action_attr::PUSH_NSH => c"Action push_nsh is not supported",
         action_attr::POP_NSH => c"Action pop_nsh is not supported",
         action_attr::CHECK_PKT_LEN => c"Action check_pkt_len is not supported",
@@ -358,6 +374,8 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
         }
         Action::PopEth => w.put_flag(action_attr::POP_ETH),
         Action::Meter(id) => w.put_u32(action_attr::METER, id),
+        Action::Ct(index) => ct::put(&acts.ct(index).ok_or(Full)?.spec, w),
+        Action::CtClear => w.put_flag(action_attr::CT_CLEAR),
         Action::Drop(code) => w.put_u32(action_attr::DROP, code),
         // Lists inside lists are the caller's.
         Action::Sample { .. } | Action::Clone(_) => Err(Full),

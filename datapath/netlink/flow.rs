@@ -6,7 +6,7 @@
 
 use crate::datapath::abi::{flow_attr, ufid_flag};
 use crate::datapath::actions::Actions;
-use crate::datapath::env::Env;
+use crate::datapath::env::{Env, Net};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::Flow;
 use crate::datapath::flow::key::Ufid;
@@ -76,6 +76,7 @@ pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
     let m = parse_match(key, a.get(flow_attr::MASK))?;
     let ufid = ufid(a);
     let actions = compile(
+        req.net,
         actions,
         &m,
         probe,
@@ -103,6 +104,7 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
     };
     let actions = match (acts, &parsed) {
         (Some(acts), Some(m)) => Some(compile(
+            req.net,
             acts,
             m,
             probe,
@@ -165,8 +167,8 @@ pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
 }
 
 /// The actions, checked against every packet that the match allows: the masked key is what is known of them.
-fn compile(attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) -> NlResult<Actions> {
-    let actions = actions::parse(attr, &m.mask.apply_core(&m.key));
+fn compile(net: &Net, attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) -> NlResult<Actions> {
+    let actions = actions::parse(net, attr, &m.mask.apply_core(&m.key), probe);
     if actions.is_err() && !probe && World::log_allowed() {
         // The kernel's selftests look for this sentence (spec N11).
         pr_info!("netlink: {what}\n");

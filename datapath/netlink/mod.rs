@@ -3,6 +3,8 @@
 
 pub mod actions;
 pub mod attr;
+pub mod ct;
+pub mod ct_limit;
 pub mod dp;
 pub mod flow;
 pub mod key;

@@ -16,6 +16,8 @@ pub struct Execute<'a> {
     pub packet: &'a [u8],
     pub key: Attr<'a>,
     pub actions: Attr<'a>,
+    /// Userspace is only trying.
+    pub probe: bool,
     pub mru: Option<u16>,
     pub hash: Option<Hash>,
     /// Takes all upcalls of this execution, 0 for none.
@@ -49,6 +51,7 @@ impl<'a> Execute<'a> {
             packet: packet.payload(),
             key,
             actions,
+            probe: attrs.get(attr::PROBE).is_some(),
             mru: attrs.get(attr::MRU).and_then(|a| a.u16()),
             hash: attrs
                 .get(attr::HASH)

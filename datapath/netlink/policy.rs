@@ -8,7 +8,9 @@
 
 use super::attr::{Attr, Attrs};
 use super::{TopAttrs, TOP_SLOTS};
-use crate::datapath::abi::{band_attr, dp_attr, flow_attr, meter_attr, packet_attr, vport_attr};
+use crate::datapath::abi::{
+    band_attr, ct_limit_attr, dp_attr, flow_attr, meter_attr, packet_attr, vport_attr,
+};
 use crate::datapath::env::Group;
 use crate::datapath::error::{NlError, NlResult};
 use kernel::error::code::{EINVAL, ERANGE};
@@ -81,6 +83,10 @@ fn rule(family: Group, ty: u16) -> Rule {
             meter_attr::USED => U64,
             _ => Rule::Min(0),
         },
+        Group::CtLimit => match ty {
+            ct_limit_attr::ZONE_LIMIT => Rule::Nested,
+            _ => Rule::Min(0),
+        },
     }
 }
 
@@ -99,6 +105,7 @@ fn max_type(family: Group) -> usize {
         Group::Flow => flow_attr::MAX,
         Group::Packet => packet_attr::MAX,
         Group::Meter => meter_attr::MAX,
+        Group::CtLimit => ct_limit_attr::MAX,
     }
 }
 

@@ -81,6 +81,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Appends bytes that are no attribute; in multiples of 4.
+    pub fn put_raw(&mut self, b: &[u8]) -> Put {
+        self.append(b)
+    }
+
     /// Appends a message whole, or nothing.
     pub fn message(&mut self, h: &MsgHeader, body: impl FnOnce(&mut Self) -> Put) -> Put {
         let start = self.len;

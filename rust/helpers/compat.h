@@ -330,6 +330,52 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #define ovs_secpath_reset(skb) secpath_reset(skb)
 #endif
 
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+#include <linux/netfilter.h>
+#include <net/ipv6_frag.h>
+#include <net/netfilter/ipv6/nf_defrag_ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_core.h>
+#include <net/netfilter/nf_conntrack_count.h>
+#include <net/netfilter/nf_conntrack_ecache.h>
+#include <net/netfilter/nf_conntrack_expect.h>
+#include <net/netfilter/nf_conntrack_helper.h>
+#include <net/netfilter/nf_conntrack_labels.h>
+#include <net/netfilter/nf_conntrack_seqadj.h>
+#include <net/netfilter/nf_conntrack_timeout.h>
+#include <net/netfilter/nf_conntrack_zones.h>
+#ifdef HAVE_CT_ACT_EXT
+#include <net/netfilter/nf_conntrack_act_ct.h>
+#endif
+#if IS_ENABLED(CONFIG_NF_NAT)
+#include <net/netfilter/nf_nat.h>
+#endif
+
+/* Declared whatever the configuration, exported only with it (spec C19). */
+#if defined(HAVE_NF_CT_OVS) && IS_ENABLED(CONFIG_NF_CONNTRACK_OVS)
+#define OVS_NF_CT_OVS
+#endif
+#if defined(HAVE_NF_CT_NAT_OVS) && IS_ENABLED(CONFIG_NF_NAT_OVS)
+#define OVS_NF_NAT_OVS
+#endif
+
+/* More than one holds a reference. */
+#ifdef HAVE_CT_USE_REFCOUNT
+#define ovs_ct_shared(ct) (refcount_read(&(ct)->ct_general.use) > 1)
+#else
+#define ovs_ct_shared(ct) (atomic_read(&(ct)->ct_general.use) > 1)
+#endif
+
+/* What a helper is for. */
+#ifdef HAVE_CT_HELPER_NFPROTO
+#define ovs_helper_l3num(helper) ((helper)->nfproto)
+#define ovs_helper_protonum(helper) ((helper)->l4proto)
+#else
+#define ovs_helper_l3num(helper) ((helper)->tuple.src.l3num)
+#define ovs_helper_protonum(helper) ((helper)->tuple.dst.protonum)
+#endif
+#endif /* CONFIG_NF_CONNTRACK */
+
 /* ---- works ---- */
 
 #ifdef HAVE_SYSTEM_PERCPU_WQ

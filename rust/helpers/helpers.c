@@ -11,6 +11,7 @@ void rust_helper_BUG(void)
 	BUG();
 }
 
+#include "conntrack.c"
 #include "frag.c"
 #include "genetlink.c"
 #include "kernel.c"

@@ -5,7 +5,12 @@
 
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <uapi/linux/netfilter/nf_nat.h>
 #include "compat.h"
+
+struct nf_conn;
+struct nf_conncount_data;
+struct nf_conntrack_helper;
 
 void rust_helper_BUG(void);
 
@@ -118,6 +123,66 @@ int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid
 int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net, struct sk_buff *skb);
 bool rust_helper_genl_has_listeners(const struct genl_family *family, struct net *net);
 void rust_helper_genl_set_err(const struct genl_family *family, struct net *net, int err);
+
+/* conntrack.c */
+
+/* What becomes of a packet. */
+enum ovs_ct_verdict { OVS_CT_ACCEPT, OVS_CT_DROP, OVS_CT_STOLEN };
+
+#define OVS_CT_CONFIRMED 1
+#define OVS_CT_MASTER 2
+#define OVS_CT_SRC_NAT 4
+#define OVS_CT_DST_NAT 8
+#define OVS_CT_SHARED 16 /* not confirmed, and more than one packet's */
+#define OVS_CT_IPV6 32 /* src and dst are */
+
+/* A connection and a packet's place in it. src to proto: the first packet's, the master's if there is one; host order. */
+struct ovs_ct_conn {
+	u8 labels[16];
+	u8 src[16];
+	u8 dst[16];
+	u32 mark;
+	u16 zone;
+	u16 tp_src;
+	u16 tp_dst;
+	u8 proto;
+	u8 ctinfo; /* enum ip_conntrack_info */
+	u8 flags; /* OVS_CT_* */
+};
+
+void rust_helper_ct_untrack(struct sk_buff *skb);
+int rust_helper_pskb_trim_rcsum(struct sk_buff *skb, unsigned int len);
+bool rust_helper_ct_describe(const struct sk_buff *skb, struct ovs_ct_conn *out);
+bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6, bool natted);
+bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6,
+			     struct ovs_ct_conn *out);
+bool rust_helper_ct_fits(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl);
+void rust_helper_ct_delete(struct sk_buff *skb);
+int rust_helper_ct_track(struct net *net, struct sk_buff *skb, struct nf_conn *tmpl, bool ipv6);
+int rust_helper_ct_defrag(struct net *net, struct sk_buff *skb, u16 zone, bool ipv6, u16 *mru);
+int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst, bool commit, u8 *done);
+int rust_helper_ct_assign_helper(struct sk_buff *skb, struct nf_conn *tmpl, bool nat);
+int rust_helper_ct_call_helper(struct sk_buff *skb, bool ipv6);
+void rust_helper_ct_note_tracked(struct sk_buff *skb);
+void rust_helper_ct_add_act_ct(struct sk_buff *skb);
+void rust_helper_ct_set_event_mask(struct sk_buff *skb, u32 mask);
+int rust_helper_ct_set_mark(struct sk_buff *skb, u32 value, u32 mask, u32 *new);
+int rust_helper_ct_init_labels(struct sk_buff *skb, const u8 *value, const u8 *mask, u8 *labels);
+int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask, u8 *labels);
+int rust_helper_ct_confirm(struct sk_buff *skb);
+void rust_helper_ct_deliver_events(struct sk_buff *skb);
+struct nf_conn *rust_helper_ct_tmpl_alloc(struct net *net, u16 id);
+void rust_helper_ct_tmpl_complete(struct nf_conn *tmpl, bool commits);
+void rust_helper_ct_tmpl_free(struct nf_conn *tmpl);
+int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto, const char *name);
+void rust_helper_ct_tmpl_destroy_timeout(struct nf_conn *tmpl);
+struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name, bool ipv6, u8 proto, bool nat);
+void rust_helper_ct_helper_put(struct nf_conntrack_helper *helper, bool nat);
+int rust_helper_ct_labels_get(struct net *net, unsigned int bits);
+void rust_helper_ct_labels_put(struct net *net);
+struct nf_conncount_data *rust_helper_conncount_init(struct net *net);
+void rust_helper_conncount_destroy(struct net *net, struct nf_conncount_data *data);
+u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data, const struct sk_buff *skb, bool ipv6, u16 id);
 
 /* net.c */
 void *rust_helper_net_generic(const struct net *net, unsigned int id);

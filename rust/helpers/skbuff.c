@@ -73,6 +73,7 @@ int rust_helper_skb_eth_pop(struct sk_buff *skb)
 	return ovs_skb_eth_pop(skb);
 }
 
+/* Gives the packet's reference to its connection back. */
 void rust_helper_nf_reset_ct(struct sk_buff *skb)
 {
 	ovs_nf_reset_ct(skb);

@@ -243,6 +243,34 @@ impl SkBuff {
         true
     }
 
+    /// `skb_pull_rcsum`: moves the data pointer past `n` bytes; false if they are not linear.
+    #[inline]
+    pub fn pull_rcsum(&mut self, n: usize) -> bool {
+        if self.headlen() < n {
+            return false;
+        }
+        if self.summed() == checksum::COMPLETE {
+            // SAFETY: valid and owned by the invariant; the bytes are there. CAST: at most `len`.
+            unsafe { bindings::skb_pull_rcsum(self.as_ptr(), n as u32) };
+        } else {
+            let data = get!(self.data);
+            // SAFETY: within the linear part, as just checked.
+            set!(self.data = unsafe { data.add(n) });
+            // CAST: at most `len`.
+            set!(self.len = get!(self.len).wrapping_sub(n as u32));
+        }
+        true
+    }
+
+    /// `pskb_trim_rcsum`
+    pub fn trim_rcsum(&mut self, len: usize) -> Result {
+        if len >= self.len() {
+            return Ok(());
+        }
+        // SAFETY: valid and owned by the invariant. CAST: less than `len`.
+        to_result(unsafe { bindings::rust_helper_pskb_trim_rcsum(self.as_ptr(), len as u32) })
+    }
+
     /// Distance of `data` from `head`, to which header marks are relative.
     #[inline(always)]
     fn data_offset(&self) -> usize {
@@ -572,11 +600,11 @@ impl SkBuff {
         result
     }
 
-    /// `nf_reset_ct`
+    /// Gives its reference to a connection back, and asks connection tracking to leave it alone.
     #[inline]
     pub fn reset_conntrack(&mut self) {
         // SAFETY: valid and owned by the invariant.
-        unsafe { bindings::rust_helper_nf_reset_ct(self.as_ptr()) };
+        unsafe { bindings::rust_helper_ct_untrack(self.as_ptr()) };
     }
 
     #[allow(missing_docs)]

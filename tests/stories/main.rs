@@ -10,6 +10,7 @@ mod act_output;
 mod act_recirc;
 mod bad_input;
 mod churn;
+mod ct_limit;
 mod dp_create;
 mod dp_delete;
 mod dp_describe;

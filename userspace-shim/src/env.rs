@@ -12,8 +12,10 @@
 //!
 //! Kernel counterpart: `kmod/env.rs`.
 
+use crate::conntrack::{FakeConnCount, FakeLabelSpace, FakeTemplate, Tracker};
 use crate::datapath::control::PerNet;
 use crate::datapath::datapath::Datapath;
+use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
     CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
 };
@@ -35,11 +37,11 @@ pub struct FakeEnv;
 thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
     static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
-    static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::NONE) };
+    static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::ALL) };
 }
 
 impl FakeEnv {
-    /// Which fields of connection tracking this thread's keys have; none at first, as in the module.
+    /// Which fields of connection tracking this thread's keys have; all at first.
     pub fn set_ct_fields(fields: CtFields) {
         CT_FIELDS.set(fields);
     }
@@ -61,6 +63,19 @@ impl Env for FakeEnv {
     type Net = FakeNet;
     type Reply = FakeReply;
     type Upcall = FakeUpcall;
+    type Template = FakeTemplate;
+    type LabelSpace = FakeLabelSpace;
+    type ConnCount = FakeConnCount;
+
+    const CONNTRACK: Features = Features {
+        tracking: true,
+        zones: true,
+        marks: true,
+        labels: true,
+        nat: true,
+        timeouts: true,
+        limits: true,
+    };
 
     fn random_u32() -> u32 {
         RANDOM.get().unwrap_or_else(crate::sys::get_random_u32)
@@ -106,6 +121,7 @@ pub struct FakeNet(Arc<NetInner>);
 
 struct NetInner {
     state: PerNet,
+    tracker: Arc<Tracker>,
     devices: Mutex<Vec<FakeDevice>>,
     peers: Mutex<Vec<Weak<NetInner>>>,
     listening: Mutex<Vec<Group>>,
@@ -145,8 +161,10 @@ impl FakeNet {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         init_module();
+        let tracker = Arc::<Tracker>::default();
         Self(Arc::new(NetInner {
-            state: PerNet::new(),
+            state: PerNet::new(Some(FakeLabelSpace::of(&tracker))),
+            tracker,
             devices: Mutex::default(),
             peers: Mutex::default(),
             listening: Mutex::default(),
@@ -181,6 +199,11 @@ impl FakeNet {
         dev.0.registered.store(true, SeqCst);
         lock(&self.0.devices).push(dev.clone());
         dev
+    }
+
+    /// The namespace's connection tracker.
+    pub fn tracker(&self) -> &Arc<Tracker> {
+        &self.0.tracker
     }
 
     /// The device that has this name now.
@@ -940,6 +963,7 @@ impl ReplyOps for FakeReply {
             Group::Flow => 0x22,
             Group::Packet => 0x23,
             Group::Meter => 0x24,
+            Group::CtLimit => 0x25,
         }
     }
 }

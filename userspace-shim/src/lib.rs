@@ -11,6 +11,8 @@ const __LOG_PREFIX: &[u8] = b"openvswitch\0";
 #[cfg(not(loom))]
 pub mod client;
 #[cfg(not(loom))]
+pub mod conntrack;
+#[cfg(not(loom))]
 #[path = "../../datapath/mod.rs"]
 pub mod datapath;
 #[cfg(not(loom))]

@@ -7,6 +7,8 @@
 //!
 //! C counterpart: `struct sk_buff` and the `skb_*` functions that the switch calls.
 
+use crate::conntrack::Conn;
+use crate::datapath::env::conntrack::CtInfo;
 use crate::datapath::env::{
     Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
 };
@@ -98,6 +100,10 @@ pub struct Packet {
     /// It came through a tunnel. All packets' options stay as long as the tests.
     pub tunnel: Option<TunnelInfo<'static>>,
     inner_network: usize,
+    /// The connection it belongs to, and how.
+    pub conn: Option<(Arc<Conn>, CtInfo)>,
+    /// Bytes before the data pointer.
+    front: Vec<u8>,
     pub ignore_df: bool,
     /// `skb_tx_error` was called.
     pub failed_tx: bool,
@@ -141,6 +147,8 @@ impl Packet {
             conntrack: false,
             tunnel: None,
             inner_network: 0,
+            conn: None,
+            front: Vec::new(),
             ignore_df: false,
             failed_tx: false,
         }
@@ -206,7 +214,43 @@ impl Packet {
     /// A copy of everything but the bytes.
     fn with_data(&self, data: Arc<Vec<u8>>) -> Self {
         ALIVE.with(|a| a.set(a.get() + 1));
-        Self { data, ..*self }
+        Self {
+            data,
+            conn: self.conn.clone(),
+            front: self.front.clone(),
+            ..*self
+        }
+    }
+
+    /// Moves the data pointer past `n` bytes, which must be linear.
+    pub(crate) fn move_front(&mut self, n: usize) -> bool {
+        if n > self.linear {
+            return false;
+        }
+        self.front = self.data_mut().drain(..n).collect();
+        self.linear -= n;
+        for mark in [&mut self.mac, &mut self.network, &mut self.transport] {
+            *mark = mark.wrapping_sub(n);
+        }
+        true
+    }
+
+    /// Moves it back over the same bytes.
+    pub(crate) fn restore_front(&mut self, n: usize) -> bool {
+        if n != self.front.len() {
+            return false;
+        }
+        let front = core::mem::take(&mut self.front);
+        self.data_mut().splice(0..0, front);
+        self.linear += n;
+        for mark in [&mut self.mac, &mut self.network, &mut self.transport] {
+            *mark = mark.wrapping_add(n);
+        }
+        true
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.data_mut().extend_from_slice(bytes);
     }
 
     fn data_mut(&mut self) -> &mut Vec<u8> {
@@ -572,6 +616,7 @@ impl PacketOps for Packet {
 
     fn reset_conntrack(&mut self) {
         self.conntrack = false;
+        self.conn = None;
     }
 
     fn set_ignore_df(&mut self) {
@@ -582,7 +627,7 @@ impl PacketOps for Packet {
     fn enter_net(&mut self, _net: &crate::datapath::env::Net) {}
 
     fn has_state(&self) -> bool {
-        self.conntrack || self.tunnel.is_some()
+        self.conntrack || self.conn.is_some() || self.tunnel.is_some()
     }
 
     fn tunnel(&self) -> Option<TunnelInfo<'_>> {

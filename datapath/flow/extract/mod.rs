@@ -13,11 +13,12 @@ mod mpls_nsh;
 use crate::datapath::env::{NoMem, Packet, PacketOps};
 use crate::datapath::error::{DropReason, NlResult};
 use crate::datapath::flow::key::{
-    Core, Ext, FRAG_FIRST, FRAG_LATER, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, TUN_IPV6, VLAN_CFI,
+    Core, Ext, FRAG_FIRST, FRAG_LATER, FRAG_NONE, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, TUN_IPV6,
+    VLAN_CFI,
 };
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::arp::{self, Arp};
-use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty, Ethernet, Vlan};
 use crate::datapath::wire::icmp::Icmp;
 use crate::datapath::wire::ipv4::{self, proto, Ipv4};
@@ -140,6 +141,31 @@ pub fn refresh(pkt: &mut Packet, key: &mut FlowKey) -> Result<(), ExtractError> 
         }
     }
     l2(pkt, key)
+}
+
+/// Extracts network and transport layer anew, from a packet whose data start at its L3 header: after its fragments were
+/// put together (spec K36).
+pub fn refresh_l3(pkt: &mut Packet, key: &mut FlowKey) -> Result<(), ExtractError> {
+    key.ipv6_label = Be32::new(0);
+    key.ip_frag = FRAG_NONE;
+    key.ip_proto = 0;
+    key.ip_tos = 0;
+    key.ip_ttl = 0;
+    key.tp_src = Be16::new(0);
+    key.tp_dst = Be16::new(0);
+    key.tcp_flags = Be16::new(0);
+    key.ipv4_src = [0; 4];
+    key.ipv4_dst = [0; 4];
+    key.ipv6_src = [0; 16];
+    key.ipv6_dst = [0; 16];
+    let has_tuple = key.ct_orig_proto != 0;
+    if let Some(ext) = key.ext_if_any() {
+        ext.ipv6_exthdrs = 0;
+        if !has_tuple {
+            ext.clear_shared();
+        }
+    }
+    l3(pkt, key, 0)
 }
 
 /// Completes the key of a packet that userspace handed in: `key` has its metadata, of which the EtherType only for

@@ -699,6 +699,7 @@ fn ufids() {
 
 #[test]
 fn emission_order_is_the_kernels() {
+    FakeEnv::set_ct_fields(CtFields::NONE);
     let core = Core {
         recirc_id: 1,
         dp_hash: 2,
@@ -783,6 +784,7 @@ fn emission_order_is_the_kernels() {
 
 #[test]
 fn emission_of_what_is_missing() {
+    FakeEnv::set_ct_fields(CtFields::NONE);
     let types = |b: &[u8]| first(b).nested().map(|a| a.ty()).collect::<Vec<_>>();
     let meta = [ka::RECIRC_ID, ka::DP_HASH, ka::PRIORITY];
     // 802.2: no type in the key; in the mask if it is matched.

@@ -78,14 +78,16 @@ KEY = Names({n: i for i, n in enumerate(
     "SCTP TCP_FLAGS DP_HASH RECIRC_ID MPLS CT_STATE CT_ZONE CT_MARK CT_LABELS CT_ORIG_TUPLE_IPV4 "
     "CT_ORIG_TUPLE_IPV6 NSH PACKET_TYPE ND_EXTENSIONS TUNNEL_INFO IPV6_EXTHDRS".split())})
 KEY.nested = {"ENCAP": KEY, "TUNNEL": TUNNEL}
-# Our module does not know connection tracking yet: nothing compares these.
-KEY.hide = tuple(n for n in KEY.by_name if n.startswith("CT_"))
 ACTION = Names({n: i for i, n in enumerate(
     "UNSPEC OUTPUT USERSPACE SET PUSH_VLAN POP_VLAN SAMPLE RECIRC HASH PUSH_MPLS POP_MPLS SET_MASKED CT TRUNC "
     "PUSH_ETH POP_ETH CT_CLEAR PUSH_NSH POP_NSH METER CLONE CHECK_PKT_LEN ADD_MPLS DEC_TTL DROP PSAMPLE".split())})
+NAT = Names({n: i for i, n in enumerate("UNSPEC SRC DST IP_MIN IP_MAX PROTO_MIN PROTO_MAX PERSISTENT HASH RANDOM".split())})
+CT = Names({n: i for i, n in enumerate("UNSPEC COMMIT ZONE MARK LABELS HELPER NAT FORCE EVENTMASK TIMEOUT".split())},
+           {"NAT": NAT}, strings=("HELPER", "TIMEOUT"))
+CT_LIMIT = Names({"ZONE_LIMIT": 1})
 SAMPLE = Names({"PROBABILITY": 1, "ACTIONS": 2}, {"ACTIONS": ACTION})
 USERSPACE = Names({"PID": 1, "USERDATA": 2, "EGRESS_TUN_PORT": 3, "ACTIONS": 4})
-ACTION.nested = {"SET": KEY, "SAMPLE": SAMPLE, "CLONE": ACTION, "USERSPACE": USERSPACE}
+ACTION.nested = {"SET": KEY, "SAMPLE": SAMPLE, "CLONE": ACTION, "USERSPACE": USERSPACE, "CT": CT}
 DP = Names({"NAME": 1, "UPCALL_PID": 2, "STATS": 3, "MEGAFLOW_STATS": 4, "USER_FEATURES": 5, "PAD": 6,
             "MASKS_CACHE_SIZE": 7, "PER_CPU_PIDS": 8, "IFINDEX": 9}, strings=("NAME",))
 UPCALL_STATS = Names({"SUCCESS": 0, "FAIL": 1})
@@ -103,7 +105,7 @@ NEW, DEL, GET, SET = 1, 2, 3, 4
 METER_FEATURES, METER_SET, METER_DEL, METER_GET = 1, 2, 3, 4
 MISS, ACTION_UPCALL, EXECUTE = 1, 2, 3
 FAMILIES = {"ovs_datapath": (DP, 2), "ovs_vport": (VPORT, 1), "ovs_flow": (FLOW, 1), "ovs_packet": (PACKET, 1),
-            "ovs_meter": (METER, 1)}
+            "ovs_meter": (METER, 1), "ovs_ct_limit": (CT_LIMIT, 1)}
 NETDEV, INTERNAL = 1, 2
 UNALIGNED, VPORT_PIDS, TC_RECIRC, PER_CPU = 1, 2, 4, 8
 
@@ -281,6 +283,32 @@ def a_meter(n):
 
 def a_drop(code=0):
     return attr(ACTION.DROP, u32(code))
+
+
+def c_mark(value, mask=0xffffffff):
+    return attr(CT.MARK, u32(value) + u32(mask))
+
+
+def c_labels(value, mask=b"\xff" * 16):
+    return attr(CT.LABELS, value + mask)
+
+
+def c_name(kind, name):
+    return attr(kind, name.encode() + b"\0")
+
+
+def c_nat(*args):
+    return nest(CT.NAT, *args)
+
+
+def a_ct(*args, zone=None, commit=False, force=False):
+    """CT; NAT, which must come after COMMIT, among `args`."""
+    flags = [attr(CT.COMMIT)] * commit + [attr(CT.FORCE)] * force + ([] if zone is None else [attr(CT.ZONE, u16(zone))])
+    return nest(ACTION.CT, *flags, *args)
+
+
+def a_ct_clear():
+    return attr(ACTION.CT_CLEAR)
 
 
 # ---- socket -----------------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Limits of connections in a zone (spec 7.2).
+
+use crate::kit::*;
+use openvswitch::datapath::abi::{ct_limit_attr, ct_limit_cmd as limit};
+
+type Zone = (i32, u32, u32);
+
+fn zones(list: &[(i32, u32)]) -> Bytes {
+    let raw = list
+        .iter()
+        .flat_map(|(id, n)| [id.to_ne_bytes(), n.to_ne_bytes(), [0xff; 4]].concat());
+    Bytes::new().put(ct_limit_attr::ZONE_LIMIT, &raw.collect::<Vec<_>>())
+}
+
+fn listed(m: &Message) -> Vec<Zone> {
+    let raw = m.get(ct_limit_attr::ZONE_LIMIT).expect("ZONE_LIMIT");
+    let word = |b: &[u8]| u32::from_ne_bytes(b.try_into().unwrap());
+    raw.chunks_exact(12)
+        .map(|c| (word(&c[..4]) as i32, word(&c[4..8]), word(&c[8..])))
+        .collect()
+}
+
+struct Lab(Client);
+
+impl Lab {
+    fn new() -> Self {
+        Self(Client::new(&FakeNet::new()))
+    }
+
+    fn call(&mut self, cmd: u8, attrs: &Bytes) -> Result<Message, Refused> {
+        let reply = self.0.request(Group::CtLimit, cmd, 4711, attrs)?;
+        let reply = reply.expect("a reply");
+        // L1: whatever datapath it names.
+        assert_eq!(
+            (reply.dp_ifindex(), reply.cmd(), reply.version()),
+            (4711, cmd, 1)
+        );
+        Ok(reply)
+    }
+
+    fn set(&mut self, list: &[(i32, u32)]) {
+        let reply = self.call(limit::SET, &zones(list)).unwrap();
+        assert!(reply.attrs().is_empty()); // L2
+    }
+
+    fn del(&mut self, list: &[i32]) {
+        let list: Vec<_> = list.iter().map(|id| (*id, 0)).collect();
+        let reply = self.call(limit::DEL, &zones(&list)).unwrap();
+        assert!(reply.attrs().is_empty());
+    }
+
+    fn all(&mut self) -> Vec<Zone> {
+        listed(&self.call(limit::GET, &Bytes::new()).unwrap())
+    }
+
+    fn ask(&mut self, list: &[i32]) -> Vec<Zone> {
+        let list: Vec<_> = list.iter().map(|id| (*id, 0)).collect();
+        listed(&self.call(limit::GET, &zones(&list)).unwrap())
+    }
+}
+
+#[test]
+fn l2_nothing_is_set_at_first() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.all(), [(-1, 0, 0)]);
+    assert_eq!(lab.ask(&[3, -1]), [(3, 0, 0), (-1, 0, 0)]);
+    lab.del(&[3, -1]);
+    for cmd in [limit::SET, limit::DEL] {
+        assert_eq!(refused(lab.call(cmd, &Bytes::new())), EINVAL);
+    }
+    assert_eq!(refused(lab.call(4, &zones(&[]))), EOPNOTSUPP);
+}
+
+#[test]
+fn l1_zones_and_the_default() {
+    let mut lab = Lab::new();
+    lab.set(&[
+        (7, 70),
+        (-1, 5),
+        (513, 9),
+        (1, 10),
+        (65535, 1),
+        (65536, 2),
+        (-2, 3),
+    ]);
+    // By the low bits of the zone.
+    assert_eq!(
+        lab.all(),
+        [
+            (-1, 5, 0),
+            (513, 9, 0),
+            (1, 10, 0),
+            (7, 70, 0),
+            (65535, 1, 0)
+        ]
+    );
+    assert_eq!(
+        lab.ask(&[8, 7, 65536, -1]),
+        [(8, 5, 0), (7, 70, 0), (-1, 5, 0)]
+    );
+    lab.set(&[(7, 71)]);
+    lab.del(&[1, 2, -1, 70000]);
+    assert_eq!(
+        lab.all(),
+        [(-1, 0, 0), (513, 9, 0), (7, 71, 0), (65535, 1, 0)]
+    );
+    // Of duplicates the last counts, and a zone has one limit.
+    lab.set(&[(4, 1), (4, 2)]);
+    assert_eq!(lab.ask(&[4]), [(4, 2, 0)]);
+    lab.del(&[4]);
+    assert_eq!(lab.ask(&[4]), [(4, 0, 0)]);
+}
+
+#[test]
+fn l1_each_namespace_has_its_own() {
+    let (mut a, mut b) = (Lab::new(), Lab::new());
+    a.set(&[(1, 1)]);
+    assert_eq!(b.all(), [(-1, 0, 0)]);
+    b.set(&[(-1, 2)]);
+    assert_eq!(a.ask(&[9]), [(9, 0, 0)]);
+}
+
+#[test]
+fn l4_too_many_zones_for_a_reply() {
+    let mut lab = Lab::new();
+    let many: Vec<_> = (0..1000).map(|id| (id, 1)).collect();
+    lab.set(&many);
+    assert_eq!(refused(lab.call(limit::GET, &Bytes::new())), EMSGSIZE);
+    assert_eq!(lab.ask(&[5]), [(5, 1, 0)]);
+}
+
+#[test]
+fn q15_without_memory_nothing_is_set() {
+    let mut lab = Lab::new();
+    lab.set(&[(1, 1)]);
+    let net = lab.0.net.clone();
+    let mut struck = 0;
+    for n in 1.. {
+        kernel::testing::rcu::barrier();
+        let used = live();
+        fail_nth(n);
+        let result = lab.call(limit::SET, &zones(&[(2, 2), (1, 9), (-1, 3), (3, 3)]));
+        let done = openvswitch::sys::testing::fail_pending();
+        fail_nth(0);
+        if done {
+            result.unwrap();
+            break;
+        }
+        struck += 1;
+        assert_eq!(result.unwrap_err().errno, ENOMEM);
+        assert_eq!(lab.all(), [(-1, 0, 0), (1, 1, 0)]);
+        assert_eq!(live(), used, "leak when allocation {n} fails");
+    }
+    assert!(struck >= 4);
+    assert_eq!(lab.all(), [(-1, 3, 0), (1, 9, 0), (2, 2, 0), (3, 3, 0)]);
+    drop(net);
+}
+
+#[test]
+fn b28_the_right_to_labels_is_given_back() {
+    let net = FakeNet::new();
+    let tracker = net.tracker().clone();
+    let count = || {
+        tracker
+            .label_spaces
+            .load(std::sync::atomic::Ordering::SeqCst)
+    };
+    assert_eq!(count(), 1);
+    drop(net);
+    assert_eq!(count(), 0);
+}
