@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+//! A CT action on packets, with the fake tracker: every branch of the steps (spec C6 to C17).
 
 use super::*;
 use crate::conntrack::{judge, take_stolen, Call, Conn, Tuple, Word};

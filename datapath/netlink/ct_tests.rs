@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+//! CT actions as attributes: what is refused, and what comes back (spec C1 to C3, C15).
 
 use super::*;
 use crate::datapath::netlink::attr::Attrs;
