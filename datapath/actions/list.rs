@@ -14,7 +14,7 @@
 use crate::datapath::abi::key_attr;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::env::VlanTag;
-use kernel::alloc::KVVec;
+use kernel::alloc::{KBox, KVVec};
 
 /// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub struct Actions {
     pub(super) list: KVVec<Action>,
     pub(super) bytes: KVVec<u8>,
     /// What CT actions hold; given back when the list is dropped, wherever in it they stand (spec A5, B22).
-    pub(super) cts: KVVec<CtAction>,
+    /// Few lists have any, and 24 bytes more would take a list into a larger slab.
+    pub(super) cts: Option<KBox<KVVec<CtAction>>>,
     pub(super) orig_len: u32,
     pub(super) dump_len: u32,
 }
@@ -189,7 +190,7 @@ impl Actions {
 
     /// A CT action of the list.
     pub fn ct(&self, index: u32) -> Option<&CtAction> {
-        self.cts.get(index as usize)
+        self.cts.as_ref()?.get(index as usize)
     }
 
     fn bytes(&self, at: u32, len: usize) -> &[u8] {

@@ -18,7 +18,7 @@ use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty};
 use crate::datapath::wire::ipv4::proto;
 use kernel::alloc::flags::GFP_KERNEL;
-use kernel::alloc::KVVec;
+use kernel::alloc::{KBox, KVVec};
 use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
 
 /// Nested lists around an action, at most (spec A2).
@@ -78,7 +78,7 @@ impl<'k> Checker<'k> {
             acts: Actions {
                 list: KVVec::with_capacity(expected, GFP_KERNEL)?,
                 bytes: KVVec::new(),
-                cts: KVVec::new(),
+                cts: None,
                 orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
                 dump_len: HDR,
             },
@@ -218,8 +218,12 @@ impl<'k> Checker<'k> {
 
     /// CT, whose dumped argument has `len` bytes.
     pub fn ct(&mut self, ct: CtAction, len: usize) -> NlResult {
-        let index = self.acts.cts.len() as u32; // CAST: fewer than 16 Ki actions fit in a request
-        self.acts.cts.push(ct, GFP_KERNEL)?;
+        let cts = match &mut self.acts.cts {
+            Some(cts) => cts,
+            none => none.insert(KBox::new(KVVec::new(), GFP_KERNEL)?),
+        };
+        let index = cts.len() as u32; // CAST: fewer than 16 Ki actions fit in a request
+        cts.push(ct, GFP_KERNEL)?;
         self.changes_key = true;
         self.add(Action::Ct(index), len)
     }

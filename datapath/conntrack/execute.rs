@@ -10,6 +10,12 @@
 //!
 //! C counterpart: `ovs_ct_execute()` and what it calls in `net/openvswitch/conntrack.c`.
 
+#![allow(
+    clippy::large_enum_variant,
+    clippy::result_large_err,
+    reason = "a packet is a pointer, but for the tests' own"
+)]
+
 use super::action::CtAction;
 use super::spec::Manip;
 use super::{limits, state};

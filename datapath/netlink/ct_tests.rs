@@ -253,7 +253,7 @@ fn c3_nat() {
         flag(nat_attr::PROTO_HASH),
         flag(nat_attr::PROTO_RANDOM),
     ] {
-        assert_eq!(with(&[range.clone()]), Err(EINVAL));
+        assert_eq!(with(std::slice::from_ref(&range)), Err(EINVAL));
         assert!(with(&[src(), range]).is_ok());
     }
     becomes(&[nat(&[])], false, &[zone(0), nat(&[])]);

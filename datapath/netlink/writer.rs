@@ -81,9 +81,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Appends bytes that are no attribute; in multiples of 4.
-    pub fn put_raw(&mut self, b: &[u8]) -> Put {
-        self.append(b)
+    /// Appends bytes as they are: what is no attribute, or attributes put together already. In multiples of 4.
+    #[inline]
+    pub fn put_raw<const N: usize>(&mut self, b: &[u8; N]) -> Put {
+        *self.grow(N)?.first_chunk_mut().ok_or(Full)? = *b;
+        Ok(())
     }
 
     /// Appends a message whole, or nothing.

@@ -535,6 +535,16 @@ int rust_helper_ct_call_helper(struct sk_buff *skb, bool ipv6)
 
 /* ---- after tracking ---- */
 
+/* Established TCP: packets outside of the window are not invalid, since the switch need not see all of them (spec C11). */
+static void ovs_ct_be_liberal(struct nf_conn *ct)
+{
+	if (nf_ct_protonum(ct) != IPPROTO_TCP || !nf_ct_is_confirmed(ct) ||
+	    ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
+		return;
+	ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
+	ct->proto.tcp.seen[IP_CT_DIR_REPLY].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
+}
+
 void rust_helper_ct_note_tracked(struct sk_buff *skb)
 {
 	enum ip_conntrack_info ctinfo;
@@ -542,10 +552,7 @@ void rust_helper_ct_note_tracked(struct sk_buff *skb)
 
 	if (!ct)
 		return;
-#ifdef HAVE_CT_TCP_LIBERAL
-	if (nf_ct_protonum(ct) == IPPROTO_TCP && nf_ct_is_confirmed(ct) && nf_conntrack_tcp_established(ct))
-		nf_ct_set_tcp_be_liberal(ct);
-#endif
+	ovs_ct_be_liberal(ct);
 #ifdef HAVE_CT_ACT_EXT
 	if (skb->dev)
 		nf_conn_act_ct_ext_fill(skb, ct, ctinfo);

@@ -482,13 +482,14 @@ impl SkBuff {
 
     /// `nf_connlabels_replace`; all labels.
     pub fn ct_replace_labels(&mut self, value: &[u8; 16], mask: &[u8; 16]) -> Result<[u8; 16]> {
-        let words = |b: &[u8; 16]| -> [u32; 4] {
-            let (words, _) = b.as_chunks::<4>();
-            let mut out = [0; 4];
-            out.iter_mut()
-                .zip(words)
-                .for_each(|(o, w)| *o = u32::from_ne_bytes(*w));
-            out
+        let words = |b: &[u8; 16]| {
+            let [a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3] = *b;
+            [
+                u32::from_ne_bytes([a0, a1, a2, a3]),
+                u32::from_ne_bytes([b0, b1, b2, b3]),
+                u32::from_ne_bytes([c0, c1, c2, c3]),
+                u32::from_ne_bytes([d0, d1, d2, d3]),
+            ]
         };
         let (value, mask, mut all) = (words(value), words(mask), [0; 16]);
         // SAFETY: valid and owned by the invariant; four words each, 16 bytes.

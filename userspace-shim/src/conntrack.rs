@@ -592,8 +592,8 @@ impl TrackedOps for Packet {
         }
         let mut all = inherited.unwrap_or_default();
         if let Some(l) = labels {
-            for i in 0..16 {
-                all[i] = (all[i] & !l.mask[i]) | (l.value[i] & l.mask[i]);
+            for (b, (value, mask)) in all.iter_mut().zip(l.value.iter().zip(&l.mask)) {
+                *b = (*b & !mask) | (value & mask);
             }
         }
         conn.state().labels = Some(all);
@@ -604,8 +604,8 @@ impl TrackedOps for Packet {
         let mut s = self.conn().state();
         assert!(s.confirmed);
         let all = s.labels.as_mut().ok_or(ENOSPC)?;
-        for i in 0..16 {
-            all[i] = (all[i] & !l.mask[i]) ^ l.value[i];
+        for (b, (value, mask)) in all.iter_mut().zip(l.value.iter().zip(&l.mask)) {
+            *b = (*b & !mask) ^ value;
         }
         Ok(*all)
     }

@@ -5,6 +5,7 @@
 
 use super::{total, Parser};
 use crate::datapath::abi::key_attr as ka;
+use crate::datapath::env::CtFields;
 use crate::datapath::env::Env;
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::parts::{Key, KeyRef, Parts};
@@ -70,12 +71,30 @@ impl Parser<'_> {
 /// Most bytes that [`put`] writes.
 pub(super) const ATTRS_MAX: usize = 2 * total(4) + total(2) + total(16) + total(40);
 
-/// Appends the fields that there are, and the tuple if the key has one.
-pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
-    let fields = crate::World::ct_fields();
-    if !fields.state {
-        return Ok(());
-    }
+/// What nearly all kernels have, at once: it is in every key that is told.
+#[inline(always)]
+fn put_all(w: &mut Writer<'_>, out: &KeyRef<'_>) -> Put {
+    let [a0, a1, a2, a3] = const { header(ka::CT_STATE, 8) };
+    let [s0, s1, s2, s3] = u32::from(out.ct_state).to_ne_bytes();
+    let [b0, b1, b2, b3] = const { header(ka::CT_ZONE, 6) };
+    let [z0, z1] = out.ct_zone.to_ne_bytes();
+    let [c0, c1, c2, c3] = const { header(ka::CT_MARK, 8) };
+    let [m0, m1, m2, m3] = out.ct_mark.to_ne_bytes();
+    let [d0, d1, d2, d3] = const { header(ka::CT_LABELS, 20) };
+    w.put_raw(&[
+        a0, a1, a2, a3, s0, s1, s2, s3, b0, b1, b2, b3, z0, z1, 0, 0, c0, c1, c2, c3, m0, m1, m2,
+        m3, d0, d1, d2, d3,
+    ])?;
+    w.put_raw(&out.ext.ct_labels)
+}
+
+/// The header of an attribute.
+const fn header(ty: u16, len: u16) -> [u8; 4] {
+    let ([l0, l1], [t0, t1]) = (len.to_ne_bytes(), ty.to_ne_bytes());
+    [l0, l1, t0, t1]
+}
+
+fn put_some(w: &mut Writer<'_>, out: &KeyRef<'_>, fields: CtFields) -> Put {
     w.put_u32(ka::CT_STATE, out.ct_state.into())?;
     if fields.zone {
         w.put_u16(ka::CT_ZONE, out.ct_zone)?;
@@ -85,6 +104,20 @@ pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put
     }
     if fields.labels {
         w.put(ka::CT_LABELS, &out.ext.ct_labels)?;
+    }
+    Ok(())
+}
+
+/// Appends the fields that there are, and the tuple if the key has one.
+pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
+    let fields = crate::World::ct_fields();
+    if !fields.state {
+        return Ok(());
+    }
+    if fields == CtFields::ALL {
+        put_all(w, out)?;
+    } else {
+        put_some(w, out, fields)?;
     }
     if key.ct_orig_proto == 0 {
         return Ok(());
