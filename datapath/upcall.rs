@@ -280,7 +280,7 @@ fn write(
         dp_ifindex,
         ..MsgHeader::default()
     })?;
-    key::put_key(w, packet_attr::KEY, key, None)?;
+    key::put_key_ref(w, packet_attr::KEY, key, None)?;
     if let Some(data) = request.userdata {
         w.put(packet_attr::USERDATA, data)?;
     }

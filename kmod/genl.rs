@@ -7,7 +7,7 @@ use crate::datapath::control::{self, Outcome};
 use crate::datapath::env::{Group, PacketOps, ReplyOps, UpcallOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
-use crate::datapath::netlink::{nlm, policy, split_message, Request};
+use crate::datapath::netlink::{nlm, policy, split_message, Request, TopAttrs};
 use crate::pernet::Namespace;
 use crate::rust::bindings;
 use crate::rust::net::genetlink::{self, append_size, Family, Message};
@@ -95,13 +95,15 @@ unsafe fn obey(info: *mut bindings::genl_info, family: Group) -> NlResult<Outcom
     unsafe {
         let net = Namespace::assume(bindings::rust_helper_genl_info_net(info));
         let (dp_ifindex, attrs) = parts((*info).nlhdr)?;
+        let mut top = TopAttrs::empty();
+        policy::validate(family, attrs, &mut top)?;
         let request = Request {
             ctx: &ProcessContext::assume(),
             net: &net,
             cmd: (*(*info).genlhdr).cmd,
             version: (*(*info).genlhdr).version,
             dp_ifindex,
-            attrs: policy::validate(family, attrs)?,
+            attrs: &top,
             portid: (*info).snd_portid,
             seq: (*info).snd_seq,
             flags: (*(*info).nlhdr).nlmsg_flags,

@@ -42,7 +42,7 @@ struct Change {
 
 /// Creates a datapath and its local port (spec D1 to D4).
 pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = DpRequest::parse(&req.attrs);
+    let attrs = DpRequest::parse(req.attrs);
     let (Some(name), Some(pids)) = (attrs.name, attrs.upcall_pids) else {
         return Err(NlError::new(
             EINVAL,
@@ -88,7 +88,7 @@ fn explain_new(ovs: &OvsGuard, req: &Request<'_>, attrs: &DpRequest<'_>, e: NlEr
 
 /// Deletes a datapath with all its ports and flows (spec D6).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = DpRequest::parse(&req.attrs);
+    let attrs = DpRequest::parse(req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;
@@ -100,7 +100,7 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Changes features, cache size and per-CPU netlink ports (spec D8).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = DpRequest::parse(&req.attrs);
+    let attrs = DpRequest::parse(req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing datapath is told before a bad change.
     let change = Change::prepare(&attrs);
@@ -114,7 +114,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Describes a datapath (spec D7).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = DpRequest::parse(&req.attrs);
+    let attrs = DpRequest::parse(req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;

@@ -16,8 +16,9 @@ use crate::datapath::netlink::flow::{
     message_size, parse_del, parse_get, parse_new, parse_set, put_flow, ufid_flags, FlowName,
     FlowNew, FlowRef, FlowSet,
 };
+use crate::datapath::netlink::key::FlowMatch;
 use crate::datapath::netlink::writer::{MsgHeader, Writer};
-use crate::datapath::netlink::{nlm, policy, Request};
+use crate::datapath::netlink::{nlm, policy, Request, TopAttrs};
 use crate::rust::sync::{BhGuard, MaySleep, OvsGuard, RcuBox};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::error::code::{EEXIST, EMSGSIZE, ENOENT};
@@ -25,7 +26,9 @@ use kernel::error::Result;
 
 /// NEW: creates a flow, or without NLM_F_CREATE and NLM_F_EXCL changes one (spec F1 to F6).
 pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
-    let mut new = PreparedNew::prepare(req, parse_new(req)?)?;
+    let mut m = FlowMatch::empty();
+    let parsed = parse_new(req, &mut m)?;
+    let mut new = PreparedNew::prepare(req, parsed, &m)?;
     let ovs = OvsGuard::lock(req.ctx);
     new.commit(req, &ovs)
     // The guard goes before `new`: what was not used is freed outside of the lock.
@@ -74,7 +77,9 @@ pub fn dump(
     header: MsgHeader,
     w: &mut Writer<'_>,
 ) -> NlResult {
-    let ufid_flags = ufid_flags(&policy::validate(Group::Flow, attrs)?);
+    let mut top = TopAttrs::empty();
+    policy::validate(Group::Flow, attrs, &mut top)?;
+    let ufid_flags = ufid_flags(&top);
     // BH stay off for the batch, so that softirqs do not run between its flows (spec B59).
     let bh = &*BhGuard::enter();
     let dp = find_dp_rcu(net, header.dp_ifindex, bh.rcu())?;
@@ -89,32 +94,31 @@ pub fn dump(
 }
 
 /// NEW with everything allocated.
-struct PreparedNew {
+struct PreparedNew<'m> {
     /// Gone once it is in the table.
-    flow: Option<PreparedFlow>,
-    key: KeyBuf,
+    flow: Option<PreparedFlow<'m>>,
+    /// Unmasked.
+    key: &'m KeyBuf,
     ufid: Option<Ufid>,
     msg: Message,
 }
 
-impl PreparedNew {
-    fn prepare(req: &Request<'_>, new: FlowNew) -> NlResult<Self> {
+impl<'m> PreparedNew<'m> {
+    fn prepare(req: &Request<'_>, new: FlowNew, m: &'m FlowMatch) -> NlResult<Self> {
         let FlowNew {
-            key,
-            mask,
             ufid,
             actions,
             ufid_flags,
         } = new;
         let actions = RcuBox::new(actions, GFP_KERNEL)?;
         let mut msg = Message::new(req, ufid_flags);
-        let flow = PreparedFlow::new(&key, mask, ufid, actions, GFP_KERNEL)?;
+        let flow = PreparedFlow::new(&m.key, &m.mask, ufid, actions, GFP_KERNEL)?;
         if must_notify(req) {
             msg.make_room_for_new(&flow, req.ctx)?;
         }
         Ok(Self {
             flow: Some(flow),
-            key,
+            key: &m.key,
             ufid,
             msg,
         })
@@ -138,7 +142,7 @@ impl PreparedNew {
             .ufid
             .as_ref()
             .and_then(|ufid| dp.table.lookup_ufid(ufid, ovs));
-        same_id.or_else(|| dp.table.lookup_any(&self.key, ovs))
+        same_id.or_else(|| dp.table.lookup_any(self.key, ovs))
     }
 
     fn insert<'o>(&mut self, dp: &'o Datapath, ovs: &'o OvsGuard) -> NlResult<&'o Flow> {
@@ -154,12 +158,12 @@ impl PreparedNew {
         ovs: &'o OvsGuard,
     ) -> NlResult<&'o Flow> {
         let flow = match found.unmasked_key() {
-            None if *found.key() == self.key => found,
+            None if found.key() == self.key => found,
             None => return Err(no_flow()),
-            Some(key) if *key == self.key => found,
+            Some(key) if key == self.key => found,
             Some(_) => dp
                 .table
-                .lookup_exact(&self.key, ovs)
+                .lookup_exact(self.key, ovs)
                 .ok_or_else(no_flow)?
                 .get(),
         };
@@ -283,7 +287,7 @@ impl Message {
     }
 
     /// Room for a flow not in the table yet.
-    fn make_room_for_new(&mut self, new: &PreparedFlow, ctx: &impl MaySleep) -> Result {
+    fn make_room_for_new(&mut self, new: &PreparedFlow<'_>, ctx: &impl MaySleep) -> Result {
         let size = message_size(new.flow(), new.actions(), self.ufid_flags);
         self.make_room(size, ctx)
     }

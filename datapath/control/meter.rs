@@ -32,7 +32,7 @@ pub fn features(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Makes a meter, or replaces one (spec M2, M4). A replaced meter is never lost to a failure (spec B26).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
-    let (config, stats) = message::parse_set(&req.attrs)?;
+    let (config, stats) = message::parse_set(req.attrs)?;
     let meter = Meter::new(config, stats, World::now_ms());
     let meter = MeterBox::new(meter, GFP_KERNEL_ACCOUNT)?;
     let mut reply = Reply::new(message::MESSAGE_SIZE, req.ctx)?;
@@ -54,7 +54,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Describes a meter (spec M5). Anybody may ask, and nobody who changes the switch waits for it.
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
-    let id = message::id(&req.attrs)?;
+    let id = message::id(req.attrs)?;
     let mut reply = Reply::new(message::MESSAGE_SIZE, req.ctx)?;
     let found = {
         let rcu = RcuGuard::new();
@@ -73,7 +73,7 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Deletes a meter; none to delete is no error (spec M5).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
-    let id = message::id(&req.attrs)?;
+    let id = message::id(req.attrs)?;
     let mut reply = Reply::new(message::MESSAGE_SIZE, req.ctx)?;
     let old = {
         let ovs = OvsGuard::lock(req.ctx);

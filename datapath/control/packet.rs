@@ -53,7 +53,7 @@ struct Prepared {
 
 /// `key` becomes the packet's; it is too large to be moved.
 fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
-    let exec = Execute::parse(&req.attrs)?;
+    let exec = Execute::parse(req.attrs)?;
     let mut pkt = packet(&exec, req.ctx)?;
     let tuple = key::parse_metadata(exec.key, key)?;
     extract::from_execute(&mut pkt, key)?;

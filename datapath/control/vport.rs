@@ -61,7 +61,7 @@ impl PortSpec {
 
 /// Adds a port to a datapath (spec V1 to V3).
 pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = VportRequest::parse(&req.attrs);
+    let attrs = VportRequest::parse(req.attrs);
     let (Some(name), Some(kind), Some(pids)) = (attrs.name, attrs.kind, attrs.upcall_pids) else {
         let what =
             c"OVS_VPORT_ATTR_NAME, OVS_VPORT_ATTR_TYPE and OVS_VPORT_ATTR_UPCALL_PID are required";
@@ -96,7 +96,7 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Changes a port's netlink ports (spec V6).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = VportRequest::parse(&req.attrs);
+    let attrs = VportRequest::parse(req.attrs);
     let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing port, another type and options are told before bad netlink ports.
     let portids = attrs.upcall_pids.map(|pids| prepare_portids(&pids));
@@ -127,7 +127,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Removes a port (spec V7).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = VportRequest::parse(&req.attrs);
+    let attrs = VportRequest::parse(req.attrs);
     let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let ovs = OvsGuard::lock(req.ctx);
     let (dp, no) = find(req, &attrs, &ovs)?;
@@ -148,7 +148,7 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// Describes a port (spec V8). Anybody may ask, so this takes no mutex that changes of others hold.
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
-    let attrs = VportRequest::parse(&req.attrs);
+    let attrs = VportRequest::parse(req.attrs);
     let mut reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     let header = reply_header(req, Group::Vport, version::VPORT, cmd::GET);
     let rcu = RcuGuard::new();

@@ -119,30 +119,32 @@ impl Flow {
 }
 
 /// A flow ready to be inserted: all memory it needs, but for a mask that no other flow has.
-pub struct PreparedFlow {
+pub struct PreparedFlow<'m> {
     flow: TableBox<Flow, INDEXES>,
-    mask: Mask,
+    mask: &'m Mask,
     actions: RcuBox<Actions>,
 }
 
-impl PreparedFlow {
+impl<'m> PreparedFlow<'m> {
     /// Allocates the flow that `key`, under `mask`, stands for. ENOMEM.
     pub fn new(
         key: &KeyBuf,
-        mask: Mask,
+        mask: &'m Mask,
         ufid: Option<Ufid>,
         actions: RcuBox<Actions>,
         flags: Flags,
     ) -> Result<Self, AllocError> {
-        let masked = mask.apply(key, flags)?;
-        let flow = Flow {
-            id: FlowId::new(ufid, key, &masked, flags)?,
-            key: masked,
+        let blank = Flow {
+            key: KeyBuf::new(),
             mask: None,
             actions: RcuSlot::new(None),
+            id: FlowId::Key(None),
             stats: FlowStats::new(flags)?,
         };
-        let flow = TableBox::new_in(&FLOWS, flow, flags)?;
+        // Filled where it stays: it is too large to be moved.
+        let mut flow = TableBox::new_in(&FLOWS, blank, flags)?;
+        mask.apply(key, &mut flow.key, flags)?;
+        flow.id = FlowId::new(ufid, key, &flow.key, flags)?;
         Ok(Self {
             flow,
             mask,
@@ -154,8 +156,8 @@ impl PreparedFlow {
         &self.flow
     }
 
-    pub fn mask(&self) -> &Mask {
-        &self.mask
+    pub fn mask(&self) -> &'m Mask {
+        self.mask
     }
 
     pub fn actions(&self) -> &Actions {

@@ -12,7 +12,7 @@ use kernel::alloc::{AllocError, Flags};
 ///
 /// `start..end` is the smallest range of pairs of the core's words outside of which the mask's core is zero, `deep` names
 /// the words beyond the core that are not; so two masks are equal exactly if they match the same bits (spec K11).
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Mask {
     /// First pair of words.
     pub start: u8,
@@ -24,21 +24,40 @@ pub struct Mask {
 }
 
 impl Mask {
-    pub fn new(mut key: KeyBuf) -> Self {
-        key.shrink();
-        let pairs = key.core().as_pairs();
+    /// A mask that matches nothing.
+    #[inline(always)]
+    pub fn empty() -> Self {
+        Self {
+            start: 0,
+            end: 0,
+            deep: 0,
+            key: KeyBuf::new(),
+        }
+    }
+
+    pub fn new(key: KeyBuf) -> Self {
+        let mut mask = Self {
+            key,
+            ..Self::empty()
+        };
+        mask.measure();
+        mask
+    }
+
+    /// Says where `key` is not zero; due after each change of it.
+    pub fn measure(&mut self) {
+        if !self.key.is_plain() {
+            self.key.shrink();
+            self.deep = self.key.as_ref().deep_bits();
+        }
+        let pairs = self.key.core().as_pairs();
         let first = pairs.iter().position(|p| *p != [0; 2]).unwrap_or(0);
         let end = pairs
             .iter()
             .rposition(|p| *p != [0; 2])
             .map_or(0, |last| last.wrapping_add(1));
         // CAST: a core has far less than 256 words.
-        Self {
-            start: first as u8,
-            end: end as u8,
-            deep: key.as_ref().deep_bits(),
-            key,
-        }
+        (self.start, self.end) = (first as u8, end as u8);
     }
 
     /// A copy. ENOMEM.
@@ -63,9 +82,14 @@ impl Mask {
         out
     }
 
-    /// The key with every bit that the mask does not match set to zero. ENOMEM.
-    pub fn apply(&self, key: &KeyBuf, flags: Flags) -> Result<KeyBuf, AllocError> {
-        key.masked(self.apply_core(key), self.key.as_ref(), self.deep, flags)
+    /// `out`, an all-zero key, becomes `key` with every bit that the mask does not match set to zero. ENOMEM.
+    #[inline]
+    pub fn apply(&self, key: &KeyBuf, out: &mut KeyBuf, flags: Flags) -> Result<(), AllocError> {
+        *out.core_mut() = self.apply_core(key);
+        if self.deep == 0 {
+            return Ok(());
+        }
+        out.set_masked(key, self.key.as_ref(), self.deep, flags)
     }
 
     /// The words of a core that the mask looks at.
@@ -87,6 +111,15 @@ impl Mask {
             left &= left.wrapping_sub(1);
             Some((n, mask.deep_word(n)))
         })
+    }
+}
+
+impl PartialEq for Mask {
+    fn eq(&self, other: &Self) -> bool {
+        // Outside of the range both are zero.
+        (self.start, self.end, self.deep) == (other.start, other.end, other.deep)
+            && self.view(&self.key) == other.view(&other.key)
+            && (self.deep == 0 || self.key == other.key)
     }
 }
 

@@ -16,7 +16,9 @@ fn key_of(words: &[u64]) -> KeyBuf {
 }
 
 fn apply(mask: &Mask, key: &KeyBuf) -> KeyBuf {
-    mask.apply(key, GFP_KERNEL).unwrap()
+    let mut out = KeyBuf::new();
+    mask.apply(key, &mut out, GFP_KERNEL).unwrap();
+    out
 }
 
 /// Words of a key or of a core, of which many are zero, all ones, or differ in one bit.

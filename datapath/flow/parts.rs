@@ -284,31 +284,31 @@ impl KeyBuf {
         })
     }
 
-    /// `core` and the bits of this key's other parts that `mask` has in the words of `deep`. ENOMEM.
-    pub(super) fn masked(
-        &self,
-        core: Core,
+    /// Beyond the core, takes the bits of `from` that `mask` has in the words of `deep`. ENOMEM.
+    #[cold]
+    pub(super) fn set_masked(
+        &mut self,
+        from: &Self,
         mask: KeyRef<'_>,
         deep: u64,
         flags: Flags,
-    ) -> Result<Self, AllocError> {
-        let mut out = Self::from_core(core);
-        if deep == 0 || self.is_plain() {
-            return Ok(out);
+    ) -> Result<(), AllocError> {
+        if from.is_plain() {
+            return Ok(());
         }
-        let key = self.as_ref();
+        let key = from.as_ref();
         let mut new = Deep {
             ext: *key.ext,
             long: None,
         };
         and(new.ext.as_words_mut(), mask.ext.as_words());
-        if deep >> EXT_WORDS != 0 && self.deep.long().is_some() {
+        if deep >> EXT_WORDS != 0 && from.deep.long().is_some() {
             let mut long = KBox::new(*key.long, flags)?;
             and(long.as_words_mut(), mask.long.as_words());
             new.long = Some(long);
         }
-        out.deep = Some(KBox::new(new, flags)?);
-        Ok(out)
+        self.deep = Some(KBox::new(new, flags)?);
+        Ok(())
     }
 
     /// Gives back what is all zero.

@@ -201,7 +201,7 @@ impl Table {
     /// Inserts a flow of which no duplicate is in the table. ENOMEM leaves the table as it was.
     ///
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
-    pub fn insert<'o>(&'o self, new: PreparedFlow, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
+    pub fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
         let mask = self.masks.acquire(new.mask(), ovs)?;
         let by_key = masked_hash(new.flow().key().as_ref(), &mask.mask);
         let by_ufid = new.flow().ufid().map(ufid_hash);

@@ -26,7 +26,12 @@ fn mask(src: u32, dst: u32) -> Mask {
 }
 
 /// A flow that outputs to `port`, by which tests know it again.
-fn prepare(key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<PreparedFlow> {
+fn prepare<'m>(
+    key: &KeyBuf,
+    mask: &'m Mask,
+    ufid: Option<&[u8]>,
+    port: u32,
+) -> Result<PreparedFlow<'m>> {
     let mut list = Checker::new(key, 8, 1).map_err(|e| e.errno)?;
     list.output(port).map_err(|e| e.errno)?;
     let actions = RcuBox::new(list.finish().map_err(|e| e.errno)?, GFP_KERNEL)?;
@@ -34,8 +39,14 @@ fn prepare(key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) -> Result<P
     Ok(PreparedFlow::new(key, mask, ufid, actions, GFP_KERNEL)?)
 }
 
+fn applied(mask: &Mask, key: &KeyBuf) -> KeyBuf {
+    let mut out = KeyBuf::new();
+    mask.apply(key, &mut out, GFP_KERNEL).unwrap();
+    out
+}
+
 fn add(table: &Table, key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) {
-    let new = prepare(key, mask, ufid, port).unwrap();
+    let new = prepare(key, &mask, ufid, port).unwrap();
     table
         .insert(new, &OvsGuard::lock(&process_context()))
         .unwrap();
@@ -175,7 +186,7 @@ fn masks_end_at_4096() {
         add(&t, &fields(i), mask(i, 0), None, i);
     }
     let one_more = |n: u32| {
-        let new = prepare(&fields(n), mask(n, 0), None, 1).unwrap();
+        let new = prepare(&fields(n), &mask(n, 0), None, 1).unwrap();
         t.insert(new, &OvsGuard::lock(&process_context())).map(drop)
     };
     assert_eq!(one_more(5000).unwrap_err(), kernel::error::code::ENOMEM);
@@ -301,13 +312,14 @@ fn exact_lookup_tries_all_masks() {
 
 #[test]
 fn an_exact_flow_keeps_one_copy_of_its_key() {
-    let small = prepare(&key(1, 2, 3), mask(!0, !0), None, 1).unwrap();
+    let (exact, part) = (mask(!0, !0), mask(0xff, 0));
+    let small = prepare(&key(1, 2, 3), &exact, None, 1).unwrap();
     assert!(matches!(
         small.flow().id(),
         crate::datapath::flow::entry::FlowId::Key(None)
     ));
     assert_eq!(small.flow().unmasked_key(), Some(&key(1, 2, 3)));
-    let large = prepare(&key(1, 2, 3), mask(0xff, 0), None, 1).unwrap();
+    let large = prepare(&key(1, 2, 3), &part, None, 1).unwrap();
     assert_eq!(large.flow().unmasked_key(), Some(&key(1, 2, 3)));
     assert_eq!(large.flow().key(), &key(1, 0, 3));
 }
@@ -367,7 +379,8 @@ fn failing_allocations_change_and_leak_nothing() {
         let ovs = OvsGuard::lock(&process_context());
         for i in 0..3 {
             let before = (t.count(), t.n_masks(&ovs));
-            let new = prepare(&key(i, i, 1), mask(i + 1, i), Some(&[i as u8]), i);
+            let mask = mask(i + 1, i);
+            let new = prepare(&key(i, i, 1), &mask, Some(&[i as u8]), i);
             if let Err(e) = new.and_then(|new| t.insert(new, &ovs).map(drop)) {
                 assert_eq!((t.count(), t.n_masks(&ovs)), before);
                 return Err(e);
@@ -459,8 +472,7 @@ struct Model(Vec<(KeyBuf, Mask, Option<u8>, u32)>);
 
 impl Model {
     fn matches(&self, key: &KeyBuf) -> Vec<u32> {
-        let hit =
-            |f: &&(KeyBuf, Mask, _, u32)| f.1.apply(key, GFP_KERNEL) == f.1.apply(&f.0, GFP_KERNEL);
+        let hit = |f: &&(KeyBuf, Mask, _, u32)| applied(&f.1, key) == applied(&f.1, &f.0);
         self.0.iter().filter(hit).map(|f| f.3).collect()
     }
 }
@@ -513,7 +525,7 @@ proptest! {
                     prop_assert_eq!(known, ufid.is_some() && model.0.iter().any(|f| f.2 == ufid));
                     prop_assert_eq!(taken, !model.matches(&k).is_empty());
                     if !known && !taken {
-                        let new = prepare(&k, mk.try_clone(GFP_KERNEL).unwrap(), ufid.as_ref().map(std::slice::from_ref), id).unwrap();
+                        let new = prepare(&k, &mk, ufid.as_ref().map(std::slice::from_ref), id).unwrap();
                         t.insert(new, &ovs).unwrap();
                         model.0.push((k, mk, ufid, id));
                     }

@@ -10,7 +10,6 @@ use crate::datapath::env::{Env, Net};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::Flow;
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::flow::stats::Totals;
 use crate::datapath::netlink::actions;
@@ -27,9 +26,6 @@ use kernel::pr_info;
 
 /// NEW: a flow that shall exist.
 pub struct FlowNew {
-    /// Unmasked.
-    pub key: KeyBuf,
-    pub mask: Mask,
     pub ufid: Option<Ufid>,
     pub actions: Actions,
     pub ufid_flags: u32,
@@ -57,9 +53,9 @@ pub enum FlowName {
     Key(KeyBuf),
 }
 
-/// Reads NEW (spec F1).
-pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
-    let a = &req.attrs;
+/// Reads NEW (spec F1); what it matches goes into `m`.
+pub fn parse_new(req: &Request<'_>, m: &mut FlowMatch) -> NlResult<FlowNew> {
+    let a = req.attrs;
     let probe = is_probe(a);
     let Some(key) = a.get(flow_attr::KEY) else {
         return Err(NlError::new(
@@ -73,18 +69,16 @@ pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
             c"Flow actions attr not present in new flow.",
         ));
     };
-    let m = parse_match(key, a.get(flow_attr::MASK))?;
+    parse_match(key, a.get(flow_attr::MASK), m)?;
     let ufid = ufid(a);
     let actions = compile(
         req.net,
         actions,
-        &m,
+        m,
         probe,
         "Flow actions may not be safe on all matching packets.",
     )?;
     Ok(FlowNew {
-        key: m.key,
-        mask: m.mask,
         ufid,
         actions,
         ufid_flags: ufid_flags(a),
@@ -93,15 +87,16 @@ pub fn parse_new(req: &Request<'_>) -> NlResult<FlowNew> {
 
 /// Reads SET (spec F7).
 pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
-    let a = &req.attrs;
+    let a = req.attrs;
     let probe = is_probe(a);
     let ufid = ufid(a);
     let key = a.get(flow_attr::KEY);
     let acts = a.get(flow_attr::ACTIONS);
-    let parsed = match key {
-        Some(key) => Some(parse_match(key, a.get(flow_attr::MASK))?),
-        None => None,
-    };
+    let mut parsed = None;
+    if let Some(key) = key {
+        let m = parsed.insert(FlowMatch::empty());
+        parse_match(key, a.get(flow_attr::MASK), m)?;
+    }
     let actions = match (acts, &parsed) {
         (Some(acts), Some(m)) => Some(compile(
             req.net,
@@ -135,10 +130,10 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
 
 /// Reads GET (spec F8).
 pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
-    match parse_name(&req.attrs)? {
+    match parse_name(req.attrs)? {
         Some(which) => Ok(FlowRef {
             which,
-            ufid_flags: ufid_flags(&req.attrs),
+            ufid_flags: ufid_flags(req.attrs),
         }),
         None => {
             let why = c"Flow get message rejected, Key attribute missing.";
@@ -151,7 +146,7 @@ pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
 ///
 /// A UFID of a bad length and no key is refused: C takes the UFID for absent and flushes the table (spec F2, Q6).
 pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
-    let a = &req.attrs;
+    let a = req.attrs;
     match (parse_name(a)?, a.get(flow_attr::UFID)) {
         (Some(which), _) => Ok(Some(FlowRef {
             which,
@@ -257,12 +252,7 @@ fn put_attrs(
     put_id(w, flow, ufid_flags)?;
     if ufid_flags & ufid_flag::OMIT_MASK == 0 {
         if let Some(mask) = flow.mask() {
-            put_key(
-                w,
-                flow_attr::MASK,
-                flow.key().as_ref(),
-                Some(mask.key.as_ref()),
-            )?;
+            put_key(w, flow_attr::MASK, flow.key(), Some(&mask.key))?;
         }
     }
     put_stats(w, &flow.stats.read())?;
@@ -285,11 +275,11 @@ fn put_id(w: &mut Writer<'_>, flow: &Flow, ufid_flags: u32) -> Put {
         (Some(ufid), _) => {
             w.put(flow_attr::UFID, ufid.as_slice())?;
             if ufid_flags & ufid_flag::OMIT_KEY == 0 {
-                put_key(w, flow_attr::KEY, flow.key().as_ref(), None)?;
+                put_key(w, flow_attr::KEY, flow.key(), None)?;
             }
             Ok(())
         }
-        (None, Some(key)) => put_key(w, flow_attr::KEY, key.as_ref(), None),
+        (None, Some(key)) => put_key(w, flow_attr::KEY, key, None),
         (None, None) => Ok(()),
     }
 }

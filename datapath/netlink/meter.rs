@@ -55,7 +55,8 @@ fn only_band(bands: Attr<'_>) -> NlResult<Option<Band>> {
         let why = c"A meter has one band at most";
         return Err(NlError::at(EINVAL, why, second.whole()));
     }
-    let attrs = policy::validate_band(band)?;
+    let mut attrs = TopAttrs::empty();
+    policy::validate_band(band, &mut attrs)?;
     let number = |ty| attrs.get(ty).and_then(|a: Attr<'_>| a.u32());
     let (Some(kind), Some(rate), Some(burst)) = (
         number(band_attr::TYPE),

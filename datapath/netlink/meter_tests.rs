@@ -33,9 +33,15 @@ fn band(kind: u32, rate: u32, burst: u32) -> Vec<u8> {
     attrs(&[(0, &inner)])
 }
 
+fn validated(b: &[u8]) -> NlResult<TopAttrs<'_>> {
+    let mut top = TopAttrs::empty();
+    policy::validate(Group::Meter, b, &mut top)?;
+    Ok(top)
+}
+
 fn set(list: &[(u16, &[u8])]) -> NlResult<(Config, Stats)> {
     let b = attrs(list);
-    parse_set(&policy::validate(Group::Meter, &b)?)
+    parse_set(&validated(&b)?)
 }
 
 fn with_bands(bands: &[u8]) -> NlResult<(Config, Stats)> {
@@ -96,10 +102,7 @@ fn what_a_set_needs() {
         ERANGE
     );
     let empty = attrs(&[]);
-    assert_eq!(
-        refused(id(&policy::validate(Group::Meter, &empty).unwrap())),
-        EINVAL
-    );
+    assert_eq!(refused(id(&validated(&empty).unwrap())), EINVAL);
 }
 
 /// B19
@@ -138,7 +141,7 @@ fn bad_bands_are_pointed_at() {
     let two = [band(1, 1, 1), band(1, 1, 1)].concat();
     for (bands, at) in [(two, 28), (band(1, 0, 1), 0)] {
         let b = attrs(&[(attr::ID, &[0; 4]), (attr::BANDS, &bands)]);
-        let e = parse_set(&policy::validate(Group::Meter, &b).unwrap()).unwrap_err();
+        let e = parse_set(&validated(&b).unwrap()).unwrap_err();
         assert_eq!(e.attr.unwrap() - b.as_ptr() as usize, 8 + 4 + at);
     }
 }

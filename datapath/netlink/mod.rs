@@ -24,12 +24,18 @@ use writer::MSG_HDRLEN;
 /// Slots for top-level attributes, enough for every family (`OVS_PACKET_ATTR_UPCALL_PID` = 12 is the largest).
 pub const TOP_SLOTS: usize = 13;
 
-/// A request's top-level attributes by type. Only [`policy::validate`] makes them, so what a length or a range must be
-/// holds on every kernel, whatever it checks by itself (spec N5).
-#[derive(Clone, Copy, Debug)]
+/// A request's top-level attributes by type. Only [`policy::validate`] fills them in, so what a length or a range must be
+/// holds on every kernel, whatever it checks by itself (spec N5). Too large to be moved: filled where they stay.
+#[derive(Debug)]
 pub struct TopAttrs<'a>([Option<Attr<'a>>; TOP_SLOTS]);
 
 impl<'a> TopAttrs<'a> {
+    /// No attributes.
+    #[inline(always)]
+    pub fn empty() -> Self {
+        Self([None; TOP_SLOTS])
+    }
+
     pub fn get(&self, ty: u16) -> Option<Attr<'a>> {
         self.0.get(usize::from(ty)).copied().flatten()
     }
@@ -57,7 +63,7 @@ pub struct Request<'a> {
     pub version: u8,
     /// `ovs_header.dp_ifindex`
     pub dp_ifindex: i32,
-    pub attrs: TopAttrs<'a>,
+    pub attrs: &'a TopAttrs<'a>,
     /// Netlink port and sequence number of the requester, echoed in replies.
     pub portid: u32,
     pub seq: u32,

@@ -7,7 +7,7 @@
 //! C counterpart: `nla_validate_parse()` in `lib/nlattr.c`, and the `*_policy` tables in `net/openvswitch/datapath.c`.
 
 use super::attr::{Attr, Attrs};
-use super::{TopAttrs, TOP_SLOTS};
+use super::TopAttrs;
 use crate::datapath::abi::{
     band_attr, ct_limit_attr, dp_attr, flow_attr, meter_attr, packet_attr, vport_attr,
 };
@@ -109,19 +109,23 @@ fn max_type(family: Group) -> usize {
     }
 }
 
-/// Sorts the attributes of a `family` request by type. Unknown types are skipped, of duplicates the last counts
-/// but every one is checked, trailing bytes are ignored.
-pub fn validate(family: Group, attrs: &[u8]) -> NlResult<TopAttrs<'_>> {
-    sort(attrs, max_type(family), |ty| rule(family, ty))
+/// Sorts the attributes of a `family` request by type into `top`, which has none yet. Unknown types are skipped, of
+/// duplicates the last counts but every one is checked, trailing bytes are ignored.
+pub fn validate<'a>(family: Group, attrs: &'a [u8], top: &mut TopAttrs<'a>) -> NlResult {
+    sort(attrs, max_type(family), |ty| rule(family, ty), top)
 }
 
 /// The same for the attributes of a meter's band, which core does not look into.
-pub fn validate_band(band: Attr<'_>) -> NlResult<TopAttrs<'_>> {
-    sort(band.payload(), band_attr::MAX, band_rule)
+pub fn validate_band<'a>(band: Attr<'a>, top: &mut TopAttrs<'a>) -> NlResult {
+    sort(band.payload(), band_attr::MAX, band_rule, top)
 }
 
-fn sort(attrs: &[u8], max_type: usize, rule: impl Fn(u16) -> Rule) -> NlResult<TopAttrs<'_>> {
-    let mut top = TopAttrs([None; TOP_SLOTS]);
+fn sort<'a>(
+    attrs: &'a [u8],
+    max_type: usize,
+    rule: impl Fn(u16) -> Rule,
+    top: &mut TopAttrs<'a>,
+) -> NlResult {
     for attr in Attrs::new(attrs) {
         let ty = attr.ty();
         if ty == 0 || usize::from(ty) > max_type {
@@ -132,7 +136,7 @@ fn sort(attrs: &[u8], max_type: usize, rule: impl Fn(u16) -> Rule) -> NlResult<T
             *slot = Some(attr);
         }
     }
-    Ok(top)
+    Ok(())
 }
 
 fn check(rule: Rule, attr: &Attr<'_>) -> NlResult {
@@ -193,7 +197,9 @@ mod tests {
     }
 
     fn errno(family: Group, bytes: &[u8]) -> Option<kernel::error::Error> {
-        validate(family, bytes).err().map(|e| e.errno)
+        validate(family, bytes, &mut TopAttrs::empty())
+            .err()
+            .map(|e| e.errno)
     }
 
     #[test]
@@ -253,7 +259,8 @@ mod tests {
         b.extend(attr(300, &[1]));
         b.extend(attr(dp_attr::USER_FEATURES | 0x8000, &2u32.to_ne_bytes()));
         b.extend([1, 2, 3]);
-        let top = validate(Group::Datapath, &b).unwrap();
+        let mut top = TopAttrs::empty();
+        validate(Group::Datapath, &b, &mut top).unwrap();
         assert_eq!(top.get(dp_attr::USER_FEATURES).unwrap().u32(), Some(2));
     }
 

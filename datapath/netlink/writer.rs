@@ -70,9 +70,9 @@ impl<'a> Writer<'a> {
 
     #[inline]
     fn grow(&mut self, n: usize) -> Put<&mut [u8]> {
-        let end = self.len.checked_add(n).ok_or(Full)?;
-        let room = self.buf.get_mut(self.len..end).ok_or(Full)?;
-        self.len = end;
+        let rest = self.buf.get_mut(self.len..).ok_or(Full)?;
+        let room = rest.get_mut(..n).ok_or(Full)?;
+        self.len = self.len.wrapping_add(n);
         Ok(room)
     }
 
@@ -166,6 +166,22 @@ impl<'a> Writer<'a> {
 
     pub fn put_u32(&mut self, ty: u16, v: u32) -> Put {
         self.put(ty, &v.to_ne_bytes())
+    }
+
+    /// [`Self::put_u32`] of several, with one look at the room that is left.
+    #[inline(always)]
+    pub fn put_words<const N: usize>(&mut self, attrs: [(u16, u32); N]) -> Put {
+        const LEN: usize = HDRLEN + 4;
+        let room = self.grow(N.wrapping_mul(LEN))?;
+        for (to, (ty, v)) in room.chunks_exact_mut(LEN).zip(attrs) {
+            let [t0, t1] = ty.to_ne_bytes();
+            let [l0, l1] = (LEN as u16).to_ne_bytes(); // CAST: 8
+            let [v0, v1, v2, v3] = v.to_ne_bytes();
+            if let Some(to) = to.first_chunk_mut::<LEN>() {
+                *to = [l0, l1, t0, t1, v0, v1, v2, v3];
+            }
+        }
+        Ok(())
     }
 
     pub fn put_u64(&mut self, ty: u16, v: u64) -> Put {

@@ -47,7 +47,7 @@ fn table(masks: u32) -> Table {
         let actions = Checker::new(&key, 0, 0).unwrap().finish().unwrap();
         let actions = RcuBox::new(actions, GFP_KERNEL).unwrap();
         let flow =
-            PreparedFlow::new(&key.into(), mask(n % masks), None, actions, GFP_KERNEL).unwrap();
+            PreparedFlow::new(&key.into(), &mask(n % masks), None, actions, GFP_KERNEL).unwrap();
         table.insert(flow, &ovs).unwrap();
     }
     table

@@ -14,7 +14,7 @@ use openvswitch::datapath::control::{self, Outcome};
 use openvswitch::datapath::env::{Group, ReplyOps};
 use openvswitch::datapath::error::{NlError, NlResult};
 use openvswitch::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
-use openvswitch::datapath::netlink::{nlm, policy, split_message, Request};
+use openvswitch::datapath::netlink::{nlm, policy, split_message, Request, TopAttrs};
 use openvswitch::env::{DeviceKind, FakeNet, FakeReply};
 use openvswitch::sys::testing::process_context;
 use openvswitch::World;
@@ -163,13 +163,15 @@ impl Kernel {
             return Err(EOPNOTSUPP.into());
         }
         let net = self.net.clone();
+        let mut top = TopAttrs::empty();
+        policy::validate(family, attrs, &mut top)?;
         let request = Request {
             ctx: &process_context(),
             net: &net,
             cmd: ids.cmd,
             version: ids.version,
             dp_ifindex: ids.dp_ifindex,
-            attrs: policy::validate(family, attrs)?,
+            attrs: &top,
             portid: ids.portid,
             seq: ids.seq,
             flags: ids.flags,

@@ -9,7 +9,7 @@ use crate::datapath::env::{Group, Net, NetOps, ReplyOps};
 use crate::datapath::error::NlError;
 use crate::datapath::netlink::attr::Attrs;
 use crate::datapath::netlink::writer::{MsgHeader, Writer, MSG_HDRLEN};
-use crate::datapath::netlink::{nlm, policy, Request};
+use crate::datapath::netlink::{nlm, policy, Request, TopAttrs};
 use crate::sys::testing::process_context;
 use crate::World;
 
@@ -200,7 +200,8 @@ impl Client {
         dp_ifindex: i32,
         attrs: &Bytes,
     ) -> Result<Option<Message>, Refused> {
-        let attrs = policy::validate(group, &attrs.0)?;
+        let mut top = TopAttrs::empty();
+        policy::validate(group, &attrs.0, &mut top)?;
         let seq = self.seq;
         self.seq += 1;
         let ctx = process_context();
@@ -210,7 +211,7 @@ impl Client {
             cmd,
             version: self.version,
             dp_ifindex,
-            attrs,
+            attrs: &top,
             portid: self.portid,
             seq,
             flags: self.flags,

@@ -3,12 +3,13 @@
 //!
 //! C counterpart: the CT_* parts of `metadata_from_nlattrs()`, and `ovs_ct_put_key()` in `net/openvswitch/conntrack.c`.
 
-use super::{total, Parser};
+use super::{total, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::env::CtFields;
 use crate::datapath::env::Env;
 use crate::datapath::error::NlResult;
-use crate::datapath::flow::parts::{Key, KeyRef, Parts};
+use crate::datapath::flow::key::Core;
+use crate::datapath::flow::parts::{Key, Parts};
 use crate::datapath::netlink::writer::{Put, Writer};
 use crate::datapath::wire::ether::ty;
 use crate::datapath::wire::{be16, part};
@@ -73,7 +74,7 @@ pub(super) const ATTRS_MAX: usize = 2 * total(4) + total(2) + total(16) + total(
 
 /// What nearly all kernels have, at once: it is in every key that is told.
 #[inline(always)]
-fn put_all(w: &mut Writer<'_>, out: &KeyRef<'_>) -> Put {
+fn put_all(w: &mut Writer<'_>, out: &Core, labels: &[u8; 16]) -> Put {
     let [a0, a1, a2, a3] = const { header(ka::CT_STATE, 8) };
     let [s0, s1, s2, s3] = u32::from(out.ct_state).to_ne_bytes();
     let [b0, b1, b2, b3] = const { header(ka::CT_ZONE, 6) };
@@ -85,7 +86,7 @@ fn put_all(w: &mut Writer<'_>, out: &KeyRef<'_>) -> Put {
         a0, a1, a2, a3, s0, s1, s2, s3, b0, b1, b2, b3, z0, z1, 0, 0, c0, c1, c2, c3, m0, m1, m2,
         m3, d0, d1, d2, d3,
     ])?;
-    w.put_raw(&out.ext.ct_labels)
+    w.put_raw(labels)
 }
 
 /// The header of an attribute.
@@ -94,7 +95,7 @@ const fn header(ty: u16, len: u16) -> [u8; 4] {
     [l0, l1, t0, t1]
 }
 
-fn put_some(w: &mut Writer<'_>, out: &KeyRef<'_>, fields: CtFields) -> Put {
+fn put_some(w: &mut Writer<'_>, out: &Core, labels: &[u8; 16], fields: CtFields) -> Put {
     w.put_u32(ka::CT_STATE, out.ct_state.into())?;
     if fields.zone {
         w.put_u16(ka::CT_ZONE, out.ct_zone)?;
@@ -103,30 +104,29 @@ fn put_some(w: &mut Writer<'_>, out: &KeyRef<'_>, fields: CtFields) -> Put {
         w.put_u32(ka::CT_MARK, out.ct_mark)?;
     }
     if fields.labels {
-        w.put(ka::CT_LABELS, &out.ext.ct_labels)?;
+        w.put(ka::CT_LABELS, labels)?;
     }
     Ok(())
 }
 
 /// Appends the fields that there are, and the tuple if the key has one.
-pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
+#[inline]
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_>) -> Put {
     let fields = crate::World::ct_fields();
+    let ext = beyond.ext;
     if !fields.state {
         return Ok(());
     }
     if fields == CtFields::ALL {
-        put_all(w, out)?;
+        put_all(w, out, &ext.ct_labels)?;
     } else {
-        put_some(w, out, fields)?;
+        put_some(w, out, &ext.ct_labels, fields)?;
     }
     if key.ct_orig_proto == 0 {
         return Ok(());
     }
-    let (src, dst) = out.ext.ct_orig_addrs();
-    let ([s0, s1], [d0, d1]) = (
-        out.ext.ct_orig_tp_src.to_bytes(),
-        out.ext.ct_orig_tp_dst.to_bytes(),
-    );
+    let (src, dst) = ext.ct_orig_addrs();
+    let ([s0, s1], [d0, d1]) = (ext.ct_orig_tp_src.to_bytes(), ext.ct_orig_tp_dst.to_bytes());
     let ports = [s0, s1, d0, d1, out.ct_orig_proto, 0, 0, 0];
     let short = |a: [u8; 16]| part::<0, 4, 16>(&a);
     match key.eth_type.get() {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Ethernet, tags and the EtherType (spec K4, K5).
 
-use super::{at, bit, network, Parser};
+use super::{at, bit, network, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, VLAN_CFI};
-use crate::datapath::flow::parts::KeyRef;
 use crate::datapath::netlink::attr::Attr;
 use crate::datapath::netlink::writer::{Mark, Put, Writer};
 use crate::datapath::wire::be::Be16;
@@ -107,15 +106,15 @@ impl<'a> Parser<'a> {
 }
 
 /// Everything after the metadata.
-pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &Beyond<'_>) -> Put {
     if key.mac_proto == MAC_PROTO_ETHERNET {
-        put_ethernet(w, key, mask)
+        put_ethernet(w, key, mask, beyond)
     } else {
-        put_from_ether_type(w, key, mask)
+        put_from_ether_type(w, key, mask, beyond)
     }
 }
 
-fn put_ethernet(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
+fn put_ethernet(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &Beyond<'_>) -> Put {
     let out = mask.unwrap_or(key);
     let eth = w.reserve_array::<12>(ka::ETHERNET)?;
     let [s0, s1, s2, s3, s4, s5] = out.eth_src;
@@ -126,16 +125,16 @@ fn put_ethernet(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>)
     let cut_tag = ether::is_vlan(key.eth_type);
     let zero = Be16::new(0);
     if key.vlan_tci == zero && !cut_tag {
-        return put_from_ether_type(w, key, mask);
+        return put_from_ether_type(w, key, mask, beyond);
     }
     let encap = put_tag(w, out.vlan_tpid, out.vlan_tci, mask.is_some())?;
     if key.vlan_tci != zero {
         if key.cvlan_tci == zero && !cut_tag {
-            put_from_ether_type(w, key, mask)?;
+            put_from_ether_type(w, key, mask, beyond)?;
         } else {
             let inner = put_tag(w, out.cvlan_tpid, out.cvlan_tci, mask.is_some())?;
             if key.cvlan_tci != zero {
-                put_from_ether_type(w, key, mask)?;
+                put_from_ether_type(w, key, mask, beyond)?;
             }
             w.end_nest(inner)?;
         }
@@ -151,7 +150,12 @@ fn put_tag(w: &mut Writer<'_>, tpid: Be16, tci: Be16, is_mask: bool) -> Put<Mark
     w.nest(ka::ENCAP)
 }
 
-fn put_from_ether_type(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
+fn put_from_ether_type(
+    w: &mut Writer<'_>,
+    key: &Core,
+    mask: Option<&Core>,
+    beyond: &Beyond<'_>,
+) -> Put {
     if key.mac_proto == MAC_PROTO_ETHERNET && key.eth_type.get() == ty::IEEE_802_2 {
         // No type is how a key says 802.2; a mask says whether it is matched.
         return match mask {
@@ -161,5 +165,5 @@ fn put_from_ether_type(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRe
     }
     let out = mask.unwrap_or(key);
     w.put(ka::ETHERTYPE, &out.eth_type.to_bytes())?;
-    network::put(w, key, mask)
+    network::put(w, key, mask, beyond)
 }

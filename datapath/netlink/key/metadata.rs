@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is not in the packet's bytes (spec K6, P3).
 
-use super::{bit, conntrack, tunnel, Parser};
+use super::{bit, conntrack, tunnel, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::NlResult;
-use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, PORT_NONE};
+use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, PORT_NONE};
 use crate::datapath::flow::parts::{Key, KeyRef, Parts};
 use crate::datapath::netlink::writer::{Put, Writer};
 
@@ -45,23 +45,42 @@ impl Parser<'_> {
     }
 }
 
-pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &Beyond<'_>) -> Put {
     let out = mask.unwrap_or(key);
-    w.put_u32(ka::RECIRC_ID, out.recirc_id)?;
-    w.put_u32(ka::DP_HASH, out.dp_hash)?;
-    w.put_u32(ka::PRIORITY, out.priority)?;
+    w.put_words([
+        (ka::RECIRC_ID, out.recirc_id),
+        (ka::DP_HASH, out.dp_hash),
+        (ka::PRIORITY, out.priority),
+    ])?;
     // Every mask says what it matches of a tunnel (K16).
     if key.tun_proto != 0 || mask.is_some() {
-        let tunnel = w.nest(ka::TUNNEL)?;
-        tunnel::put_attrs(w, key, out)?;
-        w.end_nest(tunnel)?;
+        if key.tun_proto == 0 && tunnel::is_empty(out) {
+            w.put(ka::TUNNEL, &tunnel::EMPTY)?;
+        } else {
+            put_tunnel(w, key, out, beyond)?;
+        }
     }
-    match mask {
-        None if key.in_port == PORT_NONE => {}
-        None => w.put_u32(ka::IN_PORT, key.in_port.into())?,
-        Some(m) if key.in_port == PORT_NONE && m.in_port != 0xffff => {}
-        Some(m) => w.put_u32(ka::IN_PORT, 0xffff_0000 | u32::from(m.in_port))?,
+    let port = match mask {
+        None if key.in_port == PORT_NONE => None,
+        None => Some(key.in_port.into()),
+        Some(m) if key.in_port == PORT_NONE && m.in_port != 0xffff => None,
+        Some(m) => Some(0xffff_0000 | u32::from(m.in_port)),
+    };
+    match port {
+        Some(port) => w.put_words([(ka::IN_PORT, port), (ka::SKB_MARK, out.mark)])?,
+        None => w.put_u32(ka::SKB_MARK, out.mark)?,
     }
-    w.put_u32(ka::SKB_MARK, out.mark)?;
-    conntrack::put(w, key, out)
+    conntrack::put(w, key, out, beyond)
+}
+
+#[cold]
+fn put_tunnel(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_>) -> Put {
+    let whole = |core, ext| KeyRef {
+        core,
+        ext,
+        long: beyond.long,
+    };
+    let nest = w.nest(ka::TUNNEL)?;
+    tunnel::put_attrs(w, &whole(key, beyond.key), &whole(out, beyond.ext))?;
+    w.end_nest(nest)
 }

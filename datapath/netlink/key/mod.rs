@@ -17,7 +17,7 @@ pub mod tunnel;
 
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::{NlError, NlResult};
-use crate::datapath::flow::key::{Core, Ufid, FRAG_LATER};
+use crate::datapath::flow::key::{Core, Ext, Long, Ufid, FRAG_LATER};
 use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::parts::{FlowKey, KeyBuf, KeyRef};
 use crate::datapath::netlink::attr::{align, Attr, HDRLEN};
@@ -29,23 +29,38 @@ use crate::datapath::wire::ipv4::proto;
 use kernel::error::code::EINVAL;
 use kernel::str::CStr;
 
-/// A flow's unmasked key and its mask.
+/// A flow's unmasked key and its mask. Too large to be moved: filled where they stay.
 #[derive(Debug)]
 pub struct FlowMatch {
     pub key: KeyBuf,
     pub mask: Mask,
 }
 
-/// The match of a FLOW request. Without a mask, everything that the key mentions is matched exactly (spec K10).
-pub fn parse_match<'a>(key_attr: Attr<'a>, mask_attr: Option<Attr<'a>>) -> NlResult<FlowMatch> {
-    let mut key = KeyBuf::new();
+impl FlowMatch {
+    /// What [`parse_match`] begins with.
+    #[inline(always)]
+    pub fn empty() -> Self {
+        Self {
+            key: KeyBuf::new(),
+            mask: Mask::empty(),
+        }
+    }
+}
+
+/// The match of a FLOW request, into an all-zero `out`. Without a mask, everything that the key mentions is matched
+/// exactly (spec K10).
+pub fn parse_match<'a>(
+    key_attr: Attr<'a>,
+    mask_attr: Option<Attr<'a>>,
+    out: &mut FlowMatch,
+) -> NlResult {
+    let (key, mask) = (&mut out.key, &mut out.mask.key);
     let mut parser = Parser::new();
-    let key_set = parser.run(key_attr, KeyRef::ZERO, &mut key)?;
-    check_complete(key_attr, &key, key_set)?;
+    let key_set = parser.run(key_attr, KeyRef::ZERO, key)?;
+    check_complete(key_attr, key, key_set)?;
 
     // A packet without tags differs from every packet with tags (spec K5).
     let exact = Be16::new(0xffff);
-    let mut mask = KeyBuf::new();
     mask.vlan_tci = exact;
     mask.cvlan_tci = exact;
     let (attr, image) = match mask_attr {
@@ -53,21 +68,19 @@ pub fn parse_match<'a>(key_attr: Attr<'a>, mask_attr: Option<Attr<'a>>) -> NlRes
         None => (key_attr, Image::Exact),
     };
     if image == Image::Exact {
-        tunnel::match_all(key.as_ref(), &mut mask)?;
+        tunnel::match_all(key.as_ref(), mask)?;
     }
     parser.image = image;
     parser.set = 0;
-    let mask_set = parser.run(attr, key.as_ref(), &mut mask)?;
-    if mask_set & !masks_allowed(&key, key_set, &mask) != 0 {
+    let mask_set = parser.run(attr, key.as_ref(), mask)?;
+    if mask_set & !masks_allowed(key, key_set, mask) != 0 {
         return Err(at(
             c"mask of a field that the key or the rest of the mask rules out",
             attr,
         ));
     }
-    Ok(FlowMatch {
-        key,
-        mask: Mask::new(mask),
-    })
+    out.mask.measure();
+    Ok(())
 }
 
 /// A key alone, by which GET, SET and DEL find a flow.
@@ -150,16 +163,29 @@ impl Image {
 }
 
 /// What an attribute's payload must be.
+#[derive(Clone, Copy)]
 enum Kind {
-    Len(usize),
+    Len(u8),
     /// Nested, or of different lengths.
     Any,
     Refused,
+    /// No such attribute.
+    Unknown,
 }
 
-/// `None`: no such attribute.
-fn kind(ty: u16) -> Option<Kind> {
-    Some(match ty {
+/// [`kind`] of every type: a load instead of comparisons.
+static KINDS: [Kind; ka::MAX + 1] = {
+    let mut kinds = [Kind::Unknown; ka::MAX + 1];
+    let mut ty = 0;
+    while ty < kinds.len() {
+        kinds[ty] = kind(ty as u16); // CAST: a type
+        ty += 1;
+    }
+    kinds
+};
+
+const fn kind(ty: u16) -> Kind {
+    match ty {
         0 => Kind::Len(0),
         ka::ENCAP | ka::TUNNEL | ka::MPLS | ka::NSH => Kind::Any,
         ka::VLAN | ka::ETHERTYPE | ka::ICMP | ka::ICMPV6 | ka::TCP_FLAGS => Kind::Len(2),
@@ -172,8 +198,8 @@ fn kind(ty: u16) -> Option<Kind> {
         ka::CT_LABELS | ka::CT_ORIG_TUPLE_IPV4 => Kind::Len(16),
         ka::IPV6 | ka::CT_ORIG_TUPLE_IPV6 => Kind::Len(40),
         ka::PACKET_TYPE | ka::ND_EXTENSIONS | ka::TUNNEL_INFO => Kind::Refused,
-        _ => return None,
-    })
+        _ => Kind::Unknown,
+    }
 }
 
 const fn bit(ty: u16) -> u64 {
@@ -225,11 +251,11 @@ impl<'a> Parser<'a> {
     fn scan(&mut self, nest: Attr<'a>) -> NlResult {
         let mut attrs = nest.nested();
         for attr in attrs.by_ref() {
-            let len_fits = match kind(attr.ty()) {
-                None => return Err(at(c"unknown key attribute", attr)),
-                Some(Kind::Refused) => return Err(at(c"key attribute not supported", attr)),
-                Some(Kind::Len(len)) => attr.len() == len,
+            let len_fits = match KINDS.get(usize::from(attr.ty())) {
+                Some(Kind::Len(len)) => attr.len() == usize::from(*len),
                 Some(Kind::Any) => true,
+                Some(Kind::Refused) => return Err(at(c"key attribute not supported", attr)),
+                Some(Kind::Unknown) | None => return Err(at(c"unknown key attribute", attr)),
             };
             if self.set & bit(attr.ty()) != 0 {
                 return Err(at(c"duplicate key attribute", attr));
@@ -384,12 +410,54 @@ const UPPER_MAX: usize = total(40) + total(2) + total(2) + total(28);
 
 /// Appends a key or, with `mask`, the mask of a flow with this key (spec 2.3). What is written follows from the key,
 /// the values come from the mask if there is one (K18).
-pub fn put_key(w: &mut Writer<'_>, ty: u16, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+#[inline]
+pub fn put_key(w: &mut Writer<'_>, ty: u16, key: &KeyBuf, mask: Option<&KeyBuf>) -> Put {
+    if key.is_plain() && mask.is_none_or(KeyBuf::is_plain) {
+        return put_parts(w, ty, key, mask.map(KeyBuf::core), &Beyond::NOTHING);
+    }
+    put_key_ref(w, ty, key.as_ref(), mask.map(KeyBuf::as_ref))
+}
+
+/// [`put_key`] of keys that have, or may have, more than a core.
+#[inline(never)]
+pub fn put_key_ref(w: &mut Writer<'_>, ty: u16, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
+    let out = mask.unwrap_or(key);
+    let beyond = Beyond {
+        key: key.ext,
+        ext: out.ext,
+        long: out.long,
+    };
+    put_parts(w, ty, key.core, mask.map(|m| m.core), &beyond)
+}
+
+#[inline(never)]
+fn put_parts(
+    w: &mut Writer<'_>,
+    ty: u16,
+    key: &Core,
+    mask: Option<&Core>,
+    beyond: &Beyond<'_>,
+) -> Put {
     let nest = w.nest(ty)?;
-    let (key, mask) = (&key, mask.as_ref());
-    metadata::put(w, key, mask)?;
-    link::put(w, key, mask)?;
+    metadata::put(w, key, mask, beyond)?;
+    link::put(w, key, mask, beyond)?;
     w.end_nest(nest)
+}
+
+/// What is told beyond the core: the key's part, which says what there is, and where the values come from.
+struct Beyond<'a> {
+    key: &'a Ext,
+    ext: &'a Ext,
+    long: &'a Long,
+}
+
+impl Beyond<'_> {
+    /// Of keys without such parts. They are told as if there were none, without a look at each.
+    const NOTHING: Beyond<'static> = Beyond {
+        key: KeyRef::ZERO.ext,
+        ext: KeyRef::ZERO.ext,
+        long: KeyRef::ZERO.long,
+    };
 }
 
 /// Copies `parts` one after the other to `dst` from `off` on.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! IPv4, IPv6 and ARP.
 
-use super::{fill, mpls, nsh, transport, Parser};
+use super::{fill, mpls, nsh, transport, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::NlResult;
-use crate::datapath::flow::key::FRAG_LATER;
-use crate::datapath::flow::parts::{KeyBuf, KeyRef};
+use crate::datapath::flow::key::{Core, FRAG_LATER};
+use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::netlink::writer::{Put, Writer};
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::ty;
@@ -57,7 +57,7 @@ impl Parser<'_> {
 }
 
 /// Everything after the EtherType.
-pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &Beyond<'_>) -> Put {
     let out = mask.unwrap_or(key);
     match key.eth_type.get() {
         ty::IPV4 => {
@@ -67,7 +67,7 @@ pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>
             let [proto, tos, ttl, frag] = rest;
             *w.reserve_array::<12>(ka::IPV4)? =
                 [s0, s1, s2, s3, d0, d1, d2, d3, proto, tos, ttl, frag];
-            transport::put(w, key, out)
+            transport::put(w, key, out, beyond)
         }
         ty::IPV6 => {
             let ip = w.reserve(ka::IPV6, 40)?;
@@ -81,8 +81,8 @@ pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>
                 &[&[out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag]],
                 36,
             );
-            w.put_u16(ka::IPV6_EXTHDRS, out.ext.ipv6_exthdrs)?;
-            transport::put(w, key, out)
+            w.put_u16(ka::IPV6_EXTHDRS, beyond.ext.ipv6_exthdrs)?;
+            transport::put(w, key, out, beyond)
         }
         ty::NSH => nsh::put(w, out, mask.is_some()),
         ty::MPLS_UC | ty::MPLS_MC => mpls::put(w, out),
@@ -95,8 +95,8 @@ pub(super) fn put(w: &mut Writer<'_>, key: &KeyRef<'_>, mask: Option<&KeyRef<'_>
                     &out.ipv4_src,
                     &out.ipv4_dst,
                     &op,
-                    &out.ext.hw_src,
-                    &out.ext.hw_dst,
+                    &beyond.ext.hw_src,
+                    &beyond.ext.hw_dst,
                     &[0; 2],
                 ],
                 0,

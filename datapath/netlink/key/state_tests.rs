@@ -2,7 +2,7 @@
 //! Tests of tunnels, connection tracking, MPLS and NSH in keys and masks.
 
 use super::tests::{
-    attr, be, emit, eth, first, ip4, ip6, key, metadata, nest, refused, ty, with_mask,
+    attr, be, emit, eth, first, ip4, ip6, key, metadata, nest, parse_match, refused, ty, with_mask,
 };
 use super::*;
 use crate::datapath::abi::{nsh_attr, tunnel_attr as ta, vxlan_ext};
@@ -264,7 +264,8 @@ fn a_tunnel_mask_matches_what_it_says() {
     let k = [attr(ta::ID, &[0, 0, 0, 0, 0, 0, 0, 5]), to_v4(), ttl()];
     let m = masked(&k, &[attr(ta::ID, &[0xff; 8])]).unwrap();
     let same = |other: &KeyBuf| {
-        let flow = m.mask.apply(&m.key, GFP_KERNEL).unwrap();
+        let mut flow = KeyBuf::new();
+        m.mask.apply(&m.key, &mut flow, GFP_KERNEL).unwrap();
         eq_masked(flow.as_ref(), other.as_ref(), &m.mask)
     };
     let with = |change: fn(&mut KeyBuf)| {

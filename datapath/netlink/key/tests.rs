@@ -36,6 +36,13 @@ pub(super) fn key(attrs: &[Vec<u8>]) -> NlResult<KeyBuf> {
     parse_key(first(&nest(attrs)))
 }
 
+/// As a value, for tests.
+pub(super) fn parse_match<'a>(key: Attr<'a>, mask: Option<Attr<'a>>) -> NlResult<FlowMatch> {
+    let mut m = FlowMatch::empty();
+    super::parse_match(key, mask, &mut m)?;
+    Ok(m)
+}
+
 pub(super) fn with_mask(k: &[Vec<u8>], m: &[Vec<u8>]) -> NlResult<FlowMatch> {
     parse_match(first(&nest(k)), Some(first(&nest(m))))
 }
@@ -93,8 +100,7 @@ fn all_ones(ty: u16, len: usize) -> Vec<u8> {
 pub(super) fn emit(k: &KeyBuf, m: Option<&KeyBuf>) -> Vec<u8> {
     let mut buf = [0x55; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
-    put_key(&mut w, 1, k.as_ref(), m.map(KeyBuf::as_ref))
-        .expect("KEY_ATTRS_MAX is the most there is");
+    put_key(&mut w, 1, k, m).expect("KEY_ATTRS_MAX is the most there is");
     w.written().to_vec()
 }
 
@@ -757,7 +763,7 @@ fn emission_order_is_the_kernels() {
     let room = expected.len() + super::total(tunnel::ATTRS_MAX) + conntrack::ATTRS_MAX;
     assert_eq!(room, KEY_ATTRS_MAX);
     let mut small = vec![0; expected.len() - 1];
-    assert!(put_key(&mut Writer::new(&mut small), 1, k.as_ref(), None).is_err());
+    assert!(put_key(&mut Writer::new(&mut small), 1, &k, None).is_err());
 
     let mask = emit(
         &k,
@@ -1091,7 +1097,8 @@ proptest! {
         }
         let (km, mm) = if in_mask { (&key_message, &damaged) } else { (&damaged, &mask_message) };
         if let Ok(m) = parse_match(first(km), Some(first(mm))) {
-            let masked = m.mask.apply(&m.key, GFP_KERNEL).unwrap();
+            let mut masked = KeyBuf::new();
+            m.mask.apply(&m.key, &mut masked, GFP_KERNEL).unwrap();
             prop_assert!(emit(&m.key, None).len() <= KEY_ATTRS_MAX);
             emit(&masked, None);
             emit(&m.key, Some(&m.mask.key));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! TCP, UDP, SCTP, ICMP and neighbour discovery.
 
-use super::{bit, fill, layers, Parser};
+use super::{bit, fill, layers, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::Core;
-use crate::datapath::flow::parts::{KeyBuf, KeyRef};
+use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::netlink::writer::{Put, Writer};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::{be16, part};
@@ -39,7 +39,7 @@ impl Parser<'_> {
     }
 }
 
-pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &KeyRef<'_>) -> Put {
+pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_>) -> Put {
     let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
     let ports = [s0, s1, d0, d1];
     // Type and code are the low bytes of the ports.
@@ -62,7 +62,11 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &KeyRef<'_>) -> Put {
     if nd != 0 {
         fill(
             w.reserve(ka::ND, 28)?,
-            &[&out.ext.nd_target, &out.ext.hw_src, &out.ext.hw_dst],
+            &[
+                &beyond.ext.nd_target,
+                &beyond.ext.hw_src,
+                &beyond.ext.hw_dst,
+            ],
             0,
         );
     }

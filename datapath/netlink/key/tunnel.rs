@@ -8,7 +8,7 @@ use crate::datapath::abi::{tunnel_attr as ta, vxlan_ext};
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::{tun_flag, Core, TUN_IPV4, TUN_IPV6, TUN_OPTS_MAX};
 use crate::datapath::flow::parts::{Key, KeyBuf, KeyRef, Parts};
-use crate::datapath::netlink::attr::Attr;
+use crate::datapath::netlink::attr::{Attr, HDRLEN};
 use crate::datapath::netlink::writer::{Put, Writer};
 use crate::datapath::wire::be::Be16;
 
@@ -253,14 +253,22 @@ pub(super) fn match_all(key: KeyRef<'_>, mask: &mut KeyBuf) -> NlResult {
 pub const ATTRS_MAX: usize =
     total(8) + 2 * total(16) + 2 * total(1) + 3 * total(0) + 2 * total(2) + total(TUN_OPTS_MAX);
 
-/// Appends the tunnel's attributes (spec K16): what there is follows from `key`, the values are `out`'s.
-pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
+/// What [`put_attrs`] writes where there is no tunnel and [`is_empty`]: a TTL of 0. So in the masks of most flows.
+pub(super) const EMPTY: [u8; total(1)] = {
+    let ([l0, l1], [t0, t1]) = ((HDRLEN as u16 + 1).to_ne_bytes(), ta::TTL.to_ne_bytes());
+    [l0, l1, t0, t1, 0, 0, 0, 0]
+};
+
+/// Without flags, ports, TOS and TTL.
+#[inline(always)]
+pub(super) fn is_empty(out: &Core) -> bool {
     let ports = out.tun_tp_src.raw() | out.tun_tp_dst.raw();
     let rest = out.tun_flags | u16::from(out.tun_tos) | u16::from(out.tun_ttl);
-    if key.tun_proto == 0 && ports | rest == 0 {
-        // As in the masks of most flows.
-        return w.put_u8(ta::TTL, 0);
-    }
+    ports | rest == 0
+}
+
+/// Appends the tunnel's attributes (spec K16): what there is follows from `key`, the values are `out`'s.
+pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put {
     let flag = |f| out.tun_flags & f != 0;
     if flag(tun_flag::KEY) {
         w.put(ta::ID, &out.tun_id)?;

@@ -8,7 +8,7 @@ use openvswitch::datapath::env::PacketOps;
 use openvswitch::datapath::flow::extract::{from_device, refresh};
 use openvswitch::datapath::flow::parts::FlowKey;
 use openvswitch::datapath::netlink::attr::Attr;
-use openvswitch::datapath::netlink::key::{parse_key, put_key, KEY_ATTRS_MAX};
+use openvswitch::datapath::netlink::key::{parse_key, put_key_ref, KEY_ATTRS_MAX};
 use openvswitch::datapath::netlink::writer::Writer;
 use openvswitch::packet::{fail_nth, Gso, Packet};
 
@@ -60,7 +60,7 @@ fuzz_target!(|input: &[u8]| {
 
     let mut buf = [0; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
-    put_key(&mut w, 1, key.as_ref(), None).expect("fits");
+    put_key_ref(&mut w, 1, key.as_ref(), None).expect("fits");
     let (attr, rest) = Attr::split_first(w.written()).expect("an attribute");
     assert!(rest.is_empty());
     // Not every packet can be described: tags cut short, L3 types below 0x600, protocols that are not supported.

@@ -5,12 +5,13 @@
 use kernel::alloc::flags::GFP_KERNEL;
 use libfuzzer_sys::fuzz_target;
 use openvswitch::datapath::env::CtFields;
+use openvswitch::datapath::error::NlResult;
 use openvswitch::datapath::flow::hash::masked_hash;
 use openvswitch::datapath::flow::mask::eq_masked;
 use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::key::{
-    parse_key, parse_match, parse_metadata, parse_ufid, put_key, KEY_ATTRS_MAX,
+    parse_key, parse_match, parse_metadata, parse_ufid, put_key, FlowMatch, KEY_ATTRS_MAX,
 };
 use openvswitch::datapath::netlink::writer::Writer;
 use openvswitch::env::FakeEnv;
@@ -26,9 +27,20 @@ fn attr(payload: &[u8]) -> Vec<u8> {
 fn emit(key: &KeyBuf, mask: Option<&KeyBuf>) -> Vec<u8> {
     let mut buf = [0; KEY_ATTRS_MAX];
     let mut w = Writer::new(&mut buf);
-    put_key(&mut w, 1, key.as_ref(), mask.map(KeyBuf::as_ref))
-        .expect("KEY_ATTRS_MAX is the most there is");
+    put_key(&mut w, 1, key, mask).expect("KEY_ATTRS_MAX is the most there is");
     w.written().to_vec()
+}
+
+fn matched(key: Attr<'_>, mask: Option<Attr<'_>>) -> NlResult<FlowMatch> {
+    let mut m = FlowMatch::empty();
+    parse_match(key, mask, &mut m)?;
+    Ok(m)
+}
+
+fn applied(m: &FlowMatch) -> KeyBuf {
+    let mut key = KeyBuf::new();
+    m.mask.apply(&m.key, &mut key, GFP_KERNEL).expect("memory");
+    key
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -47,12 +59,12 @@ fuzz_target!(|input: &[u8]| {
 
     let _ = parse_metadata(key, &mut FlowKey::new());
     let _ = parse_ufid(Some(key));
-    let exact = parse_match(key, None);
-    let masked = parse_match(key, Some(mask));
+    let exact = matched(key, None);
+    let masked = matched(key, Some(mask));
     let alone = parse_key(key);
     for m in exact.iter().chain(masked.iter()) {
         assert_eq!(alone.as_ref().ok(), Some(&m.key));
-        let applied = m.mask.apply(&m.key, GFP_KERNEL).expect("memory");
+        let applied = applied(m);
         assert!(eq_masked(applied.as_ref(), m.key.as_ref(), &m.mask));
         let hash = |key: &KeyBuf| masked_hash(key.as_ref(), &m.mask);
         assert_eq!(hash(&applied), hash(&m.key));
@@ -65,13 +77,9 @@ fuzz_target!(|input: &[u8]| {
         let [k, _, m2] = written
             .each_ref()
             .map(|w| Attr::split_first(w).expect("an attribute").0);
-        if let Ok(again) = parse_match(k, Some(m2)) {
+        if let Ok(again) = matched(k, Some(m2)) {
             assert!(eq_masked(
-                again
-                    .mask
-                    .apply(&again.key, GFP_KERNEL)
-                    .expect("memory")
-                    .as_ref(),
+                applied(&again).as_ref(),
                 m.key.as_ref(),
                 &again.mask
             ));
