@@ -44,31 +44,27 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_
     let ports = [s0, s1, d0, d1];
     // Type and code are the low bytes of the ports.
     let type_code = [s1, d1];
+    const UDP: u64 = bit(ka::UDP);
+    const SCTP: u64 = bit(ka::SCTP);
+    const ICMP: u64 = bit(ka::ICMP);
+    const ICMPV6: u64 = bit(ka::ICMPV6);
     let (_, transport, nd) = layers(key);
-    if transport & bit(ka::TCP) != 0 {
-        w.put(ka::TCP, &ports)?;
-        w.put(ka::TCP_FLAGS, &out.tcp_flags.to_bytes())?;
-    }
-    for ty in [ka::UDP, ka::SCTP] {
-        if transport & bit(ty) != 0 {
-            w.put(ty, &ports)?;
+    match transport {
+        0 => Ok(()),
+        UDP => w.put(ka::UDP, &ports),
+        SCTP => w.put(ka::SCTP, &ports),
+        ICMP => w.put(ka::ICMP, &type_code),
+        ICMPV6 => {
+            w.put(ka::ICMPV6, &type_code)?;
+            if nd != 0 {
+                let (ext, room) = (beyond.ext, w.reserve(ka::ND, 28)?);
+                fill(room, &[&ext.nd_target, &ext.hw_src, &ext.hw_dst], 0);
+            }
+            Ok(())
+        }
+        _ => {
+            w.put(ka::TCP, &ports)?;
+            w.put(ka::TCP_FLAGS, &out.tcp_flags.to_bytes())
         }
     }
-    for ty in [ka::ICMP, ka::ICMPV6] {
-        if transport & bit(ty) != 0 {
-            w.put(ty, &type_code)?;
-        }
-    }
-    if nd != 0 {
-        fill(
-            w.reserve(ka::ND, 28)?,
-            &[
-                &beyond.ext.nd_target,
-                &beyond.ext.hw_src,
-                &beyond.ext.hw_dst,
-            ],
-            0,
-        );
-    }
-    Ok(())
 }
