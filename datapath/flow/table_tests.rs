@@ -186,7 +186,8 @@ fn masks_end_at_4096() {
         add(&t, &fields(i), mask(i, 0), None, i);
     }
     let one_more = |n: u32| {
-        let new = prepare(&fields(n), &mask(n, 0), None, 1).unwrap();
+        let mask = mask(n, 0);
+        let new = prepare(&fields(n), &mask, None, 1).unwrap();
         t.insert(new, &OvsGuard::lock(&process_context())).map(drop)
     };
     assert_eq!(one_more(5000).unwrap_err(), kernel::error::code::ENOMEM);
