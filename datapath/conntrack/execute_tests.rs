@@ -338,17 +338,17 @@ fn b58_another_zone_helper_or_timeout_is_tracked_anew() {
         timeout: Name::new(timeout.as_bytes()).filter(|n| !n.is_empty()),
         ..spec(Commit::No)
     };
-    let (pkt, mut key) = lab.one(&there(), with("ftp\0", "slow\0"));
+    let (pkt, mut key) = lab.one(&there(), with("tftp\0", "slow\0"));
     let conn = |p: &Packet| p.conn.clone().unwrap().0;
     let first = conn(&pkt);
-    let pkt = lab.again(pkt, &mut key, with("ftp\0", "slow\0")).unwrap();
+    let pkt = lab.again(pkt, &mut key, with("tftp\0", "slow\0")).unwrap();
     assert!(Arc::ptr_eq(&conn(&pkt), &first));
-    pkt.conn.as_ref().unwrap().0.state().helper = Some("tftp".into());
-    let pkt = lab.again(pkt, &mut key, with("ftp\0", "slow\0")).unwrap();
+    pkt.conn.as_ref().unwrap().0.state().helper = Some("other".into());
+    let pkt = lab.again(pkt, &mut key, with("tftp\0", "slow\0")).unwrap();
     assert!(!Arc::ptr_eq(&conn(&pkt), &first));
     let second = conn(&pkt);
     pkt.conn.as_ref().unwrap().0.state().timeout = None;
-    let pkt = lab.again(pkt, &mut key, with("ftp\0", "slow\0")).unwrap();
+    let pkt = lab.again(pkt, &mut key, with("tftp\0", "slow\0")).unwrap();
     assert!(!Arc::ptr_eq(&conn(&pkt), &second));
 }
 
@@ -422,7 +422,7 @@ fn c12_what_a_commit_writes() {
         }),
         labels: labels(0xff, 0x0f),
         event_mask: Some(5),
-        helper: Name::new(b"ftp\0"),
+        helper: Name::new(b"tftp\0"),
         ..spec(Commit::Yes)
     };
     let (_, key) = lab.one(&there(), first);
@@ -431,7 +431,7 @@ fn c12_what_a_commit_writes() {
     {
         let s = conn.state();
         assert_eq!((s.mark, s.labels), (0x12, Some([0x0f; 16])));
-        assert_eq!((s.event_mask, s.helper.as_deref()), (Some(5), Some("ftp")));
+        assert_eq!((s.event_mask, s.helper.as_deref()), (Some(5), Some("tftp")));
         // Once, when everything else was in place (B31).
         assert_eq!((s.helped, s.told), (1, 1));
     }
@@ -545,7 +545,7 @@ fn b33_a_packet_that_was_kept_is_not_touched() {
     let lab = Lab::new();
     for call in [Call::Track, Call::Nat, Call::Helper, Call::Confirm] {
         let full = Spec {
-            helper: Name::new(b"ftp\0"),
+            helper: Name::new(b"tftp\0"),
             ..snat(Commit::Yes, Some(Manip::Src))
         };
         let ct = lab.action(full);

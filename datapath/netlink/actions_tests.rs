@@ -669,7 +669,7 @@ fn b22_what_ct_actions_hold_is_given_back_once() {
         ];
         attr(action_attr::CT, &args.concat())
     };
-    let nested = clone(&sample(7, &[with("ftp"), clone(&with("tftp"))].concat()));
+    let nested = clone(&sample(7, &[with("ftp"), clone(&with("ftp"))].concat()));
     let good = [nested, with("ftp")].concat();
     let acts = with_list(&good, |a| parse(&net, a, &tcp4(), true)).unwrap();
     assert_eq!(net.tracker().held(), [3, 3, 3]);

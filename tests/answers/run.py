@@ -24,7 +24,8 @@ sys.path.insert(0, SYSTEM + "/lib")
 import golden  # noqa: E402
 import ovsnl  # noqa: E402
 
-FAMILIES = {"ovs_datapath": 0x20, "ovs_vport": 0x21, "ovs_flow": 0x22, "ovs_packet": 0x23, "ovs_meter": 0x24}
+FAMILIES = {"ovs_datapath": 0x20, "ovs_vport": 0x21, "ovs_flow": 0x22, "ovs_packet": 0x23, "ovs_meter": 0x24,
+            "ovs_ct_limit": 0x25}
 
 
 class Switch:

@@ -26,6 +26,7 @@ const FAMILIES: [Group; 5] = [
     Group::Flow,
     Group::Packet,
     Group::Meter,
+    Group::CtLimit,
 ];
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
@@ -157,6 +158,7 @@ impl Kernel {
     fn request(&mut self, family: Group, ids: MsgHeader, attrs: &[u8]) -> NlResult {
         let known = match family {
             Group::Packet => ids.cmd == 3,
+            Group::CtLimit => (1..=3).contains(&ids.cmd),
             _ => (cmd::NEW..=cmd::SET).contains(&ids.cmd),
         };
         if !known {
@@ -203,7 +205,7 @@ impl Kernel {
     }
 
     fn dump(&mut self, family: Group, ids: MsgHeader, attrs: &[u8]) -> NlResult {
-        if ids.cmd != cmd::GET || matches!(family, Group::Packet | Group::Meter) {
+        if ids.cmd != cmd::GET || matches!(family, Group::Packet | Group::Meter | Group::CtLimit) {
             return Err(NlError::from(EOPNOTSUPP));
         }
         let header = MsgHeader {

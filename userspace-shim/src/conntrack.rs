@@ -89,8 +89,8 @@ pub struct Tracker {
     pub label_spaces: AtomicIsize,
 }
 
-/// Names of the helpers that there are.
-pub const HELPERS: [&str; 2] = ["ftp", "tftp"];
+/// The helpers that there are, and the IP protocol of each.
+pub const HELPERS: [(&str, u8); 2] = [("ftp", 6), ("tftp", 17)];
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,10 +302,10 @@ impl TemplateOps for FakeTemplate {
         Ok(())
     }
 
-    fn add_helper(&mut self, _spec: &Spec, name: &CStr) -> Result {
+    fn add_helper(&mut self, spec: &Spec, name: &CStr) -> Result {
         assert!(!self.complete);
         let name = name.to_str().map_err(|_| EINVAL)?;
-        if !HELPERS.contains(&name) {
+        if !HELPERS.contains(&(name, spec.proto)) {
             return Err(EINVAL);
         }
         self.tracker.helpers.fetch_add(1, SeqCst);
@@ -427,7 +427,9 @@ impl TrackedOps for Packet {
     }
 
     fn defragment(self, net: &FakeNet, zone: u16, ipv6: bool) -> Result<Option<(Self, u16)>> {
-        assert!(!ipv6, "IPv4 only");
+        if ipv6 {
+            return Err(EAFNOSUPPORT);
+        }
         let b = self.bytes();
         let field = u16::from_be_bytes([b[6], b[7]]);
         let new = Fragment {

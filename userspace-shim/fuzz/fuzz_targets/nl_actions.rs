@@ -91,7 +91,7 @@ fn compile(list: &[u8], key: &Core) -> Option<Actions> {
     let len = (list.len() + 4) as u16;
     let whole = [&len.to_ne_bytes()[..], &[4, 0], list].concat();
     let (attr, _) = Attr::split_first(&whole).expect("an attribute");
-    parse(attr, key).ok()
+    LAB.with(|(net, _)| parse(net, attr, key, true).ok())
 }
 
 fn dump(acts: &Actions) -> Vec<u8> {
