@@ -325,6 +325,20 @@ fn c7_a_connection_lost_on_the_way_through_userspace_is_found_again() {
 }
 
 #[test]
+fn c7_what_is_said_of_another_zone_does_not_count() {
+    let lab = Lab::new();
+    let third = |commit| Spec {
+        zone: 3,
+        ..spec(commit)
+    };
+    lab.one(&there(), third(Commit::Yes));
+    let (pkt, mut key) = lab.packet(&there());
+    key.ct_state = cs::TRACKED | cs::ESTABLISHED;
+    lab.again(pkt, &mut key, third(Commit::No)).unwrap();
+    assert_eq!((key.ct_state, key.ct_zone), (cs::TRACKED | cs::NEW, 3));
+}
+
+#[test]
 fn b58_another_zone_helper_or_timeout_is_tracked_anew() {
     let lab = Lab::new();
     lab.net
@@ -504,6 +518,7 @@ fn c9_source_nat_there_and_back() {
     // Once for each packet.
     let pkt = lab.again(pkt, &mut key, snat(Commit::No, None)).unwrap();
     assert_eq!(pkt.bytes(), natted);
+    assert_eq!(pkt.conn.as_ref().unwrap().0.state().natted, 1);
     let reply = frame(B, [192, 0, 2, 1], 53, 4000, 0);
     let (pkt, key) = lab.one(&reply, snat(Commit::No, None));
     assert_eq!(pkt.bytes(), back());

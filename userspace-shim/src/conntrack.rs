@@ -179,6 +179,8 @@ pub struct State {
     /// How often packets were shown to the helper, and events told.
     pub helped: u32,
     pub told: u32,
+    /// How often packets were rewritten, or could have been.
+    pub natted: u32,
 }
 
 impl std::fmt::Debug for Conn {
@@ -491,6 +493,7 @@ impl TrackedOps for Packet {
                     master: None,
                     helped: 0,
                     told: 0,
+                    natted: 0,
                 };
                 let conn = Conn {
                     tracker: Arc::downgrade(net.tracker()),
@@ -512,6 +515,7 @@ impl TrackedOps for Packet {
         let nat: Nat = template.spec.nat.expect("NAT");
         let (conn, info) = self.conn.clone().expect("a connection");
         let mut s = conn.state();
+        s.natted += 1;
         let mut done = Rewritten::default();
         if let (Some(manip), Some(addrs), false) = (nat.manip, nat.addrs, s.confirmed) {
             let port = nat.ports.map(|p| p.min);
