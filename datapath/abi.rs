@@ -269,6 +269,18 @@ pub mod sample_attr {
     pub const ACTIONS: u16 = 2;
 }
 
+/// `OVS_CHECK_PKT_LEN_ATTR_*`
+pub mod check_pkt_len_attr {
+    pub const PKT_LEN: u16 = 1;
+    pub const IF_GREATER: u16 = 2;
+    pub const IF_LESS_EQUAL: u16 = 3;
+}
+
+/// `OVS_DEC_TTL_ATTR_*`
+pub mod dec_ttl_attr {
+    pub const ACTION: u16 = 1;
+}
+
 /// `OVS_HASH_ALG_*`
 pub mod hash_alg {
     pub const L4: u32 = 0;

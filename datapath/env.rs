@@ -234,6 +234,8 @@ pub trait PacketOps: Sized {
     fn is_gso(&self) -> bool;
     /// True for a UDP-fragmentation aggregate (`SKB_GSO_UDP`, spec K27, U11).
     fn is_gso_udp(&self) -> bool;
+    /// True for an aggregate whose segments have at most `len` bytes, L2 header included (`skb_gso_validate_mac_len`).
+    fn segments_fit(&self, len: usize) -> bool;
     /// Cuts an aggregate in software and hands each segment to `f` in order until it errs (spec U11).
     fn for_each_segment(
         &mut self,

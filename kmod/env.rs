@@ -154,6 +154,7 @@ impl PacketOps for SkBuff {
 
         fn is_gso(&self) -> bool;
         fn is_gso_udp(&self) -> bool;
+        fn segments_fit(&self, len: usize) -> bool;
         fn for_each_segment(
             &mut self,
             f: &mut impl FnMut(&mut Self, usize) -> Result<()>

@@ -21,7 +21,7 @@ test)
 		say "netlink cases of tests/system in userspace, against the stock module's answers"
 		cargo build --quiet --locked --manifest-path $manifest --example stdio
 		tests/answers/run.py "${CARGO_TARGET_DIR:-userspace-shim/target}/debug/examples/stdio" \
-			nl_datapath nl_vport nl_flow nl_packet nl_bad nl_meter nl_ct |
+			nl_datapath nl_vport nl_flow nl_packet nl_bad nl_meter nl_ct nl_lists |
 			grep -v '^note '
 	fi ;;
 loom)

@@ -8,19 +8,17 @@
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
 use super::defer::{Deferred, Level, Storage, Then};
-use super::list::{Action, Actions, Body, HashAlg, Userspace};
+use super::list::{Action, Actions, HashAlg, Userspace};
+use super::nested::{self, Branch};
 use super::output::{output, output_copy};
-use super::{jhash, set_field};
+use super::{jhash, push_pop, set_field};
 use crate::datapath::conntrack::execute as conntrack;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Env, Packet, PacketOps, VlanTag};
+use crate::datapath::env::{Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract;
-use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::upcall;
-use crate::datapath::wire::be::Be16;
-use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
@@ -62,20 +60,20 @@ impl<'a> List<'a> {
             .unwrap_or(&[])
     }
 
-    /// The list nested in the action that has `body` after it, and after that still `rest` of this list.
-    fn inner(&self, body: &[Action], rest: &[Action]) -> Self {
-        let end = self.range.end.wrapping_sub(rest.len());
+    /// A nested list of `len` actions, which has still `behind` actions of this list after it.
+    fn inner(&self, len: usize, behind: usize) -> Self {
+        let end = self.range.end.wrapping_sub(behind);
         List {
             acts: self.acts,
-            range: end.wrapping_sub(body.len())..end,
+            range: end.wrapping_sub(len)..end,
         }
     }
 }
 
 /// A packet's key, and whether it still describes the packet (spec A9).
-struct Key<'k> {
-    key: &'k mut FlowKey,
-    valid: bool,
+pub struct Key<'k> {
+    pub key: &'k mut FlowKey,
+    pub valid: bool,
 }
 
 /// Runs `acts` on `pkt`, whose key is `key`. The packet is consumed whatever the result.
@@ -161,13 +159,10 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
             rest = after;
             continue;
         }
-        let (body, after) = after
-            .split_at_checked(action.body_len())
-            .unwrap_or((&[], &[]));
+        let after = after.get(action.body_len()..).unwrap_or(&[]);
         let last = after.is_empty();
         rest = after;
         let result = match *action {
-            Action::Output(_) => Ok(()), // above
             Action::Userspace(ref u) => {
                 userspace(cx, &list, u, &mut pkt, key.key);
                 if last {
@@ -180,30 +175,37 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 Ok(()) => recirculate_copy(cx, &mut pkt, key, id),
                 Err(e) => Err(e),
             },
-            Action::Sample { probability, .. } if !chosen(probability) => Ok(()),
-            Action::Sample { .. } | Action::Clone(_) if last => {
-                if let Action::Sample { probability, .. } = *action {
-                    pkt.meta_mut().probability = probability;
+            Action::Sample { .. } | Action::Clone(_) | Action::CheckPktLen(_) => {
+                match nested::choose(&pkt, action) {
+                    None => Ok(()),
+                    Some(branch) if last => {
+                        if let Some(p) = branch.probability {
+                            pkt.meta_mut().probability = p;
+                        }
+                        list = list.inner(branch.len, branch.behind);
+                        rest = list.actions();
+                        Ok(())
+                    }
+                    Some(branch) => run_on_copy(cx, &list, &branch, after.len(), &mut pkt, key),
                 }
-                list = list.inner(body, after);
-                rest = body;
-                Ok(())
             }
-            Action::Sample {
-                probability,
-                body: Body { in_place, .. },
-            } => {
-                let inner = list.inner(body, after);
-                nested(cx, inner, in_place, &mut pkt, key, Some(probability))
-            }
-            Action::Clone(Body { in_place, .. }) => {
-                nested(cx, list.inner(body, after), in_place, &mut pkt, key, None)
-            }
+            Action::DecTtl(body) => match nested::dec_ttl(&mut pkt, key.key) {
+                Ok(true) => Ok(()),
+                Ok(false) if body.len == 0 => {
+                    pkt.discard(DropReason::IpTtl);
+                    return Ok(());
+                }
+                Ok(false) => {
+                    list = list.inner(body.len as usize, after.len());
+                    rest = list.actions();
+                    Ok(())
+                }
+                Err(e) => Err(e),
+            },
             Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
                 pkt.discard(DropReason::Meter);
                 return Ok(());
             }
-            Action::Meter(_) => Ok(()),
             Action::Ct(index) => match track(cx, &list, index, pkt, key)? {
                 Some(tracked) => {
                     pkt = tracked;
@@ -218,7 +220,7 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 });
                 return Ok(());
             }
-            ref other => change(list.acts.get(), other, &mut pkt, key),
+            ref change => edit(&mut pkt, key, list.acts.get(), change),
         };
         if let Err(e) = result {
             pkt.discard(DropReason::ActionError);
@@ -227,16 +229,16 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
     }
 }
 
-/// The actions that do no more than change the packet or its key.
+/// The actions that do nothing but change the packet and its key.
 #[inline(always)]
-fn change(acts: &Actions, action: &Action, pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
     match *action {
         Action::Set { field, at, .. } => {
             let (value, mask) = acts.set_bytes(field, at);
             set_field::set(pkt, key.key, field, value, mask)
         }
-        Action::PushVlan(tag) => push_vlan(pkt, key, tag),
-        Action::PopVlan => pop_vlan(pkt, key),
+        Action::PushVlan(tag) => push_pop::push_vlan(pkt, key, tag),
+        Action::PopVlan => push_pop::pop_vlan(pkt, key),
         Action::Trunc(max_len) => {
             pkt.meta_mut().cutlen = max_len;
             Ok(())
@@ -245,31 +247,23 @@ fn change(acts: &Actions, action: &Action, pkt: &mut Packet, key: &mut Key<'_>) 
             hash(pkt, key.key, alg, basis);
             Ok(())
         }
-        Action::PushEth { src, dst } => push_eth(pkt, key, &src, &dst),
-        Action::PopEth => pop_eth(pkt, key),
+        Action::PushEth { src, dst } => push_pop::push_eth(pkt, key, &src, &dst),
+        Action::PopEth => push_pop::pop_eth(pkt, key),
         Action::CtClear => {
             conntrack::clear(pkt, key.key);
             Ok(())
         }
-        // The loop's own.
+        // Of these `run` takes care, but for a meter that lets the packet pass.
         Action::Output(_)
         | Action::Userspace(_)
         | Action::Recirc(_)
         | Action::Sample { .. }
         | Action::Clone(_)
         | Action::Ct(_)
+        | Action::CheckPktLen(_)
+        | Action::DecTtl(_)
         | Action::Meter(_)
         | Action::Drop(_) => Ok(()),
-    }
-}
-
-/// SAMPLE: `probability` of `u32::MAX` means always (spec 4.1).
-#[inline(never)]
-fn chosen(probability: u32) -> bool {
-    match probability {
-        u32::MAX => true,
-        0 => false,
-        p => crate::World::random_u32() <= p,
     }
 }
 
@@ -283,23 +277,25 @@ fn exceeds_meter(cx: &Context<'_>, pkt: &Packet, id: u32) -> bool {
     meter.charge(len, crate::World::now_ms(), cx.bh)
 }
 
-/// A nested list that is not the last action, on a clone. No memory for one: skipped.
+/// A nested list that is not the last action, on a clone. No memory for one: skipped. `after`: how many actions of
+/// `outer` come after the one that holds it.
 #[inline(never)]
-fn nested(
+fn run_on_copy(
     cx: &Context<'_>,
-    list: List<'_>,
-    in_place: bool,
+    outer: &List<'_>,
+    branch: &Branch,
+    after: usize,
     pkt: &mut Packet,
     key: &mut Key<'_>,
-    probability: Option<u32>,
 ) -> Result {
+    let list = outer.inner(branch.len, branch.behind.wrapping_add(after));
     let Ok(mut copy) = pkt.try_clone() else {
         return Ok(());
     };
-    if let Some(p) = probability {
+    if let Some(p) = branch.probability {
         copy.meta_mut().probability = p;
     }
-    if in_place {
+    if branch.in_place {
         return run(cx, list, copy, key);
     }
     let Some(mut own) = cx.storage.take_key() else {
@@ -470,54 +466,4 @@ fn hash(pkt: &mut Packet, key: &mut FlowKey, alg: HashAlg, basis: u32) {
         0 => 1, // 0 means no hash
         h => h,
     };
-}
-
-#[inline(never)]
-fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
-    let l3 = pkt.network_offset();
-    let moves_inside = pkt.vlan_tag().is_some();
-    if moves_inside {
-        key.valid = false;
-    } else {
-        key.key.vlan_tci = Be16::new(tag.tci);
-        key.key.vlan_tpid = Be16::new(tag.tpid);
-    }
-    let result = pkt.push_vlan(VlanTag {
-        tci: tag.tci & !VLAN_CFI,
-        ..tag
-    });
-    if moves_inside && result.is_ok() {
-        // Some kernels let the mark point at the tag, where a SET would write next (spec A21, A22).
-        pkt.set_network_header(l3.wrapping_add(VLAN_HLEN));
-    }
-    pkt.reset_mac_len();
-    result
-}
-
-#[inline(never)]
-fn pop_vlan(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
-    let result = pkt.pop_vlan();
-    if pkt.vlan_tag().is_some() {
-        key.valid = false;
-    } else {
-        key.key.vlan_tci = Be16::new(0);
-        key.key.vlan_tpid = Be16::new(0);
-    }
-    result
-}
-
-#[inline(never)]
-fn push_eth(pkt: &mut Packet, key: &mut Key<'_>, src: &[u8; 6], dst: &[u8; 6]) -> Result {
-    pkt.push_eth(dst, src)?;
-    key.key.mac_proto = MAC_PROTO_ETHERNET;
-    key.valid = false;
-    Ok(())
-}
-
-#[inline(never)]
-fn pop_eth(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
-    pkt.pop_eth()?;
-    key.key.mac_proto = MAC_PROTO_NONE;
-    key.valid = false;
-    Ok(())
 }

@@ -64,6 +64,9 @@ pub enum Action {
     /// Connection tracking; which one of the list's.
     Ct(u32),
     CtClear,
+    CheckPktLen(CheckPktLen),
+    /// The list is for packets that have no life left.
+    DecTtl(Body),
     /// With the error code that userspace gave.
     Drop(u32),
 }
@@ -77,6 +80,20 @@ pub struct Body {
     pub len: u32,
     /// May run on the outer list's own key: nothing after it needs that, or it is not changed (spec A11).
     pub in_place: bool,
+}
+
+/// The CHECK_PKT_LEN action: two lists after it, of which one runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckPktLen {
+    /// Bytes that a packet of the first list has at most.
+    pub pkt_len: u16,
+    /// How many actions the list for packets of at most this length has, those nested in them included; it comes first.
+    pub fits: u32,
+    /// The same of the list for longer ones.
+    pub greater: u32,
+    /// As [`Body::in_place`].
+    pub fits_in_place: bool,
+    pub greater_in_place: bool,
 }
 
 /// The USERSPACE action.
@@ -159,7 +176,8 @@ impl Action {
     #[inline(always)]
     pub fn body_len(&self) -> usize {
         match self {
-            Self::Sample { body, .. } | Self::Clone(body) => body.len as usize,
+            Self::Sample { body, .. } | Self::Clone(body) | Self::DecTtl(body) => body.len as usize,
+            Self::CheckPktLen(c) => (c.fits as usize).wrapping_add(c.greater as usize),
             _ => 0,
         }
     }

@@ -7,13 +7,15 @@
 //!
 //! * [`list`]: what a compiled list is.
 //! * [`validate`]: the only way to make one.
-//! * [`execute`]: runs one on a packet; [`output`], [`set_field`] and [`defer`] are its longer parts.
+//! * [`execute`]: runs one on a packet; [`output`], [`set_field`], [`push_pop`], [`nested`] and [`defer`] are its longer parts.
 
 pub mod defer;
 pub mod execute;
 mod jhash;
 pub mod list;
+mod nested;
 mod output;
+mod push_pop;
 mod set_field;
 pub mod validate;
 

@@ -91,7 +91,7 @@ fn masked_u32(old: u32, value: &[u8], mask: &[u8]) -> Result<u32> {
 
 /// Tells a complete sum that bytes changed by `delta`.
 #[inline]
-fn fix_complete(pkt: &mut Packet, delta: u32) {
+pub fn fix_complete(pkt: &mut Packet, delta: u32) {
     if pkt.ip_summed() == IpSummed::Complete {
         let sum = csum::add(pkt.csum(), delta);
         pkt.set_csum(sum);

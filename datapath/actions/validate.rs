@@ -6,7 +6,7 @@
 //!
 //! C counterpart: `__ovs_nla_copy_actions()` and `validate_set()` in `net/openvswitch/flow_netlink.c`.
 
-use super::list::{Action, Actions, Body, Field, HashAlg, Userspace};
+use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -384,23 +384,78 @@ impl<'k> Checker<'k> {
         )
     }
 
+    /// Opens the first list of a CHECK_PKT_LEN, for packets of at most `pkt_len` bytes.
+    pub fn open_check_pkt_len(&mut self, pkt_len: u16, last: bool) -> NlResult {
+        if pkt_len == 0 {
+            return refuse(c"Packet length of 0 to check for");
+        }
+        let action = Action::CheckPktLen(CheckPktLen {
+            pkt_len,
+            fits: 0,
+            greater: 0,
+            fits_in_place: false,
+            greater_in_place: false,
+        });
+        // CHECK_PKT_LEN { PKT_LEN, IF_LESS_EQUAL { … }, IF_GREATER { … } }
+        self.open(action, 4 + 8 + 4 + 4, last)
+    }
+
+    /// Goes on with the second list, which starts with the same packets as the first.
+    pub fn otherwise(&mut self) {
+        let depth = self.depth.wrapping_sub(1);
+        let Some(Some(outer)) = self.outer.get(depth).copied() else {
+            return; // nothing is open
+        };
+        let len = self.body_len(&outer);
+        if let Some(Action::CheckPktLen(c)) = self.acts.list.get_mut(outer.opener) {
+            c.fits = len;
+            c.fits_in_place = outer.last || !self.changes_key;
+        }
+        self.enter(&outer);
+    }
+
+    /// Opens the list of a DEC_TTL, on which its packets end.
+    pub fn open_dec_ttl(&mut self) -> NlResult {
+        let body = Body {
+            len: 0,
+            in_place: true,
+        };
+        // DEC_TTL { ACTION { … } }
+        self.open(Action::DecTtl(body), 4 + 4, true)
+    }
+
     fn open(&mut self, action: Action, headers: u32, last: bool) -> NlResult {
         let slot = match self.outer.get_mut(self.depth) {
             Some(slot) => slot,
             None => return Err(NlError::new(EOVERFLOW, c"Actions nested too deeply")),
         };
-        *slot = Some(Outer {
+        let outer = Outer {
             shape: self.shape,
             opener: self.acts.list.len(),
             dump_len: self.acts.dump_len,
             last,
-        });
-        // Whether there is an Ethernet header is asked of the flow's key again, as in C; the rest goes on as it is (A4).
-        self.shape.mac_proto = self.key.mac_proto;
+        };
+        *slot = Some(outer);
         self.depth = self.depth.wrapping_add(1);
-        self.changes_key = false;
+        self.enter(&outer);
         self.acts.list.push(action, GFP_KERNEL)?;
         self.grow_dump(headers)
+    }
+
+    /// A list inside of `outer` begins.
+    fn enter(&mut self, outer: &Outer) {
+        // Whether there is an Ethernet header is asked of the flow's key again, as in C; the rest goes on as it is (A4).
+        self.shape = Shape {
+            mac_proto: self.key.mac_proto,
+            ..outer.shape
+        };
+        self.changes_key = false;
+    }
+
+    /// How many actions there are since the opener.
+    fn body_len(&self, outer: &Outer) -> u32 {
+        let all = self.acts.list.len().wrapping_sub(outer.opener);
+        all.wrapping_sub(1) as u32 // CAST: fewer than 16 Ki actions fit in a request
     }
 
     /// Closes the innermost open list; what it did to packets stays inside (spec A4).
@@ -410,13 +465,17 @@ impl<'k> Checker<'k> {
             return Err(EINVAL.into()); // nothing is open
         };
         self.depth = depth;
-        let end = self.acts.list.len();
-        let body_len = end.wrapping_sub(outer.opener).wrapping_sub(1);
-        if let Some(Action::Sample { body, .. } | Action::Clone(body)) =
-            self.acts.list.get_mut(outer.opener)
-        {
-            body.len = body_len as u32; // CAST: fewer than 16 Ki actions fit in a request
-            body.in_place = outer.last || !self.changes_key;
+        let len = self.body_len(&outer);
+        let in_place = outer.last || !self.changes_key;
+        match self.acts.list.get_mut(outer.opener) {
+            Some(Action::Sample { body, .. } | Action::Clone(body) | Action::DecTtl(body)) => {
+                *body = Body { len, in_place };
+            }
+            Some(Action::CheckPktLen(c)) => {
+                c.greater = len.wrapping_sub(c.fits);
+                c.greater_in_place = in_place;
+            }
+            _ => {}
         }
         check_len(self.acts.dump_len.wrapping_sub(outer.dump_len))?;
         self.shape = outer.shape;

@@ -9,7 +9,9 @@
 use super::attr::{align, Attr, Attrs, HDRLEN};
 use super::ct;
 use super::writer::{Full, Mark, Put, Writer};
-use crate::datapath::abi::{action_attr, hash_alg, sample_attr, userspace_attr};
+use crate::datapath::abi::{
+    action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, sample_attr, userspace_attr,
+};
 use crate::datapath::actions::list::{Action, HashAlg};
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
@@ -26,7 +28,8 @@ use kernel::str::CStr;
 pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
     let mut list = attr.nested();
     let mut check = Checker::new(masked_key, attr.len(), list.count())?;
-    let mut outer = [Attrs::new(&[]); MAX_DEPTH];
+    // The lists around the current one, and what comes between it and them.
+    let mut outer = [(Attrs::new(&[]), None); MAX_DEPTH];
     let mut depth = 0usize;
     loop {
         let Some(a) = list.next() else {
@@ -36,9 +39,14 @@ pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlRes
             let Some(i) = depth.checked_sub(1) else {
                 return check.finish();
             };
+            if let Some(second) = outer.get_mut(i).and_then(|(_, second)| second.take()) {
+                check.otherwise();
+                list = second;
+                continue;
+            }
             check.close()?;
             depth = i;
-            list = outer.get(i).copied().unwrap_or(list);
+            list = outer.get(i).map_or(list, |(list, _)| *list);
             continue;
         };
         let last = list.rest().is_empty();
@@ -46,10 +54,10 @@ pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlRes
         if let Some(inner) = inner {
             // The checker has refused what is deeper than `outer` has room for.
             if let Some(slot) = outer.get_mut(depth) {
-                *slot = list;
+                *slot = (list, inner.second);
                 depth = depth.wrapping_add(1);
             }
-            list = inner;
+            list = inner.first;
         }
     }
 }
@@ -63,14 +71,29 @@ fn point_at(e: NlError, a: Attr<'_>) -> NlError {
     }
 }
 
-/// Reads one action. Returns the list that it opened, if any.
+/// The list that an action opened, and the one to go on with at its end.
+struct Inner<'a> {
+    first: Attrs<'a>,
+    second: Option<Attrs<'a>>,
+}
+
+impl<'a> From<Attrs<'a>> for Inner<'a> {
+    fn from(first: Attrs<'a>) -> Self {
+        Self {
+            first,
+            second: None,
+        }
+    }
+}
+
+/// Reads one action. Returns what it opened, if anything.
 fn one<'a>(
     net: &Net,
     check: &mut Checker<'_>,
     a: Attr<'a>,
     last: bool,
     probe: bool,
-) -> NlResult<Option<Attrs<'a>>> {
+) -> NlResult<Option<Inner<'a>>> {
     match a.ty() {
         action_attr::OUTPUT => check.output(u32::from_ne_bytes(exact(a)?))?,
         action_attr::USERSPACE => userspace(check, a)?,
@@ -81,11 +104,11 @@ fn one<'a>(
             exact::<0>(a)?;
             check.pop_vlan()?;
         }
-        action_attr::SAMPLE => return sample(check, a, last).map(Some),
+        action_attr::SAMPLE => return Ok(Some(sample(check, a, last)?.into())),
         action_attr::CLONE => {
             let list = nested_list(a)?;
             check.open_clone(last)?;
-            return Ok(Some(list));
+            return Ok(Some(list.into()));
         }
         action_attr::RECIRC => check.recirc(u32::from_ne_bytes(exact(a)?))?,
         action_attr::HASH => {
@@ -114,6 +137,8 @@ fn one<'a>(
             exact::<0>(a)?;
             check.ct_clear()?;
         }
+        action_attr::CHECK_PKT_LEN => return check_pkt_len(check, a, last).map(Some),
+        action_attr::DEC_TTL => return Ok(Some(dec_ttl(check, a)?.into())),
         action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
         ty => return Err(unsupported(ty)),
     }
@@ -128,9 +153,7 @@ fn unsupported(ty: u16) -> NlError {
         action_attr::POP_MPLS => c"Action pop_mpls is not supported",
         action_attr::PUSH_NSH => c"Action push_nsh is not supported",
         action_attr::POP_NSH => c"Action pop_nsh is not supported",
-        action_attr::CHECK_PKT_LEN => c"Action check_pkt_len is not supported",
         action_attr::ADD_MPLS => c"Action add_mpls is not supported",
-        action_attr::DEC_TTL => c"Action dec_ttl is not supported",
         action_attr::PSAMPLE => c"Action psample is not supported",
         _ => c"Unknown action type",
     };
@@ -183,6 +206,73 @@ fn sample<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Attr
     let probability = u32::from_ne_bytes(exact(probability)?);
     let list = nested_list(actions)?;
     check.open_sample(probability, last)?;
+    Ok(list)
+}
+
+/// Of duplicates the last counts. ERANGE for what is too short.
+fn check_pkt_len<'a>(check: &mut Checker<'_>, a: Attr<'a>, last: bool) -> NlResult<Inner<'a>> {
+    let (mut pkt_len, mut fits, mut greater) = (None, None, None);
+    let mut attrs = a.nested();
+    for inner in &mut attrs {
+        match inner.ty() {
+            cpl::PKT_LEN => pkt_len = Some(inner.u16().ok_or(ERANGE)?),
+            cpl::IF_LESS_EQUAL => fits = Some(policy_nested(inner)?),
+            cpl::IF_GREATER => greater = Some(policy_nested(inner)?),
+            _ => {
+                return Err(NlError::at(
+                    EINVAL,
+                    c"Unknown check_pkt_len attribute",
+                    inner.whole(),
+                ))
+            }
+        }
+    }
+    let (Some(pkt_len), Some(first), Some(_), true) =
+        (pkt_len, fits, greater, attrs.rest().is_empty())
+    else {
+        return Err(NlError::new(EINVAL, c"Action check_pkt_len is incomplete"));
+    };
+    check.open_check_pkt_len(pkt_len, last)?;
+    Ok(Inner {
+        first,
+        second: greater,
+    })
+}
+
+/// A nested list as the kernel's policies have it.
+fn policy_nested(a: Attr<'_>) -> NlResult<Attrs<'_>> {
+    if (1..HDRLEN).contains(&a.len()) {
+        return Err(NlError::at(
+            ERANGE,
+            c"Nested action list too short",
+            a.whole(),
+        ));
+    }
+    Ok(a.nested())
+}
+
+/// What nobody knows is ignored (B56).
+fn dec_ttl<'a>(check: &mut Checker<'_>, a: Attr<'a>) -> NlResult<Attrs<'a>> {
+    let mut actions = None;
+    let mut attrs = a.nested();
+    for inner in &mut attrs {
+        let ok = match inner.ty() {
+            dec_ttl_attr::ACTION => actions.replace(inner).is_none(),
+            ty => ty != 0,
+        };
+        if !ok {
+            return Err(NlError::at(
+                EINVAL,
+                c"Duplicate or invalid dec_ttl attribute",
+                inner.whole(),
+            ));
+        }
+    }
+    let (Some(actions), true) = (actions, attrs.rest().is_empty()) else {
+        return Err(NlError::new(EINVAL, c"Action dec_ttl is incomplete"));
+    };
+    let list = nested_list(actions)?;
+    check.open_dec_ttl()?;
     Ok(list)
 }
 
@@ -273,8 +363,10 @@ pub fn put_range(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_ty
 struct Open {
     end: usize,
     nest: Mark,
-    /// SAMPLE around its ACTIONS.
+    /// What is around the list and ends with it: SAMPLE, CHECK_PKT_LEN, DEC_TTL.
     around: Option<Mark>,
+    /// Where the list of IF_GREATER ends, which then follows.
+    greater: Option<usize>,
 }
 
 fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
@@ -283,12 +375,18 @@ fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u
         end: list.end,
         nest: w.nest(attr_type)?,
         around: None,
+        greater: None,
     };
     let mut outer = [const { None }; MAX_DEPTH];
     let mut depth = 0usize;
     loop {
         if at >= cur.end {
             w.end_nest(cur.nest)?;
+            if let Some(end) = cur.greater.take() {
+                cur.end = end;
+                cur.nest = w.nest(cpl::IF_GREATER)?;
+                continue;
+            }
             if let Some(around) = cur.around {
                 w.end_nest(around)?;
             }
@@ -302,31 +400,43 @@ fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u
         let action = acts.as_slice().get(at).ok_or(Full)?;
         let next = at.wrapping_add(action.extent());
         at = at.wrapping_add(1);
-        let inner = match action {
-            Action::Sample { probability, .. } => {
-                let around = w.nest(action_attr::SAMPLE)?;
-                w.put_u32(sample_attr::PROBABILITY, *probability)?;
-                let nest = w.nest(sample_attr::ACTIONS)?;
-                Open {
-                    end: next,
-                    nest,
-                    around: Some(around),
-                }
-            }
-            Action::Clone(_) => Open {
-                end: next,
-                nest: w.nest(action_attr::CLONE)?,
-                around: None,
-            },
-            _ => {
-                put_flat(acts, action, w)?;
-                continue;
-            }
+        let Some(inner) = open(action, at, next, w)? else {
+            put_flat(acts, action, w)?;
+            continue;
         };
         let slot = outer.get_mut(depth).ok_or(Full)?;
         *slot = Some(core::mem::replace(&mut cur, inner));
         depth = depth.wrapping_add(1);
     }
+}
+
+/// Starts an action that holds lists, from `at` to `next`; `None` for any other.
+fn open(action: &Action, at: usize, next: usize, w: &mut Writer<'_>) -> Put<Option<Open>> {
+    let (around, list, end, greater) = match action {
+        Action::Sample { probability, .. } => {
+            let around = w.nest(action_attr::SAMPLE)?;
+            w.put_u32(sample_attr::PROBABILITY, *probability)?;
+            (Some(around), sample_attr::ACTIONS, next, None)
+        }
+        Action::CheckPktLen(c) => {
+            let around = w.nest(action_attr::CHECK_PKT_LEN)?;
+            w.put_u16(cpl::PKT_LEN, c.pkt_len)?;
+            let end = at.wrapping_add(c.fits as usize);
+            (Some(around), cpl::IF_LESS_EQUAL, end, Some(next))
+        }
+        Action::DecTtl(_) => {
+            let around = w.nest(action_attr::DEC_TTL)?;
+            (Some(around), dec_ttl_attr::ACTION, next, None)
+        }
+        Action::Clone(_) => (None, action_attr::CLONE, next, None),
+        _ => return Ok(None),
+    };
+    Ok(Some(Open {
+        end,
+        nest: w.nest(list)?,
+        around,
+        greater,
+    }))
 }
 
 /// Writes an action that holds no list.
@@ -378,7 +488,9 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
         Action::CtClear => w.put_flag(action_attr::CT_CLEAR),
         Action::Drop(code) => w.put_u32(action_attr::DROP, code),
         // Lists inside lists are the caller's.
-        Action::Sample { .. } | Action::Clone(_) => Err(Full),
+        Action::Sample { .. } | Action::Clone(_) | Action::CheckPktLen(_) | Action::DecTtl(_) => {
+            Err(Full)
+        }
     }
 }
 

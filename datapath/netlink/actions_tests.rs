@@ -42,6 +42,19 @@ fn sample(probability: u32, list: &[u8]) -> Vec<u8> {
     attr(action_attr::SAMPLE, &args.concat())
 }
 
+fn check_pkt_len(len: u16, fits: &[u8], greater: &[u8]) -> Vec<u8> {
+    let args = [
+        attr(cpl::PKT_LEN, &len.to_ne_bytes()),
+        attr(cpl::IF_LESS_EQUAL, fits),
+        attr(cpl::IF_GREATER, greater),
+    ];
+    attr(action_attr::CHECK_PKT_LEN, &args.concat())
+}
+
+fn dec_ttl(list: &[u8]) -> Vec<u8> {
+    attr(action_attr::DEC_TTL, &attr(dec_ttl_attr::ACTION, list))
+}
+
 fn push_vlan(tpid: u16, tci: u16) -> Vec<u8> {
     attr(
         action_attr::PUSH_VLAN,
@@ -338,6 +351,98 @@ fn sample_and_clone_are_complete() {
         dump(&compile(&raw(&[list, p]), &ok).unwrap()),
         sample(5, &output(1))
     );
+}
+
+#[test]
+fn check_pkt_len_is_complete() {
+    let ok = tcp4();
+    let raw = |parts: &[Vec<u8>]| attr(action_attr::CHECK_PKT_LEN, &parts.concat());
+    let len = attr(cpl::PKT_LEN, &100u16.to_ne_bytes());
+    let (fits, greater) = (attr(3, &output(1)), attr(2, &output(2)));
+    same(&check_pkt_len(100, &output(1), &output(2)), &ok);
+    same(&check_pkt_len(65535, &[], &[]), &ok);
+    let nested = check_pkt_len(1, &check_pkt_len(2, &[], &output(1)), &clone(&pop_vlan()));
+    same(&[nested.clone(), output(7)].concat(), &ok);
+    same(&clone(&[sample(7, &nested), nested].concat()), &ok);
+    refused(&check_pkt_len(0, &[], &[]), &ok, EINVAL);
+    refused(&raw(&[fits.clone(), greater.clone()]), &ok, EINVAL);
+    refused(&raw(&[len.clone(), greater.clone()]), &ok, EINVAL);
+    refused(&raw(&[len.clone(), fits.clone()]), &ok, EINVAL);
+    let all = [len.clone(), fits.clone(), greater.clone()];
+    for more in [attr(0, &[]), attr(4, &[]), vec![0, 0]] {
+        refused(&raw(&[&all[..], &[more]].concat()), &ok, EINVAL);
+    }
+    let short = attr(cpl::PKT_LEN, &[1]);
+    refused(&raw(&[short, fits.clone(), greater.clone()]), &ok, ERANGE);
+    refused(
+        &raw(&[len.clone(), attr(3, &[1, 2, 3]), greater.clone()]),
+        &ok,
+        ERANGE,
+    );
+    refused(&check_pkt_len(5, &output(65535), &[]), &ok, EINVAL);
+    refused(&check_pkt_len(5, &[], &output(65535)), &ok, EINVAL);
+    // Of duplicates the last counts, and dumps have an order of their own.
+    let twice = raw(&[greater, attr(3, &[]), len, fits]);
+    let acts = compile(&twice, &ok).unwrap();
+    assert_eq!(dump(&acts), check_pkt_len(100, &output(1), &output(2)));
+}
+
+#[test]
+fn both_lists_of_check_pkt_len_start_alike() {
+    let l2 = tcp4();
+    let eth = attr(action_attr::POP_ETH, &[]);
+    same(&check_pkt_len(9, &eth, &eth), &l2);
+    let tag = push_vlan(0x8100, 0x1001);
+    same(&check_pkt_len(9, &tag, &eth), &l2);
+    refused(&[tag, check_pkt_len(9, &[], &eth)].concat(), &l2, EINVAL);
+    let acts = compile(
+        &[
+            check_pkt_len(9, &output(1), &pop_vlan()),
+            check_pkt_len(9, &pop_vlan(), &[]),
+        ]
+        .concat(),
+        &l2,
+    );
+    let acts = acts.unwrap();
+    let lists: Vec<_> = acts
+        .as_slice()
+        .iter()
+        .filter_map(|a| match a {
+            Action::CheckPktLen(c) => {
+                Some((c.fits, c.fits_in_place, c.greater, c.greater_in_place))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lists, [(1, true, 1, false), (1, true, 0, true)]);
+}
+
+#[test]
+fn dec_ttl_needs_a_list() {
+    // B56
+    let ok = tcp4();
+    let raw = |parts: &[Vec<u8>]| attr(action_attr::DEC_TTL, &parts.concat());
+    same(&dec_ttl(&[]), &ok);
+    same(
+        &[
+            dec_ttl(&[output(1), dec_ttl(&clone(&[]))].concat()),
+            output(2),
+        ]
+        .concat(),
+        &ok,
+    );
+    let list = attr(1, &output(1));
+    refused(&raw(&[]), &ok, EINVAL);
+    refused(&raw(&[attr(2, &[])]), &ok, EINVAL);
+    refused(&raw(&[list.clone(), list.clone()]), &ok, EINVAL);
+    refused(&raw(&[list.clone(), attr(0, &[])]), &ok, EINVAL);
+    refused(&raw(&[list.clone(), vec![0, 0]]), &ok, EINVAL);
+    refused(&raw(&[attr(1, &[1, 2, 3])]), &ok, EINVAL);
+    refused(&dec_ttl(&output(65535)), &ok, EINVAL);
+    let acts = compile(&raw(&[attr(99, &[1]), list]), &ok).unwrap();
+    assert_eq!(dump(&acts), dec_ttl(&output(1)));
+    // Without a look at what layer the packet has (Q8).
+    same(&dec_ttl(&output(1)), &key(MAC_PROTO_ETHERNET, 0x0806, 0));
 }
 
 #[test]
@@ -749,9 +854,11 @@ fn any_list() -> impl Strategy<Value = Vec<u8>> {
     let list = prop::collection::vec(leaf, 0..6).prop_map(|l| l.concat());
     list.prop_recursive(6, 64, 5, |inner| {
         prop::collection::vec(
-            (0u8..3, any::<u32>(), inner).prop_map(|(kind, p, list)| match kind {
+            (0u8..5, any::<u32>(), inner).prop_map(|(kind, p, list)| match kind {
                 0 => clone(&list),
                 1 => sample(p, &list),
+                2 => check_pkt_len(p as u16 | 1, &list, &pop_vlan()),
+                3 => check_pkt_len(p as u16 | 1, &dec_ttl(&list), &list),
                 _ => list,
             }),
             0..5,

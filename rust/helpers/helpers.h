@@ -60,6 +60,7 @@ int rust_helper_skb_eth_pop(struct sk_buff *skb);
 void rust_helper_nf_reset_ct(struct sk_buff *skb);
 __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int off);
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb);
+bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len);
 void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
 int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen);
 int rust_helper_skb_tailroom(const struct sk_buff *skb);

@@ -84,6 +84,19 @@ __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int of
 	return sctp_compute_cksum(skb, off);
 }
 
+/*
+ * Whether the segments of an aggregate have at most len bytes. Their headers' length is read from the packet, which the
+ * actions before may have changed: no TCP header, no answer.
+ */
+bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
+{
+	if (skb_is_gso_tcp(skb) && !skb->encapsulation &&
+	    (!skb_transport_header_was_set(skb) || skb_transport_offset(skb) < 0 ||
+	     skb_transport_offset(skb) + sizeof(struct tcphdr) > skb_headlen(skb)))
+		return false;
+	return skb_gso_validate_mac_len(skb, len);
+}
+
 /* Segments with paged data, as a list; NULL or an ERR_PTR if there are none. */
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 {

@@ -560,6 +560,14 @@ impl SkBuff {
         size != 0 && kind & SKB_GSO_UDP != 0
     }
 
+    /// Whether an aggregate's segments have at most `len` bytes, L2 header included; false for any other packet.
+    pub fn segments_fit(&self, len: usize) -> bool {
+        // CAST: no segment is longer than 32 bits can say.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        // SAFETY: valid by the invariant; only reads.
+        self.is_gso() && unsafe { bindings::rust_helper_skb_segments_fit(self.as_ptr(), len) }
+    }
+
     /// `skb_warn_if_lro`
     #[inline(always)]
     pub fn warn_if_lro(&self) -> bool {

@@ -3,7 +3,8 @@
 
 pub use crate::kit::*;
 pub use openvswitch::datapath::abi::{
-    action_attr as act, key_attr, packet_attr, packet_cmd, sample_attr, userspace_attr,
+    action_attr as act, check_pkt_len_attr, dec_ttl_attr, flow_attr, key_attr, packet_attr,
+    packet_cmd, sample_attr, userspace_attr,
 };
 pub use openvswitch::datapath::env::VlanTag;
 pub use openvswitch::datapath::error::DropReason;
@@ -49,6 +50,17 @@ pub trait Acts: Sized {
     fn sampled(self, probability: u32, list: Bytes) -> Self {
         let args = Bytes::new().u32(sample_attr::PROBABILITY, probability);
         self.inner(act::SAMPLE, args.nest(sample_attr::ACTIONS, list))
+    }
+    fn check_pkt_len(self, len: u16, fits: Bytes, greater: Bytes) -> Self {
+        let args = Bytes::new().put(check_pkt_len_attr::PKT_LEN, &len.to_ne_bytes());
+        let args = args.nest(check_pkt_len_attr::IF_GREATER, greater);
+        self.inner(
+            act::CHECK_PKT_LEN,
+            args.nest(check_pkt_len_attr::IF_LESS_EQUAL, fits),
+        )
+    }
+    fn dec_ttl(self, list: Bytes) -> Self {
+        self.inner(act::DEC_TTL, Bytes::new().nest(dec_ttl_attr::ACTION, list))
     }
     fn set(self, key: u16, value: &[u8]) -> Self {
         self.inner(act::SET, Bytes::new().put(key, value))
@@ -103,6 +115,27 @@ impl Lab {
         take_drops();
         take_log();
         Self { switch, devs }
+    }
+
+    /// All packets of port 1 get these actions.
+    pub fn flow_for_port_1(&mut self, actions: Bytes) {
+        let key = Bytes::new()
+            .u32(key_attr::IN_PORT, 1)
+            .put(key_attr::ETHERNET, &[0; 12])
+            .be16(key_attr::ETHERTYPE, 0x1234);
+        let mask = Bytes::new().u32(key_attr::IN_PORT, u32::MAX);
+        let flow = Bytes::new()
+            .nest(flow_attr::KEY, key)
+            .nest(flow_attr::MASK, mask)
+            .nest(flow_attr::ACTIONS, actions);
+        let dp = self.switch.dp;
+        let client = &mut self.switch.client;
+        client
+            .request(Group::Flow, cmd::DEL, dp, &Bytes::new())
+            .expect("no flows");
+        client
+            .request(Group::Flow, cmd::NEW, dp, &flow)
+            .expect("a flow");
     }
 
     /// EXECUTE of these attributes.

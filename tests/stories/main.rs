@@ -5,6 +5,7 @@ mod act_kit;
 mod flow_kit;
 mod kit;
 
+mod act_length_ttl;
 mod act_nested;
 mod act_output;
 mod act_recirc;

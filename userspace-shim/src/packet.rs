@@ -575,6 +575,10 @@ impl PacketOps for Packet {
         self.gso.is_some_and(|g| g.udp_fragments)
     }
 
+    fn segments_fit(&self, len: usize) -> bool {
+        self.gso.is_some_and(|g| g.headers + g.size <= len)
+    }
+
     fn for_each_segment(
         &mut self,
         f: &mut impl FnMut(&mut Self, usize) -> Result<()>,

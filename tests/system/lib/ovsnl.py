@@ -87,7 +87,10 @@ CT = Names({n: i for i, n in enumerate("UNSPEC COMMIT ZONE MARK LABELS HELPER NA
 CT_LIMIT = Names({"ZONE_LIMIT": 1})
 SAMPLE = Names({"PROBABILITY": 1, "ACTIONS": 2}, {"ACTIONS": ACTION})
 USERSPACE = Names({"PID": 1, "USERDATA": 2, "EGRESS_TUN_PORT": 3, "ACTIONS": 4})
-ACTION.nested = {"SET": KEY, "SAMPLE": SAMPLE, "CLONE": ACTION, "USERSPACE": USERSPACE, "CT": CT}
+CHECK_PKT_LEN = Names({"PKT_LEN": 1, "IF_GREATER": 2, "IF_LESS_EQUAL": 3}, {"IF_GREATER": ACTION, "IF_LESS_EQUAL": ACTION})
+DEC_TTL = Names({"ACTION": 1}, {"ACTION": ACTION})
+PSAMPLE = Names({"GROUP": 1, "COOKIE": 2})
+ACTION.nested = {"SET": KEY, "SAMPLE": SAMPLE, "CLONE": ACTION, "USERSPACE": USERSPACE, "CHECK_PKT_LEN": CHECK_PKT_LEN, "DEC_TTL": DEC_TTL, "CT": CT}
 DP = Names({"NAME": 1, "UPCALL_PID": 2, "STATS": 3, "MEGAFLOW_STATS": 4, "USER_FEATURES": 5, "PAD": 6,
             "MASKS_CACHE_SIZE": 7, "PER_CPU_PIDS": 8, "IFINDEX": 9}, strings=("NAME",))
 UPCALL_STATS = Names({"SUCCESS": 0, "FAIL": 1})
@@ -96,7 +99,7 @@ VPORT = Names({"PORT_NO": 1, "TYPE": 2, "NAME": 3, "OPTIONS": 4, "UPCALL_PID": 5
 FLOW = Names({"KEY": 1, "ACTIONS": 2, "STATS": 3, "TCP_FLAGS": 4, "USED": 5, "CLEAR": 6, "MASK": 7, "PROBE": 8,
               "UFID": 9, "UFID_FLAGS": 10, "PAD": 11}, {"KEY": KEY, "MASK": KEY, "ACTIONS": ACTION})
 PACKET = Names({"PACKET": 1, "KEY": 2, "ACTIONS": 3, "USERDATA": 4, "EGRESS_TUN_KEY": 5, "PROBE": 8, "MRU": 9,
-                "LEN": 10, "HASH": 11, "UPCALL_PID": 12}, {"KEY": KEY, "ACTIONS": ACTION})
+                "LEN": 10, "HASH": 11, "UPCALL_PID": 12}, {"KEY": KEY, "ACTIONS": ACTION, "EGRESS_TUN_KEY": TUNNEL})
 BAND = Names({"UNSPEC": 0, "TYPE": 1, "RATE": 2, "BURST": 3, "STATS": 4})
 BANDS = Names({"BAND": 0}, {"BAND": BAND})
 METER = Names({"ID": 1, "KBPS": 2, "STATS": 3, "BANDS": 4, "USED": 5, "CLEAR": 6, "MAX_METERS": 7, "MAX_BANDS": 8, "PAD": 9},
@@ -279,6 +282,55 @@ def a_trunc(n):
 
 def a_meter(n):
     return attr(ACTION.METER, u32(n))
+
+
+def a_check_pkt_len(n, fits=(), greater=()):
+    return nest(ACTION.CHECK_PKT_LEN, attr(CHECK_PKT_LEN.PKT_LEN, u16(n)), nest(CHECK_PKT_LEN.IF_LESS_EQUAL, *fits),
+                nest(CHECK_PKT_LEN.IF_GREATER, *greater))
+
+
+def a_dec_ttl(*acts):
+    return nest(ACTION.DEC_TTL, nest(DEC_TTL.ACTION, *acts))
+
+
+def lse(label, bottom=1, ttl=64, tc=0):
+    return be32(label << 12 | tc << 9 | bottom << 8 | ttl)
+
+
+def a_push_mpls(entry, kind=0x8847):
+    return attr(ACTION.PUSH_MPLS, entry + be16(kind) + b"\0\0")
+
+
+def a_add_mpls(entry, kind=0x8847, l3=False):
+    return attr(ACTION.ADD_MPLS, entry + be16(kind) + u16(l3))
+
+
+def a_pop_mpls(kind):
+    return attr(ACTION.POP_MPLS, be16(kind))
+
+
+def k_mpls(*entries):
+    return attr(KEY.MPLS, b"".join(entries))
+
+
+def a_push_eth(src=MAC1, dst=MAC2):
+    return attr(ACTION.PUSH_ETH, src + dst)
+
+
+def a_pop_eth():
+    return attr(ACTION.POP_ETH)
+
+
+def nsh_base(np=3, mdtype=1, ttl=63, flags=0, path=b"\0\0\1\xff"):
+    return attr(1, bytes([flags, ttl, mdtype, np]) + path)
+
+
+def a_push_nsh(*inner):
+    return nest(ACTION.PUSH_NSH, nest(KEY.NSH, *inner))
+
+
+def a_pop_nsh():
+    return attr(ACTION.POP_NSH)
 
 
 def a_drop(code=0):

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Pushing and popping what stands before the network header. The key is told, or it is stale from then on (spec A9).
+//!
+//! C counterpart: `push_vlan()` and so on in `net/openvswitch/actions.c`.
+
+use super::execute::Key;
+use crate::datapath::env::{Packet, PacketOps, VlanTag};
+use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::ether::VLAN_HLEN;
+use kernel::error::Result;
+
+#[inline(never)]
+pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
+    let l3 = pkt.network_offset();
+    let moves_inside = pkt.vlan_tag().is_some();
+    if moves_inside {
+        key.valid = false;
+    } else {
+        key.key.vlan_tci = Be16::new(tag.tci);
+        key.key.vlan_tpid = Be16::new(tag.tpid);
+    }
+    let result = pkt.push_vlan(VlanTag {
+        tci: tag.tci & !VLAN_CFI,
+        ..tag
+    });
+    if moves_inside && result.is_ok() {
+        // Some kernels let the mark point at the tag, where a SET would write next (spec A21, A22).
+        pkt.set_network_header(l3.wrapping_add(VLAN_HLEN));
+    }
+    pkt.reset_mac_len();
+    result
+}
+
+#[inline(never)]
+pub fn pop_vlan(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    let result = pkt.pop_vlan();
+    if pkt.vlan_tag().is_some() {
+        key.valid = false;
+    } else {
+        key.key.vlan_tci = Be16::new(0);
+        key.key.vlan_tpid = Be16::new(0);
+    }
+    result
+}
+
+#[inline(never)]
+pub fn push_eth(pkt: &mut Packet, key: &mut Key<'_>, src: &[u8; 6], dst: &[u8; 6]) -> Result {
+    pkt.push_eth(dst, src)?;
+    key.key.mac_proto = MAC_PROTO_ETHERNET;
+    key.valid = false;
+    Ok(())
+}
+
+#[inline(never)]
+pub fn pop_eth(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    pkt.pop_eth()?;
+    key.key.mac_proto = MAC_PROTO_NONE;
+    key.valid = false;
+    Ok(())
+}

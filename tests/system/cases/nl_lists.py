@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+# title: action lists of lengths and TTLs, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
+# timeout: 120
+from golden import Golden
+from ovsnl import *
+
+g, s = Golden(), Sock(pid=4242)
+DP0 = s.new_dp("dp0", 1000)
+MD1 = attr(2, bytes(range(16)))
+TAG, TYPE = 0x1005, {"v4": 0x800, "v6": 0x86dd, "arp": 0x806, "rarp": 0x8035, "other": 0x1234}
+ETH = [k_port(1), k_eth()]
+KEYS = {
+    "v4": ETH + [k_type(0x800), k_ipv4(), k_udp()],
+    "v6": ETH + [k_type(0x86dd), k_ipv6(), k_udp()],
+    "arp": ETH + [k_type(0x806), k_arp()],
+    "other": ETH + [k_type(0x1234)],
+    "vlan": ETH + [k_type(0x8100), k_vlan(TAG), k_encap(k_type(0x800), k_ipv4(), k_udp())],
+    "mpls": ETH + [k_type(0x8847), k_mpls(lse(1))],
+    "mpls 2": ETH + [k_type(0x8848), k_mpls(lse(1, 0), lse(2))],
+    "mpls 3": ETH + [k_type(0x8847), k_mpls(lse(1, 0), lse(2, 0), lse(3))],
+    "nsh": ETH + [k_type(0x894f), nest(KEY.NSH, nsh_base(), MD1)],
+    "nsh np 1": ETH + [k_type(0x894f), nest(KEY.NSH, nsh_base(1), MD1)],
+    "nsh np 2": ETH + [k_type(0x894f), nest(KEY.NSH, nsh_base(2), MD1)],
+    "nsh np 5": ETH + [k_type(0x894f), nest(KEY.NSH, nsh_base(5), MD1)],
+    "nsh np 7": ETH + [k_type(0x894f), nest(KEY.NSH, nsh_base(7), MD1)],
+    "l3 v4": [k_port(1), k_type(0x800), k_ipv4(), k_udp()],
+    "l3 other": [k_port(1), k_type(0x1234)],
+    "l3 mpls": [k_port(1), k_type(0x8847), k_mpls(lse(1))],
+    "l3 mpls 2": [k_port(1), k_type(0x8847), k_mpls(lse(1, 0), lse(2))],
+    "l3 nsh": [k_port(1), k_type(0x894f), nest(KEY.NSH, nsh_base(), MD1)],
+}
+WHOLE = []
+
+
+def lists(label, key, *acts, later=False, mask=()):
+    r = s.flow(NEW, DP0, nest(FLOW.KEY, *KEYS[key]), *([nest(FLOW.MASK, *mask)] if mask else []), nest(FLOW.ACTIONS, *acts), flags=NLM_F_CREATE)
+    value = r.error
+    if not r.errno:
+        r = s.flow(GET, DP0, nest(FLOW.KEY, *KEYS[key]))
+        value += " " + show(ACTION, r.messages[0].get(FLOW.ACTIONS)) if not r.errno else " GET " + r.error
+        s.flow(DEL, DP0)
+    label = "%s: %s" % (key, label)
+    if later:
+        g.later.add(label)
+    g.say(label, value)
+
+
+OUT = a_output(2)
+POP, PUSH = a_pop_vlan(), a_push_vlan(TAG)
+
+# CHECK_PKT_LEN
+def cpl(*inner):
+    return nest(ACTION.CHECK_PKT_LEN, *inner)
+
+
+LEN, FITS, GREATER = attr(1, u16(100)), nest(3, OUT), nest(2, a_output(3))
+for label, a in {
+    "check_pkt_len": a_check_pkt_len(100, [OUT], [POP]), "cpl empty": a_check_pkt_len(1), "cpl 65535": a_check_pkt_len(65535, [OUT]),
+    "cpl 0": a_check_pkt_len(0, [OUT], [OUT]), "cpl nothing": cpl(), "cpl no length": cpl(FITS, GREATER), "cpl no fits": cpl(LEN, GREATER),
+    "cpl no greater": cpl(LEN, FITS), "cpl other order": cpl(GREATER, FITS, LEN), "cpl unknown": cpl(LEN, FITS, GREATER, attr(4)),
+    "cpl type 0": cpl(LEN, FITS, GREATER, attr(0)), "cpl trailing": cpl(LEN, FITS, GREATER, b"\1\2"), "cpl short length": cpl(attr(1, b"\1"), FITS, GREATER),
+    "cpl long length": cpl(attr(1, u32(5)), FITS, GREATER), "cpl list of 3": cpl(LEN, attr(3, b"\1\2\3"), GREATER), "cpl greater list of 1": cpl(LEN, FITS, attr(2, b"\1")),
+    "cpl twice": cpl(LEN, FITS, GREATER, nest(3, POP), attr(1, u16(7)), nest(2)), "cpl bad in fits": a_check_pkt_len(5, [a_output(65535)]),
+    "cpl bad in greater": a_check_pkt_len(5, [], [a_output(65535)]), "cpl in cpl": a_check_pkt_len(5, [a_check_pkt_len(6, [OUT])], [a_check_pkt_len(7, [], [OUT])]),
+    "cpl flagged": attr(ACTION.CHECK_PKT_LEN | NLA_F_NESTED, LEN + FITS + GREATER), "cpl in clone in cpl": a_check_pkt_len(5, [a_clone(a_check_pkt_len(6))]),
+}.items():
+    lists(label, "v4", a, a_output(9))
+lists("cpl starts alike", "v4", a_check_pkt_len(5, [PUSH], [a_pop_eth()]))
+lists("cpl inherits", "v4", PUSH, a_check_pkt_len(5, [], [a_pop_eth()]))
+lists("cpl keeps inside", "v4", a_check_pkt_len(5, [PUSH], [PUSH]), a_pop_eth())
+
+# DEC_TTL
+for label, a in {
+    "dec_ttl": a_dec_ttl(OUT), "dec_ttl empty": a_dec_ttl(), "dec_ttl nothing": nest(ACTION.DEC_TTL), "dec_ttl unknown": nest(ACTION.DEC_TTL, nest(1, OUT), attr(2)),
+    "dec_ttl only unknown": nest(ACTION.DEC_TTL, attr(2)), "dec_ttl twice": nest(ACTION.DEC_TTL, nest(1, OUT), nest(1)),
+    "dec_ttl type 0": nest(ACTION.DEC_TTL, nest(1, OUT), attr(0)), "dec_ttl trailing": nest(ACTION.DEC_TTL, nest(1, OUT), b"\1"),
+    "dec_ttl list of 3": nest(ACTION.DEC_TTL, attr(1, b"\1\2\3")), "dec_ttl bad list": a_dec_ttl(a_output(65535)), "dec_ttl in dec_ttl": a_dec_ttl(a_dec_ttl(OUT)),
+    "dec_ttl drop": a_dec_ttl(a_drop(0)), "dec_ttl drop, more": a_dec_ttl(a_drop(0), OUT),
+}.items():
+    lists(label, "v4", a, a_output(9))
+lists("dec_ttl", "arp", a_dec_ttl(OUT))
+for depth in (15, 16, 17):
+    a = OUT
+    for i in range(depth):
+        a = a_check_pkt_len(5, [a], []) if i % 2 else a_dec_ttl(a)
+    lists("depth %d" % depth, "v4", a)
+g.finish()
