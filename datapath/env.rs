@@ -184,6 +184,7 @@ pub trait PacketOps: Sized {
     /// Where the packet inside an MPLS label stack starts (spec K32).
     fn set_inner_network_header(&mut self, off: usize);
     fn network_offset(&self) -> usize;
+    fn inner_network_offset(&self) -> usize;
     fn transport_offset(&self) -> usize;
     /// `skb->mac_len`: from the L2 header to the network header, in-frame tags included.
     fn mac_len(&self) -> usize;
@@ -211,6 +212,13 @@ pub trait PacketOps: Sized {
     fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()>;
     /// `skb_eth_pop`: removes the Ethernet header. EPROTO if tagged or there is none.
     fn pop_eth(&mut self) -> Result<()>;
+
+    /// `skb_mpls_push`: a label stack entry after the first `l2_len` bytes, which are an Ethernet header and its tags or
+    /// none; `eth_type` becomes their type and [`Self::protocol`]. EINVAL for encapsulated packets, ENOMEM.
+    fn push_mpls(&mut self, entry: [u8; 4], eth_type: u16, l2_len: usize) -> Result<()>;
+    /// `skb_mpls_pop`: takes the outermost entry away; nothing if [`Self::protocol`] is not MPLS. `ethernet`: the packet
+    /// starts with an Ethernet header, of which `eth_type` becomes the type. EINVAL, ENOMEM.
+    fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result<()>;
 
     /// Flow hash, computed now if unknown (`skb_get_hash`).
     fn flow_hash(&mut self) -> u32;

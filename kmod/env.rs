@@ -129,6 +129,7 @@ impl PacketOps for SkBuff {
         fn set_transport_header(&mut self, off: usize);
         fn set_inner_network_header(&mut self, off: usize);
         fn network_offset(&self) -> usize;
+        fn inner_network_offset(&self) -> usize;
         fn transport_offset(&self) -> usize;
         fn mac_len(&self) -> usize;
         fn reset_mac_len(&mut self);
@@ -143,6 +144,8 @@ impl PacketOps for SkBuff {
         fn pop_vlan(&mut self) -> Result<()>;
         fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result<()>;
         fn pop_eth(&mut self) -> Result<()>;
+        fn push_mpls(&mut self, entry: [u8; 4], eth_type: u16, l2_len: usize) -> Result<()>;
+        fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result<()>;
 
         fn flow_hash(&mut self) -> u32;
         fn symmetric_hash(&mut self) -> u32;

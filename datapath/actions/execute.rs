@@ -247,6 +247,9 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
             hash(pkt, key.key, alg, basis);
             Ok(())
         }
+        Action::PushMpls(arg) => push_pop::push_mpls(pkt, key, &arg),
+        Action::AddMpls(arg) => push_pop::add_mpls(pkt, key, &arg),
+        Action::PopMpls(eth_type) => push_pop::pop_mpls(pkt, key, eth_type),
         Action::PushEth { src, dst } => push_pop::push_eth(pkt, key, &src, &dst),
         Action::PopEth => push_pop::pop_eth(pkt, key),
         Action::CtClear => {

@@ -65,6 +65,12 @@ pub enum Action {
     Ct(u32),
     CtClear,
     CheckPktLen(CheckPktLen),
+    /// `struct ovs_action_push_mpls`, its padding included, as it was given.
+    PushMpls([u8; 8]),
+    /// `struct ovs_action_add_mpls`.
+    AddMpls([u8; 8]),
+    /// The EtherType of what follows.
+    PopMpls(u16),
     /// The list is for packets that have no life left.
     DecTtl(Body),
     /// With the error code that userspace gave.
@@ -129,6 +135,8 @@ pub enum Field {
     Tcp,
     Udp,
     Sctp,
+    /// The outermost label stack entry.
+    Mpls,
 }
 
 impl Field {
@@ -143,6 +151,7 @@ impl Field {
             key_attr::TCP => Self::Tcp,
             key_attr::UDP => Self::Udp,
             key_attr::SCTP => Self::Sctp,
+            key_attr::MPLS => Self::Mpls,
             _ => return None,
         })
     }
@@ -158,13 +167,14 @@ impl Field {
             Self::Tcp => key_attr::TCP,
             Self::Udp => key_attr::UDP,
             Self::Sctp => key_attr::SCTP,
+            Self::Mpls => key_attr::MPLS,
         }
     }
 
     /// Bytes of the attribute, without a mask (spec 2.1).
     pub const fn size(self) -> usize {
         match self {
-            Self::Priority | Self::Mark | Self::Tcp | Self::Udp | Self::Sctp => 4,
+            Self::Priority | Self::Mark | Self::Tcp | Self::Udp | Self::Sctp | Self::Mpls => 4,
             Self::Ethernet | Self::Ipv4 => 12,
             Self::Ipv6 => 40,
         }

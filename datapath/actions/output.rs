@@ -62,7 +62,11 @@ fn fits_unfragmented(pkt: &Packet, dev: &Device) -> bool {
 #[inline(never)]
 fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &Core) {
     let mru = pkt.meta().mru;
-    let ip = pkt.network_offset();
+    // Labels belong to what each fragment gets anew.
+    let ip = match pkt.protocol() {
+        ty::MPLS_UC | ty::MPLS_MC => pkt.inner_network_offset(),
+        _ => pkt.network_offset(),
+    };
     if u32::from(mru) > dev.mtu() {
         return pkt.discard(DropReason::PktTooBig);
     }

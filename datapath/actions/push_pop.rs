@@ -4,10 +4,11 @@
 //! C counterpart: `push_vlan()` and so on in `net/openvswitch/actions.c`.
 
 use super::execute::Key;
+use super::validate::MplsEntry;
 use crate::datapath::env::{Packet, PacketOps, VlanTag};
 use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::wire::be::Be16;
-use crate::datapath::wire::ether::VLAN_HLEN;
+use crate::datapath::wire::ether::{ty, VLAN_HLEN};
 use kernel::error::Result;
 
 #[inline(never)]
@@ -56,6 +57,42 @@ pub fn push_eth(pkt: &mut Packet, key: &mut Key<'_>, src: &[u8; 6], dst: &[u8; 6
 pub fn pop_eth(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
     pkt.pop_eth()?;
     key.key.mac_proto = MAC_PROTO_NONE;
+    key.valid = false;
+    Ok(())
+}
+
+/// Between the L2 header and what follows.
+#[inline(never)]
+pub fn push_mpls(pkt: &mut Packet, key: &mut Key<'_>, arg: &[u8; 8]) -> Result {
+    let l2_len = pkt.mac_len();
+    push_mpls_at(pkt, key, arg, l2_len)
+}
+
+/// The same, or in front of the L2 header, which makes it an L3 packet.
+#[inline(never)]
+pub fn add_mpls(pkt: &mut Packet, key: &mut Key<'_>, arg: &[u8; 8]) -> Result {
+    let behind_l2 = MplsEntry::from_arg(arg).is_behind_l2();
+    let l2_len = if behind_l2 { pkt.mac_len() } else { 0 };
+    push_mpls_at(pkt, key, arg, l2_len)
+}
+
+fn push_mpls_at(pkt: &mut Packet, key: &mut Key<'_>, arg: &[u8; 8], l2_len: usize) -> Result {
+    let mpls = MplsEntry::from_arg(arg);
+    pkt.push_mpls(mpls.entry, mpls.eth_type, l2_len)?;
+    if l2_len == 0 {
+        key.key.mac_proto = MAC_PROTO_NONE;
+    }
+    key.valid = false;
+    Ok(())
+}
+
+/// Takes the outermost label away. A packet without labels stays as it is.
+#[inline(never)]
+pub fn pop_mpls(pkt: &mut Packet, key: &mut Key<'_>, eth_type: u16) -> Result {
+    pkt.pop_mpls(eth_type, key.key.mac_proto == MAC_PROTO_ETHERNET)?;
+    if eth_type == ty::TEB {
+        key.key.mac_proto = MAC_PROTO_ETHERNET;
+    }
     key.valid = false;
     Ok(())
 }

@@ -15,13 +15,14 @@ use crate::datapath::env::{IpSummed, Packet, PacketOps};
 use crate::datapath::flow::key::FRAG_LATER;
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::be::{Be16, Be32};
+use crate::datapath::wire::ether::ty;
 use crate::datapath::wire::ipv4::proto;
 use crate::datapath::wire::ipv4::HLEN as IPV4_LEN;
 use crate::datapath::wire::ipv6::next::{AUTH, DEST, FRAGMENT, HOP, ROUTING};
 use crate::datapath::wire::ipv6::HLEN as IPV6_LEN;
 use crate::datapath::wire::ports::{SCTP_HLEN, UDP_HLEN};
 use crate::datapath::wire::{csum, icmp, ipv6, tcp};
-use kernel::error::code::EINVAL;
+use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
 /// Sets `field` of packet and key to `value` where `mask` has ones. Both have the field's length.
@@ -44,6 +45,7 @@ pub fn set(pkt: &mut Packet, key: &mut FlowKey, field: Field, value: &[u8], mask
         Field::Tcp => tcp(pkt, key, array(value)?, array(mask)?)?,
         Field::Udp => udp(pkt, key, array(value)?, array(mask)?)?,
         Field::Sctp => sctp(pkt, key, array(value)?, array(mask)?)?,
+        Field::Mpls => mpls(pkt, key, array(value)?, array(mask)?)?,
     }
     Ok(())
 }
@@ -416,6 +418,27 @@ fn sctp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Res
     fix_complete(pkt, csum::delta(&old, &h));
     forget_flow(pkt);
     set_key_ports(key, ports);
+    Ok(())
+}
+
+/// Spec A24: the outermost label stack entry.
+fn mpls(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 4], mask: &[u8; 4]) -> Result {
+    let at = pkt.network_offset();
+    if pkt.header::<4>(at).is_none() {
+        return Err(ENOMEM);
+    }
+    if !matches!(pkt.protocol(), ty::MPLS_UC | ty::MPLS_MC) {
+        return Err(EINVAL);
+    }
+    let entry: &mut [u8; 4] = pkt.writable(at)?;
+    let old = *entry;
+    let new = masked(old, *value, *mask);
+    *entry = new;
+    fix_complete(pkt, csum::delta(&old, &new));
+    let mut labels = key.mpls();
+    let [first, ..] = &mut labels.labels;
+    *first = new;
+    key.set_mpls(&labels);
     Ok(())
 }
 

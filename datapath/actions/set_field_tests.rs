@@ -205,6 +205,7 @@ fn layout(field: Field, f: &Frame) -> Vec<(usize, usize, usize)> {
         ],
         Field::Ipv6 => vec![(ETH + 8, 0, 16), (ETH + 24, 16, 16), (ETH + 7, 38, 1)],
         Field::Tcp | Field::Udp | Field::Sctp => vec![(f.l4, 0, 4)],
+        Field::Mpls => vec![(ETH, 0, 4)],
         Field::Priority | Field::Mark => vec![],
     }
 }

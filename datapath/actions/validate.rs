@@ -36,6 +36,34 @@ struct Shape {
     eth_type: u16,
     vlan_tci: u16,
     mac_proto: u8,
+    /// MPLS labels that are known of; wraps, as in C.
+    labels: u32,
+}
+
+/// What PUSH_MPLS and ADD_MPLS say: an entry of the label stack, its EtherType, and flags.
+pub struct MplsEntry {
+    pub entry: [u8; 4],
+    pub eth_type: u16,
+    /// Of ADD_MPLS.
+    pub flags: u16,
+}
+
+impl MplsEntry {
+    /// ADD_MPLS: between the L2 header and what follows, as PUSH_MPLS does. Otherwise in front of the L2 header.
+    const L3_TUNNEL: u16 = 1;
+
+    pub fn from_arg(arg: &[u8; 8]) -> Self {
+        let [e0, e1, e2, e3, t0, t1, f0, f1] = *arg;
+        Self {
+            entry: [e0, e1, e2, e3],
+            eth_type: Be16::from_bytes([t0, t1]).get(),
+            flags: u16::from_ne_bytes([f0, f1]),
+        }
+    }
+
+    pub fn is_behind_l2(&self) -> bool {
+        self.flags & Self::L3_TUNNEL != 0
+    }
 }
 
 /// A list that a nested list interrupts.
@@ -71,6 +99,10 @@ impl<'k> Checker<'k> {
                 eth_type: key.eth_type.get(),
                 vlan_tci: key.vlan_tci.get(),
                 mac_proto: key.mac_proto,
+                labels: match key.eth_type.get() {
+                    ty::MPLS_UC | ty::MPLS_MC => key.mpls().present.count_ones(),
+                    _ => 0,
+                },
             },
             changes_key: false,
             outer: [None; MAX_DEPTH],
@@ -201,6 +233,64 @@ impl<'k> Checker<'k> {
         self.add(Action::PopEth, 0)
     }
 
+    /// `arg`: `struct ovs_action_push_mpls`.
+    pub fn push_mpls(&mut self, arg: [u8; 8]) -> NlResult {
+        let mpls = MplsEntry::from_arg(&arg);
+        self.check_push_mpls(&mpls)?;
+        self.changes_key = true;
+        self.shape.labels = self.shape.labels.wrapping_add(1);
+        self.shape.eth_type = mpls.eth_type;
+        self.add(Action::PushMpls(arg), 8)
+    }
+
+    /// `arg`: `struct ovs_action_add_mpls`.
+    pub fn add_mpls(&mut self, arg: [u8; 8]) -> NlResult {
+        let mpls = MplsEntry::from_arg(&arg);
+        if mpls.is_behind_l2() {
+            self.check_push_mpls(&mpls)?;
+        } else if !is_mpls(mpls.eth_type) {
+            return refuse(c"Not the EtherType of MPLS");
+        } else if self.shape.mac_proto == MAC_PROTO_ETHERNET {
+            self.shape.mac_proto = MAC_PROTO_NONE;
+            self.shape.labels = 0;
+        }
+        self.changes_key = true;
+        self.shape.labels = self.shape.labels.wrapping_add(1);
+        self.shape.eth_type = mpls.eth_type;
+        self.add(Action::AddMpls(arg), 8)
+    }
+
+    /// A label goes between the L2 header and headers of known order only.
+    fn check_push_mpls(&self, mpls: &MplsEntry) -> NlResult {
+        if !is_mpls(mpls.eth_type) {
+            return refuse(c"Not the EtherType of MPLS");
+        }
+        let fits = matches!(
+            self.shape.eth_type,
+            ty::IPV4 | ty::IPV6 | ty::ARP | ty::RARP | ty::MPLS_UC | ty::MPLS_MC
+        );
+        if self.shape.vlan_tci & VLAN_CFI != 0 || !fits {
+            return refuse(c"MPLS label on a packet that cannot have one");
+        }
+        Ok(())
+    }
+
+    /// `eth_type`: of what follows the label.
+    pub fn pop_mpls(&mut self, eth_type: u16) -> NlResult {
+        if self.shape.vlan_tci & VLAN_CFI != 0 || !is_mpls(self.shape.eth_type) {
+            return refuse(c"No MPLS label to pop");
+        }
+        if eth_type == ty::TEB && self.shape.mac_proto != MAC_PROTO_NONE {
+            return refuse(c"Ethernet frame inside MPLS inside an Ethernet frame");
+        }
+        self.changes_key = true;
+        self.shape.labels = self.shape.labels.wrapping_sub(1);
+        // Of what was under the last label that is known nothing is known (B14).
+        let labels_left = is_mpls(eth_type) && self.shape.labels != 0;
+        self.shape.eth_type = if labels_left { eth_type } else { 0 };
+        self.add(Action::PopMpls(eth_type), 2)
+    }
+
     /// There need be no such meter, now or ever (spec 4.1).
     pub fn meter(&mut self, id: u32) -> NlResult {
         self.changes_key = true; // whatever C does not know not to (spec A11)
@@ -318,6 +408,7 @@ impl<'k> Checker<'k> {
             Field::Tcp => self.need_l4(proto::TCP),
             Field::Udp => self.need_l4(proto::UDP),
             Field::Sctp => self.need_l4(proto::SCTP),
+            Field::Mpls => self.need_type(is_mpls(self.shape.eth_type)),
         }
     }
 
@@ -482,6 +573,10 @@ impl<'k> Checker<'k> {
         self.changes_key = true; // so counts every list inside a list
         Ok(())
     }
+}
+
+fn is_mpls(eth_type: u16) -> bool {
+    matches!(eth_type, ty::MPLS_UC | ty::MPLS_MC)
 }
 
 fn check_len(len: u32) -> NlResult {

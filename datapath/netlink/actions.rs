@@ -127,6 +127,9 @@ fn one<'a>(
             exact::<0>(a)?;
             check.pop_eth()?;
         }
+        action_attr::PUSH_MPLS => check.push_mpls(exact(a)?)?,
+        action_attr::ADD_MPLS => check.add_mpls(exact(a)?)?,
+        action_attr::POP_MPLS => check.pop_mpls(Be16::from_bytes(exact(a)?).get())?,
         action_attr::METER => check.meter(u32::from_ne_bytes(exact(a)?))?,
         action_attr::CT => {
             let spec = ct::parse(a, check.ct_family()?)?;
@@ -149,11 +152,8 @@ fn one<'a>(
 #[cold]
 fn unsupported(ty: u16) -> NlError {
     let why: &'static CStr = match ty {
-        action_attr::PUSH_MPLS => c"Action push_mpls is not supported",
-        action_attr::POP_MPLS => c"Action pop_mpls is not supported",
         action_attr::PUSH_NSH => c"Action push_nsh is not supported",
         action_attr::POP_NSH => c"Action pop_nsh is not supported",
-        action_attr::ADD_MPLS => c"Action add_mpls is not supported",
         action_attr::PSAMPLE => c"Action psample is not supported",
         _ => c"Unknown action type",
     };
@@ -483,6 +483,9 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             Ok(())
         }
         Action::PopEth => w.put_flag(action_attr::POP_ETH),
+        Action::PushMpls(arg) => w.put(action_attr::PUSH_MPLS, &arg),
+        Action::AddMpls(arg) => w.put(action_attr::ADD_MPLS, &arg),
+        Action::PopMpls(ty) => w.put(action_attr::POP_MPLS, &Be16::new(ty).to_bytes()),
         Action::Meter(id) => w.put_u32(action_attr::METER, id),
         Action::Ct(index) => ct::put(&acts.ct(index).ok_or(Full)?.spec, w),
         Action::CtClear => w.put_flag(action_attr::CT_CLEAR),

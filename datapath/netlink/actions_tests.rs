@@ -811,7 +811,7 @@ fn errors_name_the_attribute() {
         assert_eq!(offset, 8 + 4 + 8);
         assert!(e.msg.is_some());
     });
-    for (ty, name) in [(9, "push_mpls"), (25, "psample")] {
+    for (ty, name) in [(25, "psample")] {
         with_list(&attr(ty, &[]), |a| {
             let text = parse(&crate::env::FakeNet::new(), a, &tcp4(), true)
                 .unwrap_err()

@@ -18,6 +18,7 @@
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/ip6_route.h>
+#include <net/mpls.h>
 #include <net/net_namespace.h>
 #if __has_include(<net/dropreason.h>)
 #include <net/dropreason.h>
@@ -168,6 +169,62 @@ static inline int ovs_skb_eth_pop(struct sk_buff *skb)
 	skb_pull_rcsum(skb, ETH_HLEN);
 	skb_reset_mac_header(skb);
 	skb_reset_mac_len(skb);
+	return 0;
+}
+#endif
+
+#ifdef HAVE_SKB_MPLS_PUSH
+#define ovs_skb_mpls_push(skb, entry, type, l2_len) skb_mpls_push(skb, entry, type, l2_len, (l2_len) != 0)
+#define ovs_skb_mpls_pop(skb, type, l2_len, ethernet) skb_mpls_pop(skb, type, l2_len, ethernet)
+#else
+/* Gives the frame the type, if its header before the network header has one. A sum over all bytes is told. */
+static inline void ovs_skb_set_type(struct sk_buff *skb, __be16 type, int l2_len, bool ethernet)
+{
+	__be16 *field = (__be16 *)(skb->data + l2_len) - 1;
+
+	if (ethernet && l2_len >= ETH_HLEN) {
+		skb_postpull_rcsum(skb, field, sizeof(*field));
+		*field = type;
+		skb_postpush_rcsum(skb, field, sizeof(*field));
+	}
+	skb->protocol = type;
+	skb_reset_mac_header(skb);
+	skb_set_network_header(skb, l2_len);
+	skb_reset_mac_len(skb);
+}
+
+/* Puts a label after the first l2_len bytes (spec A9). */
+static inline int ovs_skb_mpls_push(struct sk_buff *skb, __be32 entry, __be16 type, int l2_len)
+{
+	if (skb->encapsulation)
+		return -EINVAL;
+	if (skb_cow_head(skb, sizeof(entry)))
+		return -ENOMEM;
+	if (!skb->inner_protocol) {
+		skb_set_inner_network_header(skb, skb_network_offset(skb));
+		skb_set_inner_protocol(skb, skb->protocol);
+	}
+	skb_push(skb, sizeof(entry));
+	memmove(skb->data, skb->data + sizeof(entry), l2_len);
+	memcpy(skb->data + l2_len, &entry, sizeof(entry));
+	skb_postpush_rcsum(skb, skb->data + l2_len, sizeof(entry));
+	ovs_skb_set_type(skb, type, l2_len, true);
+	return 0;
+}
+
+/* Takes the label after the first l2_len bytes away. */
+static inline int ovs_skb_mpls_pop(struct sk_buff *skb, __be16 type, int l2_len, bool ethernet)
+{
+	int err = skb_ensure_writable(skb, l2_len + sizeof(__be32));
+
+	if (err)
+		return err;
+	skb_postpull_rcsum(skb, skb->data + l2_len, sizeof(__be32));
+	memmove(skb->data + sizeof(__be32), skb->data, l2_len);
+	__skb_pull(skb, sizeof(__be32));
+	ovs_skb_set_type(skb, type, l2_len, ethernet);
+	if (!eth_p_mpls(type))
+		skb->inner_protocol = 0;
 	return 0;
 }
 #endif

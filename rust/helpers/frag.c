@@ -32,6 +32,9 @@ struct ovs_frag_route {
 	bool tagged;
 	bool internal;
 	bool payload;
+	bool mpls;
+	u8 label; /* where the first label is */
+	__be16 inner_protocol;
 	u8 l2_len;
 	u8 l2[OVS_FRAG_L2_MAX];
 };
@@ -74,6 +77,11 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 	memcpy(skb_push(skb, r->l2_len), r->l2, r->l2_len);
 	skb_postpush_rcsum(skb, skb->data, r->l2_len);
 	skb_reset_mac_header(skb);
+	if (r->mpls) {
+		skb->inner_protocol = r->inner_protocol;
+		skb_set_inner_network_header(skb, r->l2_len);
+		skb_set_network_header(skb, r->label);
+	}
 	if (r->payload) {
 		skb_reset_network_header(skb);
 		skb->protocol = htons(ETH_P_TEB);
@@ -131,8 +139,8 @@ static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 #endif
 
 /*
- * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header is linear and no longer than
- * OVS_FRAG_L2_MAX; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and 8 bytes.
+ * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header, MPLS labels included, is linear and no
+ * longer than OVS_FRAG_L2_MAX, up to the network header, or the inner one behind labels; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and 8 bytes.
  * internal: up the stack instead of out. payload: dev has no Ethernet header of its own and takes frames as payload.
  */
 void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload)
@@ -151,6 +159,12 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 	r.vlan_proto = skb->vlan_proto;
 	r.internal = internal;
 	r.payload = payload;
+	r.mpls = eth_p_mpls(skb->protocol);
+	if (r.mpls) {
+		r.label = skb_network_offset(skb);
+		r.inner_protocol = skb->inner_protocol;
+		skb->network_header = skb->inner_network_header;
+	}
 	r.l2_len = skb_network_offset(skb);
 	memcpy(r.l2, skb->data, r.l2_len);
 

@@ -15,6 +15,7 @@ void rust_helper_BUG(void)
 #include "frag.c"
 #include "genetlink.c"
 #include "kernel.c"
+#include "mpls.c"
 #include "net.c"
 #include "netdev.c"
 #include "skbuff.c"

@@ -65,6 +65,10 @@ void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
 int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen);
 int rust_helper_skb_tailroom(const struct sk_buff *skb);
 
+/* mpls.c */
+int rust_helper_skb_mpls_push(struct sk_buff *skb, __be32 entry, __be16 type, int l2_len);
+int rust_helper_skb_mpls_pop(struct sk_buff *skb, __be16 type, bool ethernet);
+
 /* tunnel.c */
 enum ovs_tun_flag {
 	OVS_TUN_KEY = 1 << 0,

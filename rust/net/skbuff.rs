@@ -304,6 +304,12 @@ impl SkBuff {
         self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_inner_network_header, to);
     }
 
+    /// Relative to the data pointer; wraps if before it.
+    pub fn inner_network_offset(&self) -> usize {
+        let at: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_inner_network_header);
+        usize::from(at).wrapping_sub(self.data_offset())
+    }
+
     /// A route, tunnel metadata among them, or a connection is attached.
     #[inline(always)]
     pub fn has_route_or_conntrack(&self) -> bool {
@@ -459,6 +465,29 @@ impl SkBuff {
     pub fn pop_eth(&mut self) -> Result {
         // SAFETY: valid and owned by the invariant.
         to_result(unsafe { bindings::rust_helper_skb_eth_pop(self.as_ptr()) })
+    }
+
+    /// `skb_mpls_push`, type in host order: after the first `l2_len` bytes, an Ethernet header with tags or nothing.
+    pub fn push_mpls(&mut self, entry: [u8; 4], eth_type: u16, l2_len: usize) -> Result {
+        if !self.pull_tail(l2_len) {
+            return Err(kernel::error::code::EINVAL);
+        }
+        self.set_mac_header(0);
+        // SAFETY: valid and owned by the invariant; the bytes to be moved are linear and start at the MAC header, which
+        // is the data pointer. CAST: no more than the packet has.
+        to_result(unsafe {
+            let entry = u32::from_ne_bytes(entry);
+            let len = l2_len as c_int;
+            bindings::rust_helper_skb_mpls_push(self.as_ptr(), entry, eth_type.to_be(), len)
+        })
+    }
+
+    /// `skb_mpls_pop`, type in host order; nothing if the packet is not MPLS.
+    pub fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result {
+        // SAFETY: valid and owned by the invariant; the helper looks where the label is before it touches it.
+        to_result(unsafe {
+            bindings::rust_helper_skb_mpls_pop(self.as_ptr(), eth_type.to_be(), ethernet)
+        })
     }
 
     /// `skb_get_hash`

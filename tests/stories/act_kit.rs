@@ -59,6 +59,23 @@ pub trait Acts: Sized {
             args.nest(check_pkt_len_attr::IF_LESS_EQUAL, fits),
         )
     }
+    fn push_mpls(self, entry: [u8; 4], eth_type: u16) -> Self {
+        let [t0, t1] = eth_type.to_be_bytes();
+        let [e0, e1, e2, e3] = entry;
+        self.attr(act::PUSH_MPLS, &[e0, e1, e2, e3, t0, t1, 0, 0])
+    }
+    /// `l3`: behind the L2 header, else in front of it.
+    fn add_mpls(self, entry: [u8; 4], l3: u16) -> Self {
+        let [f0, f1] = l3.to_ne_bytes();
+        let [e0, e1, e2, e3] = entry;
+        self.attr(act::ADD_MPLS, &[e0, e1, e2, e3, 0x88, 0x47, f0, f1])
+    }
+    fn pop_mpls(self, eth_type: u16) -> Self {
+        self.attr(act::POP_MPLS, &eth_type.to_be_bytes())
+    }
+    fn push_eth(self) -> Self {
+        self.attr(act::PUSH_ETH, &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
+    }
     fn dec_ttl(self, list: Bytes) -> Self {
         self.inner(act::DEC_TTL, Bytes::new().nest(dec_ttl_attr::ACTION, list))
     }

@@ -6,6 +6,7 @@ mod flow_kit;
 mod kit;
 
 mod act_length_ttl;
+mod act_mpls;
 mod act_nested;
 mod act_output;
 mod act_recirc;

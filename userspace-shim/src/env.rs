@@ -17,7 +17,8 @@ use crate::datapath::control::PerNet;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
-    CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, NetOps, PacketOps, ReplyOps, VlanTag,
+    CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, IpSummed, NetOps, PacketOps,
+    ReplyOps, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
@@ -373,6 +374,8 @@ pub struct Sent {
     pub protocol: u16,
     pub priority: u32,
     pub mark: u32,
+    /// Whether the sum over all bytes is right, if there is one.
+    pub sum_is_right: Option<bool>,
 }
 
 /// A network device. Clones are the same device.
@@ -809,7 +812,11 @@ impl DeviceOps for FakeDevice {
 
     /// IPv4 only, header checksums not updated; IPv6 goes out whole.
     fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
-        let (ip, all) = (pkt.network_offset(), pkt.bytes());
+        let ip = match pkt.protocol() {
+            0x8847 | 0x8848 => pkt.inner_network_offset(),
+            _ => pkt.network_offset(),
+        };
+        let all = pkt.bytes();
         if ipv6 {
             return self.send(pkt, bh);
         }
@@ -846,6 +853,7 @@ impl DeviceOps for FakeDevice {
             protocol: pkt.protocol(),
             priority: pkt.priority(),
             mark: pkt.mark(),
+            sum_is_right: (pkt.ip_summed() == IpSummed::Complete).then(|| pkt.csum_is_right()),
         });
         let peer = lock(&self.0.peer).clone();
         if let Some(peer) = peer {

@@ -299,6 +299,26 @@ impl Packet {
         })
     }
 
+    fn is_mpls(&self) -> bool {
+        matches!(self.protocol, 0x8847 | 0x8848)
+    }
+
+    /// Another type follows the first `l2_len` bytes.
+    fn set_type(&mut self, eth_type: u16, l2_len: usize, ethernet: bool) {
+        if ethernet && l2_len >= 14 {
+            let range = l2_len - 2..l2_len;
+            let old = [self.data[l2_len - 2], self.data[l2_len - 1]];
+            self.data_mut()[range].copy_from_slice(&eth_type.to_be_bytes());
+            if self.ip_summed == IpSummed::Complete {
+                self.csum = add(sum(self.csum, &eth_type.to_be_bytes()), !sum(0, &old));
+            }
+        }
+        self.protocol = eth_type;
+        self.mac = 0;
+        self.network = l2_len;
+        self.mac_len = l2_len;
+    }
+
     fn make_writable(&mut self, n: usize) -> Result<()> {
         if n > self.data.len() {
             return Err(EINVAL);
@@ -400,6 +420,10 @@ impl PacketOps for Packet {
 
     fn set_transport_header(&mut self, off: usize) {
         self.transport = off;
+    }
+
+    fn inner_network_offset(&self) -> usize {
+        self.inner_network
     }
 
     fn network_offset(&self) -> usize {
@@ -508,6 +532,43 @@ impl PacketOps for Packet {
         self.transport = self.transport.saturating_sub(14);
         self.mac = 0;
         self.reset_mac_len();
+        Ok(())
+    }
+
+    fn push_mpls(&mut self, entry: [u8; 4], eth_type: u16, l2_len: usize) -> Result<()> {
+        if l2_len > self.data.len() {
+            return Err(EINVAL);
+        }
+        allocate().map_err(|_| ENOMEM)?;
+        self.linear = self.linear.max(l2_len);
+        if !self.is_mpls() {
+            self.inner_network = self.network;
+        }
+        self.data_mut().splice(l2_len..l2_len, entry);
+        self.linear += 4;
+        self.inner_network += 4;
+        self.transport += 4;
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = sum(self.csum, &entry);
+        }
+        self.set_type(eth_type, l2_len, true);
+        Ok(())
+    }
+
+    fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result<()> {
+        let l2_len = self.mac_len;
+        if !self.is_mpls() {
+            return Ok(());
+        }
+        self.make_writable(l2_len + 4).map_err(|_| ENOMEM)?;
+        let out: Vec<u8> = self.data_mut().splice(l2_len..l2_len + 4, []).collect();
+        self.linear -= 4;
+        self.inner_network = self.inner_network.saturating_sub(4);
+        self.transport = self.transport.saturating_sub(4);
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = add(self.csum, !sum(0, &out));
+        }
+        self.set_type(eth_type, l2_len, ethernet);
         Ok(())
     }
 

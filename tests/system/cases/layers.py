@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: what leaves the port: lengths and TTLs, by EXECUTE and by a flow, with offloads (A9, A15, A24, A30, B44, B45, B56, B57)
+# title: what leaves the port: lengths and TTLs, MPLS, by EXECUTE and by a flow, with offloads (A9, A15, A24, A30, B44, B45, B56, B57)
 # timeout: 180
 # allow: field-spanning write.*net/openvswitch/flow_netlink
 from golden import Golden
@@ -76,4 +76,56 @@ for name in ("arp request", "vlan", "qinq", "802.2", "ethernet only", "ipv4 head
     execute("dec_ttl " + name, F[name], a_dec_ttl(OUT3), OUT2)
 execute("dec_ttl after push_vlan", F["udp"], a_push_vlan(0x1005), a_dec_ttl(OUT3), OUT2)
 through("flow: dec_ttl partial", TCP4, a_dec_ttl(), OUT2, **PART)
+
+# ---- MPLS
+
+LABELS = lse(1, 0, 9, 3) + lse(2, 1, 8)
+MPLS = {"mpls": eth(0x8847, lse(7) + ipv4(17, udp())), "mpls 2": eth(0x8847, LABELS + ipv4(17, udp())), "mpls v6": eth(0x8847, lse(7) + ipv6(17, U6)),
+        "mpls multicast": eth(0x8848, lse(7) + ipv4(17, udp())), "mpls 5": eth(0x8847, lse(1, 0) * 4 + LABELS[4:] + ipv4(17, udp())),
+        "mpls no end": eth(0x8847, lse(1, 0) * 3), "mpls cut": eth(0x8847, b"\0\1"), "mpls nothing": eth(0x8847, b""), "mpls ethernet": eth(0x8847, lse(7) + F["udp"]),
+        "mpls in vlan": eth(0x8100, vlan(5, 0x8847, lse(7) + ipv4(17, udp())))}
+for name in ("udp", "ipv6 udp", "arp request", "rarp", "ipv4 nothing", "ipv4 header cut", "1500 bytes"):
+    f = F[name]
+    execute("push_mpls " + name, f, a_push_mpls(lse(5)), OUT2)
+    execute("push_mpls multicast " + name, f, a_push_mpls(lse(5), 0x8848), OUT2)
+    execute("push_mpls twice " + name, f, a_push_mpls(lse(5)), a_push_mpls(lse(6, 0)), OUT2)
+    execute("push pop " + name, f, a_push_mpls(lse(5)), a_pop_mpls(int.from_bytes(f[12:14], "big")), OUT2)
+    execute("push set pop push " + name, f, a_push_mpls(lse(5)), a_set(k_mpls(lse(6, 1, 1))), a_push_mpls(lse(7, 0)), a_pop_mpls(0x8847), OUT2)
+    execute("push_mpls user " + name, f, a_push_mpls(lse(5)), UP)
+    execute("push_mpls set eth " + name, f, a_push_mpls(lse(5)), NEW_ETH, OUT2)
+    execute("add_mpls l3 " + name, f, a_add_mpls(lse(5), l3=True), OUT2)
+    execute("add_mpls push_eth " + name, f, a_add_mpls(lse(5)), a_push_eth(), OUT2)
+    execute("add_mpls " + name, f, a_add_mpls(lse(5)), OUT2)
+    execute("add_mpls twice push_eth " + name, f, a_add_mpls(lse(5)), a_add_mpls(lse(6, 0)), a_push_eth(), OUT2)
+    execute("add_mpls pop teb " + name, f, a_add_mpls(lse(5)), a_pop_mpls(0x6558), OUT2)
+    execute("push_mpls then tag " + name, f, a_push_mpls(lse(5)), a_push_vlan(0x1005), OUT2)
+for name, f in MPLS.items():
+    execute("pop_mpls " + name, f, a_pop_mpls(0x800), OUT2)
+    execute("pop_mpls to mpls " + name, f, a_pop_mpls(0x8847), OUT2)
+    execute("pop_mpls set " + name, f, a_pop_mpls(0x8847), a_set(k_mpls(lse(9))), OUT2)
+    execute("set mpls " + name, f, a_set(k_mpls(lse(9, 0, 7))), OUT2)
+    execute("set_masked mpls " + name, f, a_set_masked(KEY.MPLS, lse(9, 0, 0), be32(0xfffff000)), OUT2)
+    execute("set mpls user " + name, f, a_set(k_mpls(lse(9, 1, 7))), UP)
+    execute("push_mpls " + name, f, a_push_mpls(lse(5, 0)), OUT2)
+    execute("add_mpls " + name, f, a_add_mpls(lse(5)), a_push_eth(), OUT2)
+    execute("pop_mpls user " + name, f, a_pop_mpls(0x800), UP)
+    execute("pop_vlan pop_mpls " + name, f, a_pop_vlan(), a_pop_mpls(0x800), OUT2)
+execute("pop_mpls of what is none any more", MPLS["mpls"], a_pop_mpls(0x800), a_pop_mpls(0x800), OUT2)
+execute("B44 a stack of 400", eth(0x8847, lse(1, 0) * 400), a_pop_mpls(0x8847), UP)
+s.new_flow(DP0, [k_recirc(3), k_port(1), k_eth(), k_type(0x800), k_ipv4(), k_udp()], [OUT3], [k_recirc(0xffffffff), k_type(0xffff)])
+execute("pop_mpls recirc", MPLS["mpls"], a_pop_mpls(0x800), a_recirc(3), OUT2)
+execute("push pop recirc", F["udp"], a_push_mpls(lse(5)), a_pop_mpls(0x800), a_recirc(3))
+execute("push recirc", F["udp"], a_push_mpls(lse(5)), a_recirc(3), OUT2)
+execute("clone(push), output", F["udp"], a_clone(a_push_mpls(lse(5)), OUT2), OUT3)
+s.flow(DEL, DP0)
+through("flow: push_mpls partial", TCP4, a_push_mpls(lse(5)), OUT2, **PART)
+through("flow: push_mpls gso", BIG, a_push_mpls(lse(5)), OUT2, **GSO)
+through("flow: push pop gso", BIG, a_push_mpls(lse(5)), a_pop_mpls(0x800), OUT2, **GSO)
+
+# A30
+
+for mru in (576, 1400):
+    for label, acts in {"mpls": [a_push_mpls(lse(5))], "mpls 2": [a_push_mpls(lse(5)), a_push_mpls(lse(6, 0))], "mpls 4": [a_push_mpls(lse(5))] * 4,
+                        "mpls 5": [a_push_mpls(lse(5))] * 5, "mpls, tag": [a_push_mpls(lse(5)), a_push_vlan(0x1005)], "l3 tunnel": [a_add_mpls(lse(5), l3=True)]}.items():
+        execute("A30 %s mru %d" % (label, mru), F["1500 bytes"], *acts, OUT2, more=[attr(PACKET.MRU, u16(mru))])
 g.finish()

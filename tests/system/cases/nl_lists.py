@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: action lists of lengths and TTLs, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
+# title: action lists of lengths and TTLs, MPLS, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
 # timeout: 120
 from golden import Golden
 from ovsnl import *
@@ -84,4 +84,41 @@ for depth in (15, 16, 17):
     for i in range(depth):
         a = a_check_pkt_len(5, [a], []) if i % 2 else a_dec_ttl(a)
     lists("depth %d" % depth, "v4", a)
+
+# MPLS
+for key in KEYS:
+    lists("push_mpls", key, a_push_mpls(lse(5)))
+    lists("push_mpls multicast", key, a_push_mpls(lse(5), 0x8848))
+    lists("add_mpls", key, a_add_mpls(lse(5)))
+    lists("add_mpls l3", key, a_add_mpls(lse(5), l3=True))
+    lists("pop_mpls to v4", key, a_pop_mpls(0x800))
+    lists("pop_mpls to teb", key, a_pop_mpls(0x6558))
+    lists("pop_mpls to mpls", key, a_pop_mpls(0x8847))
+    lists("set mpls", key, a_set(k_mpls(lse(9))))
+    lists("set_masked mpls", key, a_set_masked(KEY.MPLS, lse(9, 0, 0), be32(0xfffff000)))
+    lists("push, set mpls", key, a_push_mpls(lse(5)), a_set(k_mpls(lse(9))))
+    lists("push, pop, set v4", key, a_push_mpls(lse(5)), a_pop_mpls(0x800), a_set(k_ipv4()))
+    lists("push twice, pop twice", key, *[a_push_mpls(lse(5))] * 2, a_pop_mpls(0x8847), a_pop_mpls(0x800))
+    lists("pop, set mpls", key, a_pop_mpls(0x8847), a_set(k_mpls(lse(9))))
+    lists("pop 3", key, *[a_pop_mpls(0x8847)] * 3)
+    lists("add, pop to teb, set eth", key, a_add_mpls(lse(5)), a_pop_mpls(0x6558), a_set(k_eth()))
+    lists("add, set eth", key, a_add_mpls(lse(5)), a_set(k_eth()))
+    lists("add, push_eth, set eth", key, a_add_mpls(lse(5)), a_push_eth(), a_set(k_eth()))
+    lists("add, add, pop, pop, set mpls", key, *[a_add_mpls(lse(5))] * 2, *[a_pop_mpls(0x8847)] * 2, a_set(k_mpls(lse(1))))
+for label, a in {
+    "push_mpls type v4": a_push_mpls(lse(5), 0x800), "push_mpls type 0": a_push_mpls(lse(5), 0), "push_mpls 6 bytes": attr(ACTION.PUSH_MPLS, lse(5) + be16(0x8847)),
+    "push_mpls padding": attr(ACTION.PUSH_MPLS, lse(5) + be16(0x8847) + b"\1\2"), "push_mpls 12 bytes": attr(ACTION.PUSH_MPLS, lse(5) * 3),
+    "push_mpls bits": a_push_mpls(b"\xff" * 4), "add_mpls type v4": a_add_mpls(lse(5), 0x800), "add_mpls flags": attr(ACTION.ADD_MPLS, lse(5) + be16(0x8847) + u16(0xfffe)),
+    "add_mpls flags l3": attr(ACTION.ADD_MPLS, lse(5) + be16(0x8847) + u16(0xffff)), "add_mpls 4 bytes": attr(ACTION.ADD_MPLS, lse(5)),
+    "pop_mpls 0 bytes": attr(ACTION.POP_MPLS), "pop_mpls 4 bytes": attr(ACTION.POP_MPLS, u32(0x800)), "pop_mpls to 0": a_pop_mpls(0),
+    "set mpls 0": a_set(k_mpls()), "set mpls 3": a_set(attr(KEY.MPLS, b"\1\1\1")), "set mpls 8": a_set(k_mpls(lse(1), lse(2))), "set mpls 12": a_set(k_mpls(*[lse(1)] * 3)),
+    "masked mpls 4": nest(ACTION.SET_MASKED, attr(KEY.MPLS, b"\0" * 4)), "masked mpls 16": a_set_masked(KEY.MPLS, b"\0" * 8, b"\0" * 8),
+    "masked mpls bits": a_set_masked(KEY.MPLS, b"\1" * 4, b"\2" * 4), "pop_mpls, vlan": PUSH + a_pop_mpls(0x800),
+    "push_vlan, push_mpls": PUSH + a_push_mpls(lse(5)), "push_mpls, push_vlan, pop_mpls": a_push_mpls(lse(5)) + PUSH + a_pop_mpls(0x800),
+    "push_vlan, add_mpls": PUSH + a_add_mpls(lse(5)), "clone keeps labels": a_clone(a_pop_mpls(0x800)) + a_pop_mpls(0x800) + a_set(k_mpls(lse(1))),
+    "clone inherits labels": a_push_mpls(lse(1)) + a_clone(a_pop_mpls(0x8847), a_pop_mpls(0x8847), a_set(k_mpls(lse(1)))),
+}.items():
+    for key in ("mpls", "v4"):
+        lists(label, key, a)
+lists("masked out labels, pop, set", "mpls 2", a_pop_mpls(0x8847), a_set(k_mpls(lse(1))), mask=[k_port(0xffffffff), k_type(0xffff), k_mpls(b"\0" * 4, b"\0" * 4)])
 g.finish()
