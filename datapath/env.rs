@@ -219,6 +219,12 @@ pub trait PacketOps: Sized {
     /// `skb_mpls_pop`: takes the outermost entry away; nothing if [`Self::protocol`] is not MPLS. `ethernet`: the packet
     /// starts with an Ethernet header, of which `eth_type` becomes the type. EINVAL, ENOMEM.
     fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result<()>;
+    /// `nsh_push`: this service header, whose next protocol follows from the packet, in front of it. EAFNOSUPPORT, ENOMEM,
+    /// EINVAL if it has not the length that it says.
+    fn push_nsh(&mut self, header: &[u8]) -> Result<()>;
+    /// `nsh_pop`: takes the service header away that the packet starts with; [`Self::protocol`] becomes what was in it. EINVAL,
+    /// EAFNOSUPPORT, ENOMEM.
+    fn pop_nsh(&mut self) -> Result<()>;
 
     /// Flow hash, computed now if unknown (`skb_get_hash`).
     fn flow_hash(&mut self) -> u32;

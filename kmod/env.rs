@@ -146,6 +146,8 @@ impl PacketOps for SkBuff {
         fn pop_eth(&mut self) -> Result<()>;
         fn push_mpls(&mut self, entry: [u8; 4], eth_type: u16, l2_len: usize) -> Result<()>;
         fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result<()>;
+        fn push_nsh(&mut self, header: &[u8]) -> Result<()>;
+        fn pop_nsh(&mut self) -> Result<()>;
 
         fn flow_hash(&mut self) -> u32;
         fn symmetric_hash(&mut self) -> u32;

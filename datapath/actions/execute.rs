@@ -250,6 +250,8 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
         Action::PushMpls(arg) => push_pop::push_mpls(pkt, key, &arg),
         Action::AddMpls(arg) => push_pop::add_mpls(pkt, key, &arg),
         Action::PopMpls(eth_type) => push_pop::pop_mpls(pkt, key, eth_type),
+        Action::PushNsh(ref nsh) => push_pop::push_nsh(pkt, key, acts.nsh_header(nsh)),
+        Action::PopNsh => push_pop::pop_nsh(pkt, key),
         Action::PushEth { src, dst } => push_pop::push_eth(pkt, key, &src, &dst),
         Action::PopEth => push_pop::pop_eth(pkt, key),
         Action::CtClear => {

@@ -71,6 +71,8 @@ pub enum Action {
     AddMpls([u8; 8]),
     /// The EtherType of what follows.
     PopMpls(u16),
+    PushNsh(PushNsh),
+    PopNsh,
     /// The list is for packets that have no life left.
     DecTtl(Body),
     /// With the error code that userspace gave.
@@ -100,6 +102,15 @@ pub struct CheckPktLen {
     /// As [`Body::in_place`].
     pub fits_in_place: bool,
     pub greater_in_place: bool,
+}
+
+/// The PUSH_NSH action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushNsh {
+    /// The argument as userspace gave it, in the list's bytes, and then the header to push.
+    pub(super) at: u32,
+    pub(super) len: u16,
+    pub(super) header_len: u8,
 }
 
 /// The USERSPACE action.
@@ -240,6 +251,17 @@ impl Actions {
     /// The argument of a USERSPACE action as it was given.
     pub fn userspace_bytes(&self, u: &Userspace) -> &[u8] {
         self.bytes(u.at, usize::from(u.len))
+    }
+
+    /// The argument of a PUSH_NSH action as it was given.
+    pub fn push_nsh_bytes(&self, nsh: &PushNsh) -> &[u8] {
+        self.bytes(nsh.at, usize::from(nsh.len))
+    }
+
+    /// The header that it pushes.
+    pub fn nsh_header(&self, nsh: &PushNsh) -> &[u8] {
+        let at = nsh.at.wrapping_add(u32::from(nsh.len));
+        self.bytes(at, usize::from(nsh.header_len))
     }
 
     /// USERDATA of a USERSPACE action.

@@ -96,3 +96,24 @@ pub fn pop_mpls(pkt: &mut Packet, key: &mut Key<'_>, eth_type: u16) -> Result {
     key.valid = false;
     Ok(())
 }
+
+/// In front of all, an Ethernet header included. EAFNOSUPPORT if NSH has no number for what the packet is.
+#[inline(never)]
+pub fn push_nsh(pkt: &mut Packet, key: &mut Key<'_>, header: &[u8]) -> Result {
+    pkt.push_nsh(header)?;
+    key.key.mac_proto = MAC_PROTO_NONE;
+    key.valid = false;
+    Ok(())
+}
+
+/// The packet must start with a service header: whatever stands there is taken for one. EINVAL, EAFNOSUPPORT, ENOMEM.
+#[inline(never)]
+pub fn pop_nsh(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    pkt.pop_nsh()?;
+    key.key.mac_proto = match pkt.protocol() {
+        ty::TEB => MAC_PROTO_ETHERNET,
+        _ => MAC_PROTO_NONE,
+    };
+    key.valid = false;
+    Ok(())
+}

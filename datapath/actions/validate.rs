@@ -6,7 +6,7 @@
 //!
 //! C counterpart: `__ovs_nla_copy_actions()` and `validate_set()` in `net/openvswitch/flow_netlink.c`.
 
-use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Userspace};
+use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, PushNsh, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -17,6 +17,7 @@ use crate::datapath::ports::port::MAX_PORTS;
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty};
 use crate::datapath::wire::ipv4::proto;
+use crate::datapath::wire::nsh;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{KBox, KVVec};
 use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
@@ -289,6 +290,39 @@ impl<'k> Checker<'k> {
         let labels_left = is_mpls(eth_type) && self.shape.labels != 0;
         self.shape.eth_type = if labels_left { eth_type } else { 0 };
         self.add(Action::PopMpls(eth_type), 2)
+    }
+
+    /// `arg`: the whole argument; `header`: what it says, at most [`nsh::HLEN_MAX`] bytes.
+    pub fn push_nsh(&mut self, arg: &[u8], header: &[u8]) -> NlResult {
+        let known = nsh::next_protocol_of(self.shape.eth_type).is_some();
+        if self.shape.mac_proto != MAC_PROTO_ETHERNET && !known {
+            return refuse(c"NSH cannot say what the packet is");
+        }
+        self.shape.mac_proto = MAC_PROTO_NONE;
+        self.changes_key = true;
+        let at = self.keep(arg)?;
+        self.keep(header)?;
+        let nsh = PushNsh {
+            at,
+            len: arg.len() as u16,          // CAST: an attribute's payload
+            header_len: header.len() as u8, // CAST: at most 252
+        };
+        self.add(Action::PushNsh(nsh), arg.len())
+    }
+
+    /// What the EtherType becomes is not kept, as in C (spec A15).
+    pub fn pop_nsh(&mut self) -> NlResult {
+        let [_, _, _, np, ..] = self.key.nsh().base;
+        let inner = nsh::eth_type_of(np);
+        let Some(inner) = inner.filter(|_| self.shape.eth_type == ty::NSH) else {
+            return refuse(c"No NSH to pop, or not known what is in it");
+        };
+        self.shape.mac_proto = match inner {
+            ty::TEB => MAC_PROTO_ETHERNET,
+            _ => MAC_PROTO_NONE,
+        };
+        self.changes_key = true;
+        self.add(Action::PopNsh, 0)
     }
 
     /// There need be no such meter, now or ever (spec 4.1).

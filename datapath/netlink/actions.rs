@@ -7,10 +7,11 @@
 //! C counterpart: `ovs_nla_copy_actions()` and `ovs_nla_put_actions()` in `net/openvswitch/flow_netlink.c`.
 
 use super::attr::{align, Attr, Attrs, HDRLEN};
-use super::ct;
+use super::{ct, key};
 use super::writer::{Full, Mark, Put, Writer};
 use crate::datapath::abi::{
-    action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, sample_attr, userspace_attr,
+    action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, key_attr, sample_attr,
+    userspace_attr,
 };
 use crate::datapath::actions::list::{Action, HashAlg};
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
@@ -20,6 +21,7 @@ use crate::datapath::env::Net;
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::Core;
 use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::nsh::HLEN_MAX;
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ERANGE};
 use kernel::str::CStr;
@@ -130,6 +132,11 @@ fn one<'a>(
         action_attr::PUSH_MPLS => check.push_mpls(exact(a)?)?,
         action_attr::ADD_MPLS => check.add_mpls(exact(a)?)?,
         action_attr::POP_MPLS => check.pop_mpls(Be16::from_bytes(exact(a)?).get())?,
+        action_attr::PUSH_NSH => push_nsh(check, a)?,
+        action_attr::POP_NSH => {
+            exact::<0>(a)?;
+            check.pop_nsh()?;
+        }
         action_attr::METER => check.meter(u32::from_ne_bytes(exact(a)?))?,
         action_attr::CT => {
             let spec = ct::parse(a, check.ct_family()?)?;
@@ -152,8 +159,6 @@ fn one<'a>(
 #[cold]
 fn unsupported(ty: u16) -> NlError {
     let why: &'static CStr = match ty {
-        action_attr::PUSH_NSH => c"Action push_nsh is not supported",
-        action_attr::POP_NSH => c"Action pop_nsh is not supported",
         action_attr::PSAMPLE => c"Action psample is not supported",
         _ => c"Unknown action type",
     };
@@ -310,6 +315,26 @@ fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
         ));
     }
     check.userspace(a.payload(), pid, data, with_actions)
+}
+
+/// PUSH_NSH holds exactly one key attribute, NSH (B8).
+fn push_nsh(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
+    let nsh = match Attr::split_first(a.payload()) {
+        Some((nsh, _))
+            if align(nsh.len().wrapping_add(HDRLEN)) == a.len() && nsh.ty() == key_attr::NSH =>
+        {
+            nsh
+        }
+        _ => {
+            return Err(NlError::new(
+                EINVAL,
+                c"Action push_nsh needs exactly one NSH attribute",
+            ))
+        }
+    };
+    let mut room = [0; HLEN_MAX];
+    let header = key::nsh::header(nsh, &mut room)?;
+    check.push_nsh(a.payload(), header)
 }
 
 /// SET and SET_MASKED hold exactly one key attribute (spec A16, B5).
@@ -486,6 +511,8 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
         Action::PushMpls(arg) => w.put(action_attr::PUSH_MPLS, &arg),
         Action::AddMpls(arg) => w.put(action_attr::ADD_MPLS, &arg),
         Action::PopMpls(ty) => w.put(action_attr::POP_MPLS, &Be16::new(ty).to_bytes()),
+        Action::PushNsh(ref nsh) => w.put(action_attr::PUSH_NSH, acts.push_nsh_bytes(nsh)),
+        Action::PopNsh => w.put_flag(action_attr::POP_NSH),
         Action::Meter(id) => w.put_u32(action_attr::METER, id),
         Action::Ct(index) => ct::put(&acts.ct(index).ok_or(Full)?.spec, w),
         Action::CtClear => w.put_flag(action_attr::CT_CLEAR),

@@ -18,6 +18,7 @@ void rust_helper_BUG(void)
 #include "mpls.c"
 #include "net.c"
 #include "netdev.c"
+#include "nsh.c"
 #include "skbuff.c"
 #include "sync.c"
 #include "tunnel.c"

@@ -69,6 +69,10 @@ int rust_helper_skb_tailroom(const struct sk_buff *skb);
 int rust_helper_skb_mpls_push(struct sk_buff *skb, __be32 entry, __be16 type, int l2_len);
 int rust_helper_skb_mpls_pop(struct sk_buff *skb, __be16 type, bool ethernet);
 
+/* nsh.c */
+int rust_helper_nsh_push(struct sk_buff *skb, const u8 *header);
+int rust_helper_nsh_pop(struct sk_buff *skb);
+
 /* tunnel.c */
 enum ovs_tun_flag {
 	OVS_TUN_KEY = 1 << 0,

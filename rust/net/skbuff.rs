@@ -490,6 +490,25 @@ impl SkBuff {
         })
     }
 
+    /// `nsh_push`: a service header, which has the length that it says, in front of the packet.
+    pub fn push_nsh(&mut self, header: &[u8]) -> Result {
+        let words = match *header {
+            [_, b1, ..] => usize::from(b1 & 0x3f),
+            _ => 0,
+        };
+        if header.len() < 8 || header.len() != words.wrapping_mul(4) {
+            return Err(kernel::error::code::EINVAL);
+        }
+        // SAFETY: valid and owned by the invariant; so many bytes are read as the header says, and it has them.
+        to_result(unsafe { bindings::rust_helper_nsh_push(self.as_ptr(), header.as_ptr().cast()) })
+    }
+
+    /// `nsh_pop`
+    pub fn pop_nsh(&mut self) -> Result {
+        // SAFETY: valid and owned by the invariant; the kernel reads no more than the packet has.
+        to_result(unsafe { bindings::rust_helper_nsh_pop(self.as_ptr()) })
+    }
+
     /// `skb_get_hash`
     #[inline(always)]
     pub fn flow_hash(&mut self) -> u32 {

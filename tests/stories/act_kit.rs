@@ -17,6 +17,9 @@ pub trait Acts: Sized {
     fn attr(self, ty: u16, payload: &[u8]) -> Self;
     fn inner(self, ty: u16, list: Bytes) -> Self;
 
+    /// This list and then `more`.
+    fn cat(self, more: Bytes) -> Self;
+
     fn output(self, port: u32) -> Self {
         self.attr(act::OUTPUT, &port.to_ne_bytes())
     }
@@ -76,6 +79,9 @@ pub trait Acts: Sized {
     fn push_eth(self) -> Self {
         self.attr(act::PUSH_ETH, &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
     }
+    fn pop_eth(self) -> Self {
+        self.attr(act::POP_ETH, &[])
+    }
     fn dec_ttl(self, list: Bytes) -> Self {
         self.inner(act::DEC_TTL, Bytes::new().nest(dec_ttl_attr::ACTION, list))
     }
@@ -101,6 +107,10 @@ impl Acts for Bytes {
     }
     fn inner(self, ty: u16, list: Bytes) -> Self {
         self.nest(ty, list)
+    }
+    fn cat(mut self, more: Bytes) -> Self {
+        self.0.extend(more.0);
+        self
     }
 }
 

@@ -8,6 +8,7 @@ mod kit;
 mod act_length_ttl;
 mod act_mpls;
 mod act_nested;
+mod act_nsh;
 mod act_output;
 mod act_recirc;
 mod bad_input;

@@ -13,8 +13,9 @@ use crate::datapath::env::{
     Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
 };
 use crate::datapath::error::DropReason;
+use crate::datapath::wire::nsh::{eth_type_of, next_protocol_of};
 use crate::rust::sync::{BhGuard, MaySleep};
-use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
+use kernel::error::code::{EAFNOSUPPORT, EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -569,6 +570,45 @@ impl PacketOps for Packet {
             self.csum = add(self.csum, !sum(0, &out));
         }
         self.set_type(eth_type, l2_len, ethernet);
+        Ok(())
+    }
+
+    fn push_nsh(&mut self, header: &[u8]) -> Result<()> {
+        let next = match self.mac_len {
+            0 => next_protocol_of(self.protocol).ok_or(EAFNOSUPPORT)?,
+            _ => 3,
+        };
+        assert_eq!(header.len(), usize::from(header[1] & 0x3f) * 4);
+        allocate().map_err(|_| ENOMEM)?;
+        let mut header = header.to_vec();
+        header[3] = next;
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = sum(self.csum, &header);
+        }
+        self.linear += header.len();
+        self.transport += header.len();
+        self.data_mut().splice(0..0, header);
+        self.set_type(0x894f, 0, false);
+        Ok(())
+    }
+
+    fn pop_nsh(&mut self) -> Result<()> {
+        let first = *self.header::<8>(0).ok_or(ENOMEM)?;
+        let len = usize::from(first[1] & 0x3f) * 4;
+        if len < 8 {
+            return Err(EINVAL);
+        }
+        if len > self.data.len() || self.pull(len).is_err() {
+            return Err(ENOMEM);
+        }
+        let inner = eth_type_of(first[3]).ok_or(EAFNOSUPPORT)?;
+        let header: Vec<u8> = self.data_mut().splice(0..len, []).collect();
+        if self.ip_summed == IpSummed::Complete {
+            self.csum = add(self.csum, !sum(0, &header));
+        }
+        self.linear -= len;
+        self.transport = self.transport.saturating_sub(len);
+        self.set_type(inner, 0, false);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ mod link;
 mod metadata;
 mod mpls;
 mod network;
-mod nsh;
+pub mod nsh;
 mod transport;
 pub mod tunnel;
 

@@ -9,7 +9,7 @@ use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::{Core, Nsh};
 use crate::datapath::netlink::attr::Attr;
 use crate::datapath::netlink::writer::{Put, Writer};
-use crate::datapath::wire::nsh::MD_TYPE1;
+use crate::datapath::wire::nsh::{self, BASE_HLEN, HLEN_MAX, MD_TYPE1, MD_TYPE2};
 
 impl Parser<'_> {
     pub(super) fn nsh(&mut self, out: &mut Core) -> NlResult {
@@ -45,6 +45,47 @@ fn parse(nest: Attr<'_>, image: Image) -> NlResult<Nsh> {
         return Err(at(c"NSH context of another MD type", nest));
     }
     Ok(nsh)
+}
+
+/// The header that PUSH_NSH is to push, written into `room`; its next protocol will be what the packet then is. Of
+/// duplicates the last counts. EINVAL.
+pub fn header<'r>(nest: Attr<'_>, room: &'r mut [u8; HLEN_MAX]) -> NlResult<&'r [u8]> {
+    let (mut base, mut context) = (None, None);
+    let mut attrs = nest.nested();
+    for attr in attrs.by_ref() {
+        let md_type = match (attr.ty(), attr.len(), attr.bytes::<8>()) {
+            (nsh_attr::BASE, 8, Some(b)) => {
+                base = Some(b);
+                continue;
+            }
+            (nsh_attr::MD1, 16, _) => MD_TYPE1,
+            (nsh_attr::MD2, 1.., _) if attr.len() <= HLEN_MAX.wrapping_sub(BASE_HLEN) => MD_TYPE2,
+            _ => return Err(at(c"NSH attribute of wrong length or type", attr)),
+        };
+        if context.is_some_and(|(other, _)| other != md_type) {
+            return Err(at(c"NSH contexts of both MD types", attr));
+        }
+        context = Some((md_type, attr.payload()));
+    }
+    if !attrs.is_exhausted() {
+        return Err(at(c"trailing bytes in NSH", nest));
+    }
+    let (Some([flags, ttl, mdtype, np, path @ ..]), Some((md_type, context))) = (base, context)
+    else {
+        return Err(at(c"NSH without a base or a context", nest));
+    };
+    if mdtype != md_type {
+        return Err(at(c"NSH context of another MD type", nest));
+    }
+    // A context that does not end with a word loses its last bytes, as in C.
+    let len = BASE_HLEN.wrapping_add(context.len()) & !3;
+    let [b0, b1] = nsh::first_bytes(flags, ttl, len);
+    let [p0, p1, p2, p3] = path;
+    let base = [b0, b1, mdtype, np, p0, p1, p2, p3];
+    for (to, from) in room.iter_mut().zip(base.iter().chain(context)) {
+        *to = *from;
+    }
+    Ok(room.get(..len).unwrap_or(&[]))
 }
 
 /// Appends the header of `out`. Masks have a context whatever the type.

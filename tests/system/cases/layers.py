@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: what leaves the port: lengths and TTLs, MPLS, by EXECUTE and by a flow, with offloads (A9, A15, A24, A30, B44, B45, B56, B57)
+# title: what leaves the port: lengths and TTLs, MPLS, NSH and Ethernet headers, by EXECUTE and by a flow, with offloads (A9, A15, A24, A30, B44, B45, B56, B57)
 # timeout: 180
 # allow: field-spanning write.*net/openvswitch/flow_netlink
 from golden import Golden
@@ -128,4 +128,51 @@ for mru in (576, 1400):
     for label, acts in {"mpls": [a_push_mpls(lse(5))], "mpls 2": [a_push_mpls(lse(5)), a_push_mpls(lse(6, 0))], "mpls 4": [a_push_mpls(lse(5))] * 4,
                         "mpls 5": [a_push_mpls(lse(5))] * 5, "mpls, tag": [a_push_mpls(lse(5)), a_push_vlan(0x1005)], "l3 tunnel": [a_add_mpls(lse(5), l3=True)]}.items():
         execute("A30 %s mru %d" % (label, mru), F["1500 bytes"], *acts, OUT2, more=[attr(PACKET.MRU, u16(mru))])
+
+# ---- NSH
+
+MD1 = attr(2, bytes(range(0x10, 0x20)))
+NSH_UDP = bytes.fromhex("0fc60101000001ff") + bytes(range(16)) + ipv4(17, udp())
+NSH = {"nsh": eth(0x894f, NSH_UDP), "nsh ethernet": eth(0x894f, bytes.fromhex("0fc60103000001ff") + bytes(16) + F["udp"]),
+       "nsh md2": eth(0x894f, bytes.fromhex("0fc30201000001ff") + b"\1\2\3\4" + ipv4(17, udp())), "nsh nsh": eth(0x894f, bytes.fromhex("0fc60104000001ff") + bytes(16) + NSH_UDP)}
+for name in ("udp", "ipv6 udp", "arp request", "ethernet only", "802.2"):
+    f = F[name]
+    execute("push_nsh " + name, f, a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2)
+    execute("push_nsh no eth " + name, f, a_push_nsh(nsh_base(), MD1), OUT2)
+    execute("push_nsh user " + name, f, a_push_nsh(nsh_base(np=5, flags=1, ttl=5), MD1), UP)
+    execute("push_nsh md2 " + name, f, a_push_nsh(nsh_base(mdtype=2), attr(3, b"\7" * 20)), a_push_eth(), OUT2)
+    execute("push_nsh md2 odd " + name, f, a_push_nsh(nsh_base(mdtype=2), attr(3, b"\7" * 7)), a_push_eth(), OUT2)
+    execute("push_nsh twice " + name, f, a_push_nsh(nsh_base(), MD1), a_push_eth(), a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2)
+    execute("pop_eth push_nsh " + name, f, a_pop_eth(), a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2)
+    execute("push_nsh tag " + name, f, a_push_nsh(nsh_base(), MD1), a_push_eth(), a_push_vlan(0x1005), OUT2)
+execute("push_nsh of a tagged frame", F["vlan"], a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2)
+execute("A15 push_nsh, set ipv4", F["udp"], a_push_nsh(nsh_base(), MD1), a_set(k_ipv4(ttl=3)), a_push_eth(), OUT2)
+execute("A15 push_nsh, set udp", F["udp"], a_push_nsh(nsh_base(), MD1), a_set(k_udp(7, 8)), a_push_eth(), OUT2)
+execute("push_nsh 244", F["udp"], a_push_nsh(nsh_base(mdtype=2), attr(3, bytes(range(244)))), a_push_eth(), OUT2)
+for name, f in NSH.items():
+    execute("pop_eth pop_nsh " + name, f, a_pop_eth(), a_pop_nsh(), UP)
+    execute("pop_eth pop_nsh push_eth " + name, f, a_pop_eth(), a_pop_nsh(), *([] if "ethernet" in name else [a_push_eth()]), OUT2)
+    execute("pop_nsh " + name, f, a_pop_nsh(), UP)
+    execute("pop_nsh twice " + name, f, a_pop_eth(), a_pop_nsh(), a_pop_nsh(), UP)
+    execute("pop_nsh set eth " + name, f, a_pop_eth(), a_pop_nsh(), *([NEW_ETH] if "ethernet" in name else []), UP)
+    execute("dec_ttl " + name, f, a_dec_ttl(OUT3), OUT2)
+execute("push_nsh push_eth pop_eth pop_nsh", F["udp"], a_push_nsh(nsh_base(), MD1), a_push_eth(), a_pop_eth(), a_recirc(9), OUT2)
+through("flow: push_nsh partial", TCP4, a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2, **PART)
+through("flow: push_nsh gso", BIG, a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2, **GSO)
+
+# ---- Ethernet
+
+for name in ("udp", "arp request", "ethernet only", "802.2", "vlan", "qinq"):
+    execute("pop_eth " + name, F[name], a_pop_eth(), OUT2)
+    execute("pop_eth push_eth " + name, F[name], a_pop_eth(), a_push_eth(), OUT2)
+    execute("pop_vlan pop_eth push_eth " + name, F[name], a_pop_vlan(), a_pop_eth(), a_push_eth(), OUT2)
+    if name != "ethernet only":  # a packet of no bytes is too little for the stock module's upcall: the kernel ends
+        execute("pop_eth user " + name, F[name], a_pop_eth(), UP)
+    execute("clone(push_vlan), pop_eth " + name, F[name], a_clone(a_push_vlan(0x1005), OUT3), a_pop_eth(), a_push_eth(), OUT2)
+execute("push_eth L3", F["udp"][14:], a_push_eth(), OUT2, key=(k_type(0x800),))
+execute("push_eth push_vlan L3", F["udp"][14:], a_push_eth(), a_push_vlan(0x1005), OUT2, key=(k_type(0x800),))
+execute("push_nsh L3", F["udp"][14:], a_push_nsh(nsh_base(), MD1), a_push_eth(), OUT2, key=(k_type(0x800),))
+execute("pop_eth in a clone after push_nsh", F["udp"], a_push_nsh(nsh_base(), MD1), a_clone(a_pop_eth(), UP), UP)
+execute("push_eth on top", F["udp"], a_pop_eth(), a_push_eth(), a_clone(a_pop_eth(), UP), OUT2)
+through("flow: pop_eth push_eth gso", BIG, a_pop_eth(), a_push_eth(), OUT2, **GSO)
 g.finish()

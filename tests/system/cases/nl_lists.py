@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: action lists of lengths and TTLs, MPLS, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
+# title: action lists of lengths and TTLs, MPLS, NSH and Ethernet headers, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
 # timeout: 120
 from golden import Golden
 from ovsnl import *
@@ -121,4 +121,46 @@ for label, a in {
     for key in ("mpls", "v4"):
         lists(label, key, a)
 lists("masked out labels, pop, set", "mpls 2", a_pop_mpls(0x8847), a_set(k_mpls(lse(1))), mask=[k_port(0xffffffff), k_type(0xffff), k_mpls(b"\0" * 4, b"\0" * 4)])
+
+# NSH and Ethernet
+for key in KEYS:
+    lists("push_nsh", key, a_push_nsh(nsh_base(), MD1))
+    lists("pop_nsh", key, a_pop_nsh())
+    lists("push_eth", key, a_push_eth())
+    lists("pop_eth", key, a_pop_eth())
+    lists("push_nsh, pop_nsh", key, a_push_nsh(nsh_base(), MD1), a_pop_nsh())
+    lists("push_nsh, push_eth", key, a_push_nsh(nsh_base(), MD1), a_push_eth(), a_set(k_eth()))
+    lists("push_nsh, set eth", key, a_push_nsh(nsh_base(), MD1), a_set(k_eth()))
+    lists("push_nsh, push_vlan", key, a_push_nsh(nsh_base(), MD1), PUSH)
+    lists("pop_nsh, set eth", key, a_pop_nsh(), a_set(k_eth()))
+    lists("pop_nsh twice", key, a_pop_nsh(), a_pop_nsh())
+    lists("pop_eth, pop_nsh", key, a_pop_eth(), a_pop_nsh())
+    lists("pop_eth, push_eth", key, a_pop_eth(), a_push_eth())
+    lists("pop_eth, push_nsh", key, a_pop_eth(), a_push_nsh(nsh_base(), MD1))
+    lists("pop_vlan, pop_eth", key, POP, a_pop_eth())
+    lists("set nsh", key, a_set(nest(KEY.NSH, nsh_base(), MD1)))
+    lists("set_masked nsh", key, nest(ACTION.SET_MASKED, nest(KEY.NSH, nsh_base(), MD1, nsh_base(), MD1)))
+# C of 6.12.95 takes a context of 248 bytes that it then cannot encode; 252 is the most elsewhere.
+for n in (0, 1, 3, 4, 5, 240, 244):
+    lists("push_nsh md2 %d" % n, "v4", a_push_nsh(nsh_base(mdtype=2), attr(3, b"\7" * n)))
+for n in (252, 253, 1000):
+    lists("push_nsh md2 %d" % n, "v4", a_push_nsh(nsh_base(mdtype=2), attr(3, b"\7" * n)))
+BASE = nsh_base()
+for label, a in {
+    "nothing": nest(ACTION.PUSH_NSH), "empty": a_push_nsh(), "no base": a_push_nsh(MD1), "no md": a_push_nsh(BASE), "md1 short": a_push_nsh(BASE, attr(2, b"\1" * 15)),
+    "md1 long": a_push_nsh(BASE, attr(2, b"\1" * 17)), "md1 of type 2": a_push_nsh(nsh_base(mdtype=2), MD1), "md2 of type 1": a_push_nsh(BASE, attr(3, b"\1" * 4)),
+    "md1 and md2": a_push_nsh(BASE, MD1, attr(3, b"\1" * 4)), "base short": a_push_nsh(attr(1, b"\1" * 7), MD1), "base long": a_push_nsh(attr(1, b"\1" * 9), MD1),
+    "type 0": a_push_nsh(BASE, MD1, attr(0)), "type 4": a_push_nsh(BASE, MD1, attr(4)), "trailing": a_push_nsh(BASE, MD1, b"\1\2"), "type 3": a_push_nsh(nsh_base(mdtype=3), MD1),
+    "md1 twice": a_push_nsh(BASE, MD1, attr(2, b"\1" * 16)), "base twice": a_push_nsh(nsh_base(mdtype=2), BASE, MD1), "order": a_push_nsh(MD1, BASE),
+    "two": nest(ACTION.PUSH_NSH, nest(KEY.NSH, BASE, MD1), nest(KEY.NSH, BASE, MD1)), "another key": nest(ACTION.PUSH_NSH, k_eth()),
+    "key type 0": nest(ACTION.PUSH_NSH, attr(0, BASE + MD1)), "trailing outside": nest(ACTION.PUSH_NSH, nest(KEY.NSH, BASE, MD1), b"\1\2\3\4"),
+    "flags": a_push_nsh(nsh_base(flags=0xff, ttl=0xff), MD1), "key flagged": nest(ACTION.PUSH_NSH, nest(KEY.NSH | NLA_F_NESTED, BASE, MD1)),
+    "key longer than the action": nest(ACTION.PUSH_NSH, attr(KEY.NSH, BASE + MD1, 200)), "np 0": a_push_nsh(nsh_base(0), MD1),
+}.items():
+    lists("push_nsh " + label, "v4", a)
+lists("clone(push_nsh), pop_eth", "v4", a_clone(a_push_nsh(BASE, MD1)), a_pop_eth())
+lists("push_nsh, clone(pop_eth)", "v4", a_push_nsh(BASE, MD1), a_clone(a_pop_eth()))
+lists("push_eth 8 bytes", "l3 v4", attr(ACTION.PUSH_ETH, b"\1" * 8))
+lists("pop_eth 4 bytes", "v4", attr(ACTION.POP_ETH, b"\1" * 4))
+lists("pop_nsh 4 bytes", "nsh", attr(ACTION.POP_NSH, b"\1" * 4))
 g.finish()
