@@ -23,6 +23,8 @@ pub type Device = <crate::World as Env>::Device;
 pub type Net = <crate::World as Env>::Net;
 /// A netlink message under construction, for one receiver or a group.
 pub type Reply = <crate::World as Env>::Reply;
+/// Tunnel metadata to send packets with.
+pub type TxTunnel = <crate::World as Env>::TxTunnel;
 /// An upcall message under construction.
 pub type Upcall = <crate::World as Env>::Upcall;
 
@@ -39,6 +41,7 @@ pub trait Env: Sized + 'static {
 
     /// What of connection tracking there is.
     const CONNTRACK: conntrack::Features;
+    type TxTunnel: TxTunnelOps;
 
     /// A uniformly random number, cheap enough for the packet path (SAMPLE).
     fn random_u32() -> u32;
@@ -132,12 +135,22 @@ pub struct TunnelInfo<'a> {
     pub dst: [u8; 16],
     pub tp_src: Be16,
     pub tp_dst: Be16,
-    /// `tun_flag` of the flow key.
+    /// `tun_flag` of the flow key; to be sent also `TUN_CRIT_OPT`.
     pub flags: u16,
     pub tos: u8,
     pub ttl: u8,
     /// At most 255 bytes.
     pub options: &'a [u8],
+}
+
+/// A bit of [`TunnelInfo::flags`] of what is sent: a Geneve option must be understood by whoever receives it.
+pub const TUN_CRIT_OPT: u16 = 1 << 7;
+
+/// Tunnel metadata that packets are sent with (`metadata_dst`, spec A26): packets share it with the action that says so,
+/// and have references of their own. Dropped in softirqs, too.
+pub trait TxTunnelOps: Sized + Send + Sync {
+    /// To IPv4 address 0: the tunnel device knows where. ENOMEM.
+    fn new(info: &TunnelInfo<'_>) -> Result<Self>;
 }
 
 /// What the switch does with a packet. Offsets are bytes from the current data pointer, which stands at
@@ -272,6 +285,10 @@ pub trait PacketOps: Sized {
     fn has_state(&self) -> bool;
     /// The tunnel that the packet was received through (spec K17).
     fn tunnel(&self) -> Option<TunnelInfo<'_>>;
+    /// The packet is to be sent through this tunnel; forgets any route or tunnel that it had.
+    fn set_tunnel(&mut self, tunnel: &TxTunnel);
+    /// The tunnel that `dev` would send the packet through (`dev_fill_metadata_dst`, spec A33); `None` if it cannot say.
+    fn egress_tunnel(&mut self, dev: &Device, bh: &BhGuard) -> Option<TunnelInfo<'_>>;
 
     fn meta(&self) -> &PacketMeta;
     fn meta_mut(&mut self) -> &mut PacketMeta;

@@ -11,13 +11,15 @@
 use crate::datapath::abi::{dp_feature, packet_attr, packet_cmd, version};
 use crate::datapath::actions::Actions;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Env, Group, Packet, PacketOps, Reply, ReplyOps, Upcall, UpcallOps};
+use crate::datapath::env::{
+    Device, Env, Group, Packet, PacketOps, Reply, ReplyOps, Upcall, UpcallOps,
+};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{Core, FRAG_LATER};
 use crate::datapath::flow::parts::{FlowKey, KeyRef};
 use crate::datapath::netlink::actions::put_range;
 use crate::datapath::netlink::attr::{align, HDRLEN};
-use crate::datapath::netlink::key;
+use crate::datapath::netlink::key::{self, tunnel};
 use crate::datapath::netlink::packet::Hash;
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
 use crate::datapath::ports::port::Vport;
@@ -39,6 +41,8 @@ pub struct Action<'a> {
     pub userdata: Option<&'a [u8]>,
     /// The list being executed, if it is wanted (spec A34).
     pub actions: Option<(&'a Actions, Range<usize>)>,
+    /// The tunnel that this device would send the packet through is wanted (spec A33).
+    pub egress: Option<&'a Device>,
 }
 
 /// An upcall to be sent.
@@ -49,6 +53,8 @@ struct Request<'a> {
     cutlen: u32,
     userdata: Option<&'a [u8]>,
     actions: Option<(&'a Actions, Range<usize>)>,
+    /// EGRESS_TUN_KEY, payload.
+    egress: &'a [u8],
 }
 
 /// No flow matches: userspace decides. Consumes the packet (spec U13).
@@ -61,6 +67,7 @@ pub fn miss(dp: &Datapath, mut pkt: Packet, key: &FlowKey, bh: &BhGuard) {
         cutlen: u32::MAX,
         userdata: None,
         actions: None,
+        egress: &[],
     };
     match upcall(dp, vport, &mut pkt, key, &request, bh) {
         // Userspace is merely busy.
@@ -81,6 +88,26 @@ pub fn action(
     what: Action<'_>,
     bh: &BhGuard,
 ) -> Result {
+    let Some(dev) = what.egress else {
+        return action_with(dp, pkt, key, what, &[], bh);
+    };
+    let mut room = [0; tunnel::ATTRS_MAX];
+    let mut w = Writer::new(&mut room);
+    // Failing to know is no error.
+    if let Some(info) = pkt.egress_tunnel(dev, bh) {
+        tunnel::put_info(&mut w, &info).map_err(|_| EMSGSIZE)?;
+    }
+    action_with(dp, pkt, key, what, w.written(), bh)
+}
+
+fn action_with(
+    dp: &Datapath,
+    pkt: &mut Packet,
+    key: &FlowKey,
+    what: Action<'_>,
+    egress: &[u8],
+    bh: &BhGuard,
+) -> Result {
     let vport = input(dp, pkt, bh);
     let request = Request {
         cmd: packet_cmd::ACTION,
@@ -88,6 +115,7 @@ pub fn action(
         cutlen: pkt.meta().cutlen,
         userdata: what.userdata,
         actions: what.actions,
+        egress,
     };
     upcall(dp, vport, pkt, key, &request, bh)
 }
@@ -250,11 +278,12 @@ fn room_for(request: &Request<'_>) -> usize {
         .actions
         .as_ref()
         .map_or(0, |(acts, _)| acts.dump_len());
-    // KEY, USERDATA, ACTIONS, MRU, LEN, HASH
+    // KEY, USERDATA, EGRESS_TUN_KEY, ACTIONS, MRU, LEN, HASH
     [
         MSG_HDRLEN,
         key::KEY_ATTRS_MAX,
         userdata,
+        attr(request.egress.len()),
         actions,
         attr(2),
         attr(4),
@@ -283,6 +312,9 @@ fn write(
     key::put_key_ref(w, packet_attr::KEY, key, None)?;
     if let Some(data) = request.userdata {
         w.put(packet_attr::USERDATA, data)?;
+    }
+    if !request.egress.is_empty() {
+        w.put(packet_attr::EGRESS_TUN_KEY, request.egress)?;
     }
     if let Some((acts, range)) = &request.actions {
         let _ = put_range(acts, range.clone(), w, packet_attr::ACTIONS); // goes without (spec U10)

@@ -7,7 +7,8 @@
 
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
-    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
+    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, TxTunnelOps, VlanTag,
+    TUN_CRIT_OPT,
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{TUN_IPV4, TUN_IPV6};
@@ -18,7 +19,7 @@ use crate::ports::Port;
 use crate::rust::bindings;
 use crate::rust::net::conntrack::{ConnCount, LabelSpace, Template};
 use crate::rust::net::genetlink::Message;
-use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff};
+use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff, TxTunnel};
 use crate::rust::sync::{BhGuard, MaySleep};
 use crate::sys;
 use kernel::error::code::{EINVAL, ENOMEM};
@@ -38,6 +39,7 @@ impl Env for KernelEnv {
     type ConnCount = ConnCount;
 
     const CONNTRACK: Features = crate::conntrack::FEATURES;
+    type TxTunnel = TxTunnel;
 
     fn random_u32() -> u32 {
         sys::get_random_u32()
@@ -81,6 +83,7 @@ const _: () = {
     assert!(f::GENEVE_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_GENEVE_OPT);
     assert!(f::VXLAN_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_VXLAN_OPT);
     assert!(f::ERSPAN_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_ERSPAN_OPT);
+    assert!(TUN_CRIT_OPT as u32 == bindings::ovs_tun_flag_OVS_TUN_CRIT_OPT);
 };
 
 // SAFETY: five integers, for which any bytes will do.
@@ -115,6 +118,39 @@ macro_rules! forward {
         }
         forward! { $($rest)* }
     };
+}
+
+fn tunnel_info<'a>(info: &bindings::ovs_tunnel, options: &'a [u8]) -> TunnelInfo<'a> {
+    TunnelInfo {
+        id: info.id.to_ne_bytes(),
+        proto: if info.ipv6 { TUN_IPV6 } else { TUN_IPV4 },
+        src: info.src,
+        dst: info.dst,
+        tp_src: Be16::from_bytes(info.tp_src.to_ne_bytes()),
+        tp_dst: Be16::from_bytes(info.tp_dst.to_ne_bytes()),
+        flags: info.flags,
+        tos: info.tos,
+        ttl: info.ttl,
+        options,
+    }
+}
+
+impl TxTunnelOps for TxTunnel {
+    fn new(info: &TunnelInfo<'_>) -> Result<Self> {
+        let c = bindings::ovs_tunnel {
+            id: u64::from_ne_bytes(info.id),
+            src: info.src,
+            dst: info.dst,
+            tp_src: u16::from_ne_bytes(info.tp_src.to_bytes()),
+            tp_dst: u16::from_ne_bytes(info.tp_dst.to_bytes()),
+            flags: info.flags,
+            tos: info.tos,
+            ttl: info.ttl,
+            ipv6: info.proto == TUN_IPV6,
+            ..Default::default()
+        };
+        Ok(TxTunnel::alloc(c, info.options).ok_or(ENOMEM)?)
+    }
 }
 
 impl PacketOps for SkBuff {
@@ -230,19 +266,17 @@ impl PacketOps for SkBuff {
     }
 
     fn tunnel(&self) -> Option<TunnelInfo<'_>> {
-        let (info, options) = self.rx_tunnel()?;
-        Some(TunnelInfo {
-            id: info.id.to_ne_bytes(),
-            proto: if info.ipv6 { TUN_IPV6 } else { TUN_IPV4 },
-            src: info.src,
-            dst: info.dst,
-            tp_src: Be16::from_bytes(info.tp_src.to_ne_bytes()),
-            tp_dst: Be16::from_bytes(info.tp_dst.to_ne_bytes()),
-            flags: info.flags,
-            tos: info.tos,
-            ttl: info.ttl,
-            options,
-        })
+        self.rx_tunnel()
+            .map(|(info, options)| tunnel_info(&info, options))
+    }
+
+    fn set_tunnel(&mut self, tunnel: &TxTunnel) {
+        SkBuff::set_tunnel(self, tunnel);
+    }
+
+    fn egress_tunnel(&mut self, dev: &Port, _bh: &BhGuard) -> Option<TunnelInfo<'_>> {
+        let (info, options) = self.tunnel_through(dev.dev()?)?;
+        Some(tunnel_info(&info, options))
     }
 
     #[inline(always)]

@@ -237,6 +237,12 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
             let (value, mask) = acts.set_bytes(field, at);
             set_field::set(pkt, key.key, field, value, mask)
         }
+        Action::SetTunnel { index, .. } => {
+            if let Some(tunnel) = acts.tunnel(index) {
+                pkt.set_tunnel(tunnel);
+            }
+            Ok(())
+        }
         Action::PushVlan(tag) => push_pop::push_vlan(pkt, key, tag),
         Action::PopVlan => push_pop::pop_vlan(pkt, key),
         Action::Trunc(max_len) => {
@@ -456,6 +462,10 @@ fn userspace(
         pid: action.pid,
         userdata: acts.userdata(action),
         actions: action.with_actions.then(|| (acts, list.range.clone())),
+        egress: acts
+            .egress_port(action)
+            .and_then(|port| cx.dp.ports.get(port, cx.bh))
+            .map(|vport| &vport.dev),
     };
     let _ = upcall::action(cx.dp, pkt, key, what, cx.bh);
     pkt.meta_mut().cutlen = u32::MAX;

@@ -13,17 +13,22 @@
 
 use crate::datapath::abi::key_attr;
 use crate::datapath::conntrack::action::CtAction;
-use crate::datapath::env::VlanTag;
+use crate::datapath::env::{TxTunnel, VlanTag};
 use kernel::alloc::{KBox, KVVec};
 
+/// References that actions hold, by the number in the action; given back when the list is dropped, wherever in it they stand
+/// (spec A5, B22).
+pub(super) struct Held {
+    pub(super) cts: KVVec<CtAction>,
+    pub(super) tunnels: KVVec<TxTunnel>,
+}
+
 /// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
-#[derive(Debug)]
 pub struct Actions {
     pub(super) list: KVVec<Action>,
     pub(super) bytes: KVVec<u8>,
-    /// What CT actions hold; given back when the list is dropped, wherever in it they stand (spec A5, B22).
-    /// Few lists have any, and 24 bytes more would take a list into a larger slab.
-    pub(super) cts: Option<KBox<KVVec<CtAction>>>,
+    /// What a few actions hold; most lists have none, and no more room for it.
+    pub(super) held: Option<KBox<Held>>,
     pub(super) orig_len: u32,
     pub(super) dump_len: u32,
 }
@@ -39,6 +44,12 @@ pub enum Action {
         field: Field,
         masked: bool,
         at: u32,
+    },
+    /// SET(TUNNEL). `at`, `len`: the tunnel's attributes in the list's bytes.
+    SetTunnel {
+        index: u32,
+        at: u32,
+        len: u16,
     },
     PushVlan(VlanTag),
     PopVlan,
@@ -126,6 +137,8 @@ pub struct Userspace {
     pub(super) data_len: u16,
     /// Attach the list being executed to the upcall (spec A34).
     pub with_actions: bool,
+    /// EGRESS_TUN_PORT, whose number stands after the argument.
+    pub(super) egress_port: bool,
 }
 
 /// `OVS_HASH_ALG_*`
@@ -209,6 +222,12 @@ impl Action {
     }
 }
 
+impl core::fmt::Debug for Actions {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.as_slice()).finish()
+    }
+}
+
 impl Actions {
     /// All actions, nested ones in place.
     #[inline(always)]
@@ -229,7 +248,7 @@ impl Actions {
 
     /// A CT action of the list.
     pub fn ct(&self, index: u32) -> Option<&CtAction> {
-        self.cts.as_ref()?.get(index as usize)
+        self.held.as_deref()?.cts.get(index as usize)
     }
 
     fn bytes(&self, at: u32, len: usize) -> &[u8] {
@@ -246,6 +265,26 @@ impl Actions {
         self.bytes(at, n.wrapping_mul(2))
             .split_at_checked(n)
             .unwrap_or((&[], &[]))
+    }
+
+    /// A tunnel of this list.
+    pub fn tunnel(&self, index: u32) -> Option<&TxTunnel> {
+        self.held.as_deref()?.tunnels.get(index as usize)
+    }
+
+    /// The attributes of a SET(TUNNEL).
+    pub fn tunnel_attrs(&self, at: u32, len: u16) -> &[u8] {
+        self.bytes(at, usize::from(len))
+    }
+
+    /// The port of a USERSPACE action whose tunnel the upcall is to tell (spec A33).
+    pub fn egress_port(&self, u: &Userspace) -> Option<u16> {
+        if !u.egress_port {
+            return None;
+        }
+        let at = u.at.wrapping_add(u32::from(u.len));
+        let port = u32::from_ne_bytes(*self.bytes(at, 4).first_chunk()?);
+        u16::try_from(port).ok()
     }
 
     /// The argument of a USERSPACE action as it was given.

@@ -4,7 +4,7 @@
 //! C counterpart: `push_vlan()` and so on in `net/openvswitch/actions.c`.
 
 use super::execute::Key;
-use super::validate::MplsEntry;
+use super::validate::layers::MplsEntry;
 use crate::datapath::env::{Packet, PacketOps, VlanTag};
 use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::wire::be::Be16;

@@ -4,22 +4,25 @@
 //! A [`Checker`] takes one action after the other, keeps what the packet will look like at that point (spec A4), and
 //! opens and closes nested lists without recursion, so that its stack use does not depend on the request (A12, B4).
 //!
+//! What may be pushed and popped where stands in [`layers`].
+//!
 //! C counterpart: `__ovs_nla_copy_actions()` and `validate_set()` in `net/openvswitch/flow_netlink.c`.
 
-use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, PushNsh, Userspace};
+pub mod layers;
+
+use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
-use crate::datapath::env::VlanTag;
+use crate::datapath::env::{TunnelInfo, TxTunnel, TxTunnelOps, VlanTag, TUN_CRIT_OPT};
 use crate::datapath::error::{NlError, NlResult};
-use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::flow::key::{tun_flag, Core, MAC_PROTO_ETHERNET, VLAN_CFI};
 use crate::datapath::ports::port::MAX_PORTS;
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty};
 use crate::datapath::wire::ipv4::proto;
-use crate::datapath::wire::nsh;
 use kernel::alloc::flags::GFP_KERNEL;
-use kernel::alloc::{KBox, KVVec};
+use kernel::alloc::{AllocError, KBox, KVVec};
 use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
 
 /// Nested lists around an action, at most (spec A2).
@@ -39,32 +42,6 @@ struct Shape {
     mac_proto: u8,
     /// MPLS labels that are known of; wraps, as in C.
     labels: u32,
-}
-
-/// What PUSH_MPLS and ADD_MPLS say: an entry of the label stack, its EtherType, and flags.
-pub struct MplsEntry {
-    pub entry: [u8; 4],
-    pub eth_type: u16,
-    /// Of ADD_MPLS.
-    pub flags: u16,
-}
-
-impl MplsEntry {
-    /// ADD_MPLS: between the L2 header and what follows, as PUSH_MPLS does. Otherwise in front of the L2 header.
-    const L3_TUNNEL: u16 = 1;
-
-    pub fn from_arg(arg: &[u8; 8]) -> Self {
-        let [e0, e1, e2, e3, t0, t1, f0, f1] = *arg;
-        Self {
-            entry: [e0, e1, e2, e3],
-            eth_type: Be16::from_bytes([t0, t1]).get(),
-            flags: u16::from_ne_bytes([f0, f1]),
-        }
-    }
-
-    pub fn is_behind_l2(&self) -> bool {
-        self.flags & Self::L3_TUNNEL != 0
-    }
 }
 
 /// A list that a nested list interrupts.
@@ -111,7 +88,7 @@ impl<'k> Checker<'k> {
             acts: Actions {
                 list: KVVec::with_capacity(expected, GFP_KERNEL)?,
                 bytes: KVVec::new(),
-                cts: None,
+                held: None,
                 orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
                 dump_len: HDR,
             },
@@ -150,12 +127,13 @@ impl<'k> Checker<'k> {
         }
     }
 
-    /// `arg`: the whole argument; `data`: offset and length of USERDATA in it.
+    /// `arg`: the whole argument; `data`: offset and length of USERDATA in it; `egress`: EGRESS_TUN_PORT.
     pub fn userspace(
         &mut self,
         arg: &[u8],
         pid: u32,
         data: Option<(u16, u16)>,
+        egress: Option<u32>,
         with_actions: bool,
     ) -> NlResult {
         if pid == 0 {
@@ -163,6 +141,9 @@ impl<'k> Checker<'k> {
         }
         let at = self.keep(arg)?;
         let len = arg.len() as u16; // CAST: an attribute's payload
+        if let Some(port) = egress {
+            self.keep(&port.to_ne_bytes())?;
+        }
         let (data_at, data_len) = data.unwrap_or((0, 0));
         self.add(
             Action::Userspace(Userspace {
@@ -172,6 +153,7 @@ impl<'k> Checker<'k> {
                 data_at,
                 data_len,
                 with_actions,
+                egress_port: egress.is_some(),
             }),
             arg.len(),
         )
@@ -215,116 +197,6 @@ impl<'k> Checker<'k> {
         self.add(Action::PopVlan, 0)
     }
 
-    pub fn push_eth(&mut self, src: [u8; 6], dst: [u8; 6]) -> NlResult {
-        if self.shape.mac_proto != MAC_PROTO_NONE {
-            return refuse(c"Packet has an Ethernet header already");
-        }
-        self.changes_key = true;
-        self.shape.mac_proto = MAC_PROTO_ETHERNET;
-        self.add(Action::PushEth { src, dst }, 12)
-    }
-
-    pub fn pop_eth(&mut self) -> NlResult {
-        self.need_ethernet()?;
-        if self.shape.vlan_tci & VLAN_CFI != 0 {
-            return refuse(c"Ethernet header of a tagged packet");
-        }
-        self.changes_key = true;
-        self.shape.mac_proto = MAC_PROTO_NONE;
-        self.add(Action::PopEth, 0)
-    }
-
-    /// `arg`: `struct ovs_action_push_mpls`.
-    pub fn push_mpls(&mut self, arg: [u8; 8]) -> NlResult {
-        let mpls = MplsEntry::from_arg(&arg);
-        self.check_push_mpls(&mpls)?;
-        self.changes_key = true;
-        self.shape.labels = self.shape.labels.wrapping_add(1);
-        self.shape.eth_type = mpls.eth_type;
-        self.add(Action::PushMpls(arg), 8)
-    }
-
-    /// `arg`: `struct ovs_action_add_mpls`.
-    pub fn add_mpls(&mut self, arg: [u8; 8]) -> NlResult {
-        let mpls = MplsEntry::from_arg(&arg);
-        if mpls.is_behind_l2() {
-            self.check_push_mpls(&mpls)?;
-        } else if !is_mpls(mpls.eth_type) {
-            return refuse(c"Not the EtherType of MPLS");
-        } else if self.shape.mac_proto == MAC_PROTO_ETHERNET {
-            self.shape.mac_proto = MAC_PROTO_NONE;
-            self.shape.labels = 0;
-        }
-        self.changes_key = true;
-        self.shape.labels = self.shape.labels.wrapping_add(1);
-        self.shape.eth_type = mpls.eth_type;
-        self.add(Action::AddMpls(arg), 8)
-    }
-
-    /// A label goes between the L2 header and headers of known order only.
-    fn check_push_mpls(&self, mpls: &MplsEntry) -> NlResult {
-        if !is_mpls(mpls.eth_type) {
-            return refuse(c"Not the EtherType of MPLS");
-        }
-        let fits = matches!(
-            self.shape.eth_type,
-            ty::IPV4 | ty::IPV6 | ty::ARP | ty::RARP | ty::MPLS_UC | ty::MPLS_MC
-        );
-        if self.shape.vlan_tci & VLAN_CFI != 0 || !fits {
-            return refuse(c"MPLS label on a packet that cannot have one");
-        }
-        Ok(())
-    }
-
-    /// `eth_type`: of what follows the label.
-    pub fn pop_mpls(&mut self, eth_type: u16) -> NlResult {
-        if self.shape.vlan_tci & VLAN_CFI != 0 || !is_mpls(self.shape.eth_type) {
-            return refuse(c"No MPLS label to pop");
-        }
-        if eth_type == ty::TEB && self.shape.mac_proto != MAC_PROTO_NONE {
-            return refuse(c"Ethernet frame inside MPLS inside an Ethernet frame");
-        }
-        self.changes_key = true;
-        self.shape.labels = self.shape.labels.wrapping_sub(1);
-        // Of what was under the last label that is known nothing is known (B14).
-        let labels_left = is_mpls(eth_type) && self.shape.labels != 0;
-        self.shape.eth_type = if labels_left { eth_type } else { 0 };
-        self.add(Action::PopMpls(eth_type), 2)
-    }
-
-    /// `arg`: the whole argument; `header`: what it says, at most [`nsh::HLEN_MAX`] bytes.
-    pub fn push_nsh(&mut self, arg: &[u8], header: &[u8]) -> NlResult {
-        let known = nsh::next_protocol_of(self.shape.eth_type).is_some();
-        if self.shape.mac_proto != MAC_PROTO_ETHERNET && !known {
-            return refuse(c"NSH cannot say what the packet is");
-        }
-        self.shape.mac_proto = MAC_PROTO_NONE;
-        self.changes_key = true;
-        let at = self.keep(arg)?;
-        self.keep(header)?;
-        let nsh = PushNsh {
-            at,
-            len: arg.len() as u16,          // CAST: an attribute's payload
-            header_len: header.len() as u8, // CAST: at most 252
-        };
-        self.add(Action::PushNsh(nsh), arg.len())
-    }
-
-    /// What the EtherType becomes is not kept, as in C (spec A15).
-    pub fn pop_nsh(&mut self) -> NlResult {
-        let [_, _, _, np, ..] = self.key.nsh().base;
-        let inner = nsh::eth_type_of(np);
-        let Some(inner) = inner.filter(|_| self.shape.eth_type == ty::NSH) else {
-            return refuse(c"No NSH to pop, or not known what is in it");
-        };
-        self.shape.mac_proto = match inner {
-            ty::TEB => MAC_PROTO_ETHERNET,
-            _ => MAC_PROTO_NONE,
-        };
-        self.changes_key = true;
-        self.add(Action::PopNsh, 0)
-    }
-
     /// There need be no such meter, now or ever (spec 4.1).
     pub fn meter(&mut self, id: u32) -> NlResult {
         self.changes_key = true; // whatever C does not know not to (spec A11)
@@ -340,12 +212,20 @@ impl<'k> Checker<'k> {
         }
     }
 
+    /// What the list's actions hold. ENOMEM.
+    fn held(&mut self) -> Result<&mut Held, AllocError> {
+        match &mut self.acts.held {
+            Some(held) => Ok(held),
+            none => {
+                let (cts, tunnels) = (KVVec::new(), KVVec::new());
+                Ok(none.insert(KBox::new(Held { cts, tunnels }, GFP_KERNEL)?))
+            }
+        }
+    }
+
     /// CT, whose dumped argument has `len` bytes.
     pub fn ct(&mut self, ct: CtAction, len: usize) -> NlResult {
-        let cts = match &mut self.acts.cts {
-            Some(cts) => cts,
-            none => none.insert(KBox::new(KVVec::new(), GFP_KERNEL)?),
-        };
+        let cts = &mut self.held()?.cts;
         let index = cts.len() as u32; // CAST: fewer than 16 Ki actions fit in a request
         cts.push(ct, GFP_KERNEL)?;
         self.changes_key = true;
@@ -383,6 +263,23 @@ impl<'k> Checker<'k> {
             },
             4usize.wrapping_add(field.size()),
         )
+    }
+
+    /// SET(TUNNEL), whose attributes are dumped as `attrs` (spec A26). EINVAL, ENOMEM.
+    pub fn set_tunnel(&mut self, info: &TunnelInfo<'_>, attrs: &[u8]) -> NlResult {
+        let mut info = *info;
+        if info.flags & tun_flag::GENEVE_OPT != 0 && has_critical_option(info.options)? {
+            info.flags |= TUN_CRIT_OPT;
+        }
+        let tunnel = TxTunnel::new(&info)?;
+        let tunnels = &mut self.held()?.tunnels;
+        let index = tunnels.len() as u32; // CAST: fewer than 16 Ki actions fit in a request
+        tunnels.push(tunnel, GFP_KERNEL)?;
+        let at = self.keep(attrs)?;
+        let len = attrs.len() as u16; // CAST: at most some hundred
+        self.changes_key = true;
+        let dump_len = attrs.len().wrapping_add(4);
+        self.add(Action::SetTunnel { index, at, len }, dump_len)
     }
 
     /// SET_MASKED: value and mask of the same length (spec A16).
@@ -609,6 +506,7 @@ impl<'k> Checker<'k> {
     }
 }
 
+/// MPLS, unicast or multicast.
 fn is_mpls(eth_type: u16) -> bool {
     matches!(eth_type, ty::MPLS_UC | ty::MPLS_MC)
 }
@@ -618,6 +516,25 @@ fn check_len(len: u32) -> NlResult {
         return Err(NlError::new(EMSGSIZE, c"Action list too long"));
     }
     Ok(())
+}
+
+/// Geneve options, each of which must end where they end (RFC 8926 section 3.5, B17): whether one must be understood.
+fn has_critical_option(options: &[u8]) -> NlResult<bool> {
+    const CRITICAL: u8 = 0x80;
+    let mut rest = options;
+    let mut critical = false;
+    while !rest.is_empty() {
+        let Some(&[_, _, ty, len]) = rest.first_chunk() else {
+            return refuse(c"Geneve option cut short");
+        };
+        let len = usize::from(len & 0x1f).wrapping_mul(4).wrapping_add(4);
+        let Some(after) = rest.get(len..) else {
+            return refuse(c"Geneve option longer than the options");
+        };
+        critical |= ty & CRITICAL != 0;
+        rest = after;
+    }
+    Ok(critical)
 }
 
 fn check_label(value: &[u8]) -> NlResult {

@@ -7,8 +7,8 @@
 //! C counterpart: `ovs_nla_copy_actions()` and `ovs_nla_put_actions()` in `net/openvswitch/flow_netlink.c`.
 
 use super::attr::{align, Attr, Attrs, HDRLEN};
-use super::{ct, key};
 use super::writer::{Full, Mark, Put, Writer};
+use super::{ct, key};
 use crate::datapath::abi::{
     action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, key_attr, sample_attr,
     userspace_attr,
@@ -19,11 +19,11 @@ use crate::datapath::actions::Actions;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::env::Net;
 use crate::datapath::error::{NlError, NlResult};
-use crate::datapath::flow::key::Core;
+use crate::datapath::flow::key::{Core, TUN_OPTS_MAX};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::nsh::HLEN_MAX;
 use core::ops::Range;
-use kernel::error::code::{EINVAL, ERANGE};
+use kernel::error::code::{EINVAL, EMSGSIZE, ERANGE};
 use kernel::str::CStr;
 
 /// Compiles the list in `attr` for a flow of `net` with this masked key. May sleep. `probe`: userspace is only trying, log nothing (K38).
@@ -283,7 +283,7 @@ fn dec_ttl<'a>(check: &mut Checker<'_>, a: Attr<'a>) -> NlResult<Attrs<'a>> {
 
 /// Spec 4.1 and 0.4: sub-attributes that nobody knows are refused.
 fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
-    let (mut pid, mut data, mut with_actions) = (0, None, false);
+    let (mut pid, mut data, mut egress, mut with_actions) = (0, None, None, false);
     let mut attrs = a.nested();
     let mut at = 0usize;
     for inner in &mut attrs {
@@ -293,10 +293,7 @@ fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
                 let from = at.wrapping_add(HDRLEN) as u16; // CAST: within a payload
                 data = Some((from, inner.len() as u16)); // CAST: as above
             }
-            // Kept and dumped; there are no tunnel ports to ask yet, and failing to ask is no error (spec A33).
-            userspace_attr::EGRESS_TUN_PORT => {
-                inner.u32().ok_or(ERANGE)?;
-            }
+            userspace_attr::EGRESS_TUN_PORT => egress = Some(inner.u32().ok_or(ERANGE)?),
             userspace_attr::ACTIONS => with_actions = true,
             _ => {
                 return Err(NlError::at(
@@ -314,7 +311,7 @@ fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
             c"Trailing bytes in a userspace action",
         ));
     }
-    check.userspace(a.payload(), pid, data, with_actions)
+    check.userspace(a.payload(), pid, data, egress, with_actions)
 }
 
 /// PUSH_NSH holds exactly one key attribute, NSH (B8).
@@ -349,6 +346,9 @@ fn set(check: &mut Checker<'_>, a: Attr<'_>, masked: bool) -> NlResult {
             ))
         }
     };
+    if key.ty() == key_attr::TUNNEL && !masked {
+        return set_tunnel(check, key);
+    }
     let Some(field) = Field::from_attr(key.ty()) else {
         return Err(NlError::at(
             EINVAL,
@@ -367,6 +367,17 @@ fn set(check: &mut Checker<'_>, a: Attr<'_>, masked: bool) -> NlResult {
             key.whole(),
         )),
     }
+}
+
+/// SET(TUNNEL); dumped in the order that keys have.
+fn set_tunnel(check: &mut Checker<'_>, tunnel: Attr<'_>) -> NlResult {
+    let key = key::tunnel::parse_tx(tunnel)?;
+    let mut room = [0; TUN_OPTS_MAX];
+    let info = key::tunnel::info(&key, &mut room);
+    let mut attrs = [0; key::tunnel::ATTRS_MAX];
+    let mut w = Writer::new(&mut attrs);
+    key::tunnel::put_info(&mut w, &info).map_err(|Full| EMSGSIZE)?;
+    check.set_tunnel(&info, w.written())
 }
 
 /// Writes a list in the user's form (spec A6). On failure the writer is as before.
@@ -481,6 +492,11 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             let (v, m) = room.split_at_mut_checked(value.len()).ok_or(Full)?;
             v.copy_from_slice(value);
             m.copy_from_slice(mask);
+            w.end_nest(set)
+        }
+        Action::SetTunnel { at, len, .. } => {
+            let set = w.nest(action_attr::SET)?;
+            w.put(key_attr::TUNNEL, acts.tunnel_attrs(at, len))?;
             w.end_nest(set)
         }
         Action::PushVlan(tag) => {

@@ -334,8 +334,10 @@ static inline void ovs_dev_get_tstats64(struct net_device *dev, struct rtnl_link
 /* A flag of a struct ip_tunnel_key: bits of a big-endian number, or of a bitmap. */
 #ifdef HAVE_TUNNEL_FLAGS_BITMAP
 #define OVS_TUNNEL_FLAG(key, name) test_bit(IP_TUNNEL_##name##_BIT, (key)->tun_flags)
+#define OVS_TUNNEL_SET_FLAG(key, name) __set_bit(IP_TUNNEL_##name##_BIT, (key)->tun_flags)
 #else
 #define OVS_TUNNEL_FLAG(key, name) ((key)->tun_flags & TUNNEL_##name)
+#define OVS_TUNNEL_SET_FLAG(key, name) ((key)->tun_flags |= TUNNEL_##name)
 #endif
 
 /* ---- routes ---- */

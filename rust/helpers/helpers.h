@@ -82,6 +82,7 @@ enum ovs_tun_flag {
 	OVS_TUN_GENEVE_OPT = 1 << 4,
 	OVS_TUN_VXLAN_OPT = 1 << 5,
 	OVS_TUN_ERSPAN_OPT = 1 << 6,
+	OVS_TUN_CRIT_OPT = 1 << 7, /* to be sent only */
 };
 
 /* What a key has of a tunnel. IPv4 addresses are the first 4 bytes; options belong to the packet. */
@@ -100,6 +101,10 @@ struct ovs_tunnel {
 };
 
 bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t);
+bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev, struct ovs_tunnel *t);
+void *rust_helper_tx_tunnel_alloc(const struct ovs_tunnel *t);
+void rust_helper_tx_tunnel_put(void *tunnel);
+void rust_helper_skb_set_tunnel(struct sk_buff *skb, void *tunnel);
 
 /* netdev.c */
 int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev);

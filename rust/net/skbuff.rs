@@ -10,7 +10,7 @@ use crate::rust::bindings;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
 use crate::rust::sync::MaySleep;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
@@ -335,6 +335,31 @@ impl SkBuff {
         // of received packets, and taking it away takes the packet mutably.
         let options = unsafe { slice::from_raw_parts(info.options, usize::from(info.options_len)) };
         Some((info, options))
+    }
+
+    /// The tunnel that `dev` would send the packet through, and its options; `None` if it cannot say.
+    pub fn tunnel_through(&mut self, dev: NetDevice<'_>) -> Option<(bindings::ovs_tunnel, &[u8])> {
+        let mut info = MaybeUninit::uninit();
+        // SAFETY: packet and device are valid; all of `info` is written if the answer is true.
+        let info = unsafe {
+            let (skb, dev) = (self.as_ptr(), dev.as_ptr());
+            if !bindings::rust_helper_skb_egress_tunnel(skb, dev, info.as_mut_ptr()) {
+                return None;
+            }
+            info.assume_init()
+        };
+        if info.options_len == 0 {
+            return Some((info, &[]));
+        }
+        // SAFETY: as in `rx_tunnel`; the metadata is a copy that only this packet and its clones have.
+        let options = unsafe { slice::from_raw_parts(info.options, usize::from(info.options_len)) };
+        Some((info, options))
+    }
+
+    /// The packet is to be sent through this tunnel, instead of any route or tunnel that it had.
+    pub fn set_tunnel(&mut self, tunnel: &TxTunnel) {
+        // SAFETY: both are valid by their invariants; the packet gets a reference of its own.
+        unsafe { bindings::rust_helper_skb_set_tunnel(self.as_ptr(), tunnel.0.as_ptr()) }
     }
 
     /// Relative to the data pointer; wraps if before it.
@@ -761,6 +786,38 @@ impl SkBuff {
         }
         // INVARIANT: just allocated.
         Some(Self(skb))
+    }
+}
+
+/// Tunnel metadata to send packets with (`metadata_dst`).
+///
+/// # Invariants
+///
+/// Points to a `metadata_dst` of which one reference is this value's. Nobody writes to it.
+pub struct TxTunnel(NonNull<c_void>);
+
+// SAFETY: counted by atomics, and only read; giving a reference back does not sleep.
+unsafe impl Send for TxTunnel {}
+// SAFETY: as above.
+unsafe impl Sync for TxTunnel {}
+
+impl TxTunnel {
+    /// Metadata for what `info` says, whose `options` and `options_len` are ignored; `None` if there is no memory, or
+    /// `options` has more than 255 bytes. Sleeps.
+    pub fn alloc(mut info: bindings::ovs_tunnel, options: &[u8]) -> Option<Self> {
+        info.options = options.as_ptr();
+        info.options_len = u8::try_from(options.len()).ok()?;
+        // SAFETY: all of `info` is valid, and read only until the call returns.
+        let tunnel = unsafe { bindings::rust_helper_tx_tunnel_alloc(&raw const info) };
+        // INVARIANT: the reference is the one that comes with it.
+        NonNull::new(tunnel).map(Self)
+    }
+}
+
+impl Drop for TxTunnel {
+    fn drop(&mut self) {
+        // SAFETY: the reference ends here, in any context but a hard interrupt.
+        unsafe { bindings::rust_helper_tx_tunnel_put(self.0.as_ptr()) }
     }
 }
 

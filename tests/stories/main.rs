@@ -11,6 +11,7 @@ mod act_nested;
 mod act_nsh;
 mod act_output;
 mod act_recirc;
+mod act_tunnel;
 mod bad_input;
 mod churn;
 mod ct_limit;

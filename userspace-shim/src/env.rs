@@ -22,7 +22,7 @@ use crate::datapath::env::{
 };
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
-use crate::packet::Packet;
+use crate::packet::{FakeTunnel, Packet, Tunnel};
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
 use crate::sys::testing::process_context;
 use crate::upcall::FakeUpcall;
@@ -77,6 +77,7 @@ impl Env for FakeEnv {
         timeouts: true,
         limits: true,
     };
+    type TxTunnel = FakeTunnel;
 
     fn random_u32() -> u32 {
         RANDOM.get().unwrap_or_else(crate::sys::get_random_u32)
@@ -376,6 +377,8 @@ pub struct Sent {
     pub mark: u32,
     /// Whether the sum over all bytes is right, if there is one.
     pub sum_is_right: Option<bool>,
+    /// What it is to be sent through.
+    pub tunnel: Option<Arc<Tunnel>>,
 }
 
 /// A network device. Clones are the same device.
@@ -853,6 +856,7 @@ impl DeviceOps for FakeDevice {
             protocol: pkt.protocol(),
             priority: pkt.priority(),
             mark: pkt.mark(),
+            tunnel: pkt.tx_tunnel.clone(),
             sum_is_right: (pkt.ip_summed() == IpSummed::Complete).then(|| pkt.csum_is_right()),
         });
         let peer = lock(&self.0.peer).clone();

@@ -10,11 +10,12 @@
 use crate::conntrack::Conn;
 use crate::datapath::env::conntrack::CtInfo;
 use crate::datapath::env::{
-    Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, VlanTag,
+    Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, TxTunnelOps, VlanTag,
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::wire::nsh::{eth_type_of, next_protocol_of};
 use crate::rust::sync::{BhGuard, MaySleep};
+use kernel::alloc::{flags::GFP_KERNEL, KBox};
 use kernel::error::code::{EAFNOSUPPORT, EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 use std::cell::{Cell, RefCell};
@@ -74,6 +75,38 @@ pub struct Gso {
     pub udp_fragments: bool,
 }
 
+/// A tunnel that an action sends packets through.
+pub struct FakeTunnel(Arc<Tunnel>, #[allow(dead_code)] KBox<u8>);
+
+/// What packets share of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    info: TunnelInfo<'static>,
+    pub options: Vec<u8>,
+}
+
+impl Tunnel {
+    /// What it says.
+    pub fn info(&self) -> TunnelInfo<'_> {
+        TunnelInfo {
+            options: &self.options,
+            ..self.info
+        }
+    }
+}
+
+impl TxTunnelOps for FakeTunnel {
+    fn new(info: &TunnelInfo<'_>) -> Result<Self> {
+        let memory = KBox::new(0, GFP_KERNEL)?; // whose account tests look at
+        let options = info.options.to_vec();
+        let info = TunnelInfo {
+            options: &[],
+            ..*info
+        };
+        Ok(Self(Arc::new(Tunnel { info, options }), memory))
+    }
+}
+
 /// A packet.
 #[derive(Debug)]
 pub struct Packet {
@@ -100,6 +133,8 @@ pub struct Packet {
     pub conntrack: bool,
     /// It came through a tunnel. All packets' options stay as long as the tests.
     pub tunnel: Option<TunnelInfo<'static>>,
+    /// It is to be sent through this one.
+    pub tx_tunnel: Option<Arc<Tunnel>>,
     inner_network: usize,
     /// The connection it belongs to, and how.
     pub conn: Option<(Arc<Conn>, CtInfo)>,
@@ -147,6 +182,7 @@ impl Packet {
             ifindex: 0,
             conntrack: false,
             tunnel: None,
+            tx_tunnel: None,
             inner_network: 0,
             conn: None,
             front: Vec::new(),
@@ -218,6 +254,7 @@ impl Packet {
         Self {
             data,
             conn: self.conn.clone(),
+            tx_tunnel: self.tx_tunnel.clone(),
             front: self.front.clone(),
             ..*self
         }
@@ -737,6 +774,16 @@ impl PacketOps for Packet {
 
     fn tunnel(&self) -> Option<TunnelInfo<'_>> {
         self.tunnel
+    }
+
+    fn set_tunnel(&mut self, tunnel: &FakeTunnel) {
+        self.tunnel = None;
+        self.tx_tunnel = Some(tunnel.0.clone());
+    }
+
+    /// Tunnel ports of the tests have nothing to add.
+    fn egress_tunnel(&mut self, _dev: &Device, _bh: &BhGuard) -> Option<TunnelInfo<'_>> {
+        Some(self.tx_tunnel.as_ref()?.info())
     }
 
     fn set_device(&mut self, dev: &Device, _bh: &BhGuard) -> bool {

@@ -5,6 +5,7 @@
 
 use super::{at, total, Image};
 use crate::datapath::abi::{tunnel_attr as ta, vxlan_ext};
+use crate::datapath::env::TunnelInfo;
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::{tun_flag, Core, TUN_IPV4, TUN_IPV6, TUN_OPTS_MAX};
 use crate::datapath::flow::parts::{Key, KeyBuf, KeyRef, Parts};
@@ -66,6 +67,44 @@ pub(super) fn parse<X: Parts>(
         check(nest, &said, out, out.ext().tun_ipv6_dst == [0; 16])?;
     }
     Ok(said.info_bridge)
+}
+
+/// Reads what SET(TUNNEL) says. EINVAL; ENOMEM.
+pub fn parse_tx(nest: Attr<'_>) -> NlResult<KeyBuf> {
+    let mut key = KeyBuf::new();
+    parse(nest, Image::Key, KeyRef::ZERO, &mut key)?;
+    Ok(key)
+}
+
+/// The tunnel in a key. Its options go into `room`.
+pub fn info<'r>(key: &KeyBuf, room: &'r mut [u8; TUN_OPTS_MAX]) -> TunnelInfo<'r> {
+    let ext = key.ext();
+    let (src, dst) = match key.tun_proto {
+        TUN_IPV6 => (ext.tun_ipv6_src, ext.tun_ipv6_dst),
+        _ => (widened(key.tun_ipv4_src), widened(key.tun_ipv4_dst)),
+    };
+    let len = usize::from(ext.tun_opts_len);
+    let key = key.as_ref();
+    let (near, far) = key.tun_opts(len);
+    for (to, from) in room.iter_mut().zip(near.iter().chain(far)) {
+        *to = *from;
+    }
+    TunnelInfo {
+        id: key.tun_id,
+        proto: key.tun_proto,
+        src,
+        dst,
+        tp_src: key.tun_tp_src,
+        tp_dst: key.tun_tp_dst,
+        flags: key.tun_flags,
+        tos: key.tun_tos,
+        ttl: key.tun_ttl,
+        options: room.get(..len).unwrap_or(&[]),
+    }
+}
+
+fn widened([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
 fn len_fits(attr: &Attr<'_>) -> bool {
@@ -302,6 +341,61 @@ pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put 
         w.put_flag(ta::OAM)?;
     }
     put_options(w, usize::from(key.ext.tun_opts_len), out)
+}
+
+/// Appends the attributes of a tunnel to send through (spec K16, A33).
+pub fn put_info(w: &mut Writer<'_>, info: &TunnelInfo<'_>) -> Put {
+    let flag = |f| info.flags & f != 0;
+    if flag(tun_flag::KEY) {
+        w.put(ta::ID, &info.id)?;
+    }
+    let (src, dst) = match info.proto {
+        TUN_IPV6 => (&info.src[..], &info.dst[..]),
+        _ => (
+            info.src.get(..4).unwrap_or(&[]),
+            info.dst.get(..4).unwrap_or(&[]),
+        ),
+    };
+    if info.proto != TUN_IPV6 && dst == [0; 4] {
+        return w.put_flag(ta::IPV4_INFO_BRIDGE);
+    }
+    let (src_ty, dst_ty) = match info.proto {
+        TUN_IPV6 => (ta::IPV6_SRC, ta::IPV6_DST),
+        _ => (ta::IPV4_SRC, ta::IPV4_DST),
+    };
+    put_non_zero(w, src_ty, src)?;
+    put_non_zero(w, dst_ty, dst)?;
+    put_non_zero(w, ta::TOS, &[info.tos])?;
+    w.put_u8(ta::TTL, info.ttl)?;
+    for (bit, ty) in [
+        (tun_flag::DONT_FRAGMENT, ta::DONT_FRAGMENT),
+        (tun_flag::CSUM, ta::CSUM),
+    ] {
+        if flag(bit) {
+            w.put_flag(ty)?;
+        }
+    }
+    put_non_zero(w, ta::TP_SRC, &info.tp_src.to_bytes())?;
+    put_non_zero(w, ta::TP_DST, &info.tp_dst.to_bytes())?;
+    if flag(tun_flag::OAM) {
+        w.put_flag(ta::OAM)?;
+    }
+    if info.options.is_empty() {
+        return Ok(());
+    }
+    if flag(tun_flag::GENEVE_OPT) {
+        return w.put(ta::GENEVE_OPTS, info.options);
+    }
+    if flag(tun_flag::VXLAN_OPT) {
+        let nest = w.nest(ta::VXLAN_OPTS)?;
+        let gbp = info.options.first_chunk().copied().unwrap_or_default();
+        w.put_u32(vxlan_ext::GBP, u32::from_ne_bytes(gbp))?;
+        return w.end_nest(nest);
+    }
+    if flag(tun_flag::ERSPAN_OPT) {
+        return w.put(ta::ERSPAN_OPTS, info.options);
+    }
+    Ok(())
 }
 
 fn put_non_zero(w: &mut Writer<'_>, ty: u16, value: &[u8]) -> Put {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: action lists of lengths and TTLs, MPLS, NSH and Ethernet headers, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
 # timeout: 120
+# allow: field-spanning write.*include/net/ip_tunnels|WARNING.* validate_and_copy_set_tun\+|Call Trace:
 from golden import Golden
 from ovsnl import *
 
@@ -163,4 +164,38 @@ lists("push_nsh, clone(pop_eth)", "v4", a_push_nsh(BASE, MD1), a_clone(a_pop_eth
 lists("push_eth 8 bytes", "l3 v4", attr(ACTION.PUSH_ETH, b"\1" * 8))
 lists("pop_eth 4 bytes", "v4", attr(ACTION.POP_ETH, b"\1" * 4))
 lists("pop_nsh 4 bytes", "nsh", attr(ACTION.POP_NSH, b"\1" * 4))
+
+# SET(TUNNEL)
+T = TUNNEL
+ID, DST, DST6, TTL = attr(T.ID, b"\0" * 7 + b"\7"), attr(T.IPV4_DST, ip4("10.1.1.1")), attr(T.IPV6_DST, ip6("fd00::9")), attr(T.TTL, b"\x40")
+OPT = bytes.fromhex("0102030101020304")
+ALL = [attr(T.IPV4_SRC, ip4("10.1.1.2")), attr(T.TOS, b"\4"), attr(T.DF), attr(T.CSUM), attr(T.OAM), attr(T.TP_SRC, be16(5)), attr(T.TP_DST, be16(6))]
+
+
+def opts(b, kind=T.GENEVE_OPTS):
+    return attr(kind, b)
+
+
+for label, t in {
+    "v4": [ID, DST, TTL], "v6": [ID, DST6, TTL], "all": [TTL, DST, ID] + ALL, "no id": [DST, TTL], "no ttl": [ID, DST], "no dst": [ID, TTL], "nothing": [], "both": [ID, DST, DST6, TTL],
+    "dst 0": [ID, attr(T.IPV4_DST, b"\0" * 4), TTL], "dst6 0": [ID, attr(T.IPV6_DST, b"\0" * 16), TTL], "src6": [ID, DST6, TTL, attr(T.IPV6_SRC, ip6("fd00::8"))],
+    "info bridge": [ID, attr(T.INFO_BRIDGE)], "info bridge, dst": [ID, attr(T.INFO_BRIDGE), DST], "info bridge, ttl": [ID, attr(T.INFO_BRIDGE), TTL], "info bridge only": [attr(T.INFO_BRIDGE)],
+    "geneve": [ID, DST, TTL, opts(OPT)], "geneve twice": [ID, DST, TTL, opts(OPT), opts(OPT)], "geneve 0": [ID, DST, TTL, opts(b"")], "geneve 3": [ID, DST, TTL, opts(OPT[:3])],
+    "geneve cut": [ID, DST, TTL, opts(OPT[:4])], "geneve long": [ID, DST, TTL, opts(bytes.fromhex("01020305") + bytes(4))], "geneve two": [ID, DST, TTL, opts(OPT + OPT)],
+    "geneve reserved bits": [ID, DST, TTL, opts(bytes.fromhex("010203e101020304"))], "geneve two, cut": [ID, DST, TTL, opts(OPT + OPT[:4])],
+    "geneve zeros": [ID, DST, TTL, opts(bytes(8))], "geneve critical": [ID, DST, TTL, opts(bytes.fromhex("01028301") + bytes(4))],
+    "geneve 252": [ID, DST, TTL, opts((bytes.fromhex("01020303") + bytes(12)) * 15 + bytes.fromhex("01020302") + bytes(8))], "geneve 256": [ID, DST, TTL, opts(bytes(256))],
+    "gbp": [ID, DST, TTL, nest(T.VXLAN_OPTS, attr(1, u32(0x77)))], "gbp empty": [ID, DST, TTL, nest(T.VXLAN_OPTS)], "gbp short": [ID, DST, TTL, nest(T.VXLAN_OPTS, attr(1, b"\1"))],
+    "gbp and geneve": [ID, DST, TTL, nest(T.VXLAN_OPTS, attr(1, u32(0x77))), opts(OPT)], "erspan": [ID, DST, TTL, opts(bytes(range(12)), T.ERSPAN_OPTS)],
+    "unknown": [ID, DST, TTL, attr(17)], "short id": [attr(T.ID, b"\1"), DST, TTL], "trailing": [ID, DST, TTL, b"\1\2"], "pad": [ID, DST, TTL, attr(T.PAD)],
+    "dst twice": [ID, DST, attr(T.IPV4_DST, ip4("10.1.1.9")), TTL], "v6 all": [ID, DST6, TTL] + ALL[1:], "geneve v6": [ID, DST6, TTL, opts(OPT)],
+}.items():
+    for key in ("v4", "l3 v4"):
+        lists("tunnel " + label, key, a_set(nest(KEY.TUNNEL, *t)), OUT)
+lists("tunnel masked", "v4", nest(ACTION.SET_MASKED, nest(KEY.TUNNEL, ID, DST, TTL)))
+lists("tunnel and more", "v4", nest(ACTION.SET, nest(KEY.TUNNEL, ID, DST, TTL), k_eth()))
+lists("tunnels in lists", "v4", a_clone(a_set(nest(KEY.TUNNEL, ID, DST, TTL)), OUT), a_check_pkt_len(5, [a_set(nest(KEY.TUNNEL, ID, DST6, TTL))], [a_set(nest(KEY.TUNNEL, ID, DST, TTL, opts(OPT)))]), OUT)
+lists("tunnel, then an error", "v4", a_clone(a_set(nest(KEY.TUNNEL, ID, DST, TTL))), a_set(nest(KEY.TUNNEL, ID, DST6, TTL)), a_output(65535))
+for n, a in {"no such": [a_user(1, attr(3, u32(99)))], "short": [a_user(1, attr(3, b"\1"))], "twice": [a_user(1, attr(3, u32(1)), attr(3, u32(2)))], "data": [a_user(1, attr(2, b"abcde"), attr(3, u32(1)), attr(4))]}.items():
+    lists("egress port " + n, "v4", *a)
 g.finish()
