@@ -149,7 +149,7 @@ impl TxTunnelOps for TxTunnel {
             ipv6: info.proto == TUN_IPV6,
             ..Default::default()
         };
-        Ok(TxTunnel::alloc(c, info.options).ok_or(ENOMEM)?)
+        TxTunnel::alloc(c, info.options).ok_or(ENOMEM)
     }
 }
 

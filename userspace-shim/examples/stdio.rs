@@ -20,7 +20,7 @@ use openvswitch::sys::testing::process_context;
 use openvswitch::World;
 use std::io::{BufRead, Write};
 
-const FAMILIES: [Group; 5] = [
+const FAMILIES: [Group; 6] = [
     Group::Datapath,
     Group::Vport,
     Group::Flow,
