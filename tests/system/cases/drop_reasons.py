@@ -105,6 +105,9 @@ if not os.path.isdir(TRACING + "/events"):
     subprocess.run(["mount", "-t", "tracefs", "none", TRACING], check=True)
 with open(TRACING + "/events/skb/kfree_skb/format") as f:
     known = f.read()
+if "reason" not in known:
+    print("this kernel's drops have no reasons")
+    sys.exit(77)
 for name in ("NOT_SPECIFIED", "NOMEM", "PKT_TOO_BIG", "DEV_READY"):
     if name not in known:
         sys.exit("the tracepoint does not know %s: %s" % (name, known))
