@@ -104,7 +104,7 @@ BEGIN {
 { raw[NR] = $0; code[NR] = strip($0) }
 END {
 	if (!found) exit
-	numbered = path ~ /^(datapath|rust|kmod)\// && path !~ /^(datapath\/wire|rust\/bindings)\//
+	numbered = path ~ /^(datapath|rust|kmod)\// && path !~ /^(datapath\/(wire\/|abi\.rs)|rust\/bindings\/)/
 	tests = path ~ /(^|\/)([a-z0-9_]+_)?tests(\.rs$|\/)/
 	if (raw[1] != "// SPDX-License-Identifier: GPL-2.0") problem(1, "the first line is not the SPDX line")
 	if (raw[2] !~ /^\/\/!/) problem(2, "no //! documentation after the SPDX line")

@@ -811,16 +811,11 @@ fn errors_name_the_attribute() {
         assert_eq!(offset, 8 + 4 + 8);
         assert!(e.msg.is_some());
     });
-    for (ty, name) in [(25, "psample")] {
-        with_list(&attr(ty, &[]), |a| {
-            let text = parse(&crate::env::FakeNet::new(), a, &tcp4(), true)
-                .unwrap_err()
-                .msg
-                .unwrap();
-            let text = String::from(text.to_str().unwrap());
-            assert!(text.contains(name), "{text}");
-        });
-    }
+    with_list(&attr(25, &[]), |a| {
+        let e = parse(&crate::env::FakeNet::new(), a, &tcp4(), true).unwrap_err();
+        let text = String::from(e.msg.unwrap().to_str().unwrap());
+        assert!(text.contains("psample"), "{text}");
+    });
 }
 
 /// Lists that are likely to be accepted.

@@ -12,6 +12,7 @@ use crate::datapath::flow::parts::{Key, KeyBuf, KeyRef, Parts};
 use crate::datapath::netlink::attr::{Attr, HDRLEN};
 use crate::datapath::netlink::writer::{Put, Writer};
 use crate::datapath::wire::be::Be16;
+use crate::datapath::wire::part;
 
 /// Bytes of ERSPAN options in a key, whatever the attribute has (spec K15): `struct erspan_metadata`.
 const ERSPAN_LEN: usize = 12;
@@ -321,8 +322,8 @@ pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put 
         (ta::IPV6_DST, &out.ext.tun_ipv6_dst),
     ];
     match key.tun_proto {
-        TUN_IPV4 => v4.iter().try_for_each(|(ty, a)| put_non_zero(w, *ty, *a))?,
-        TUN_IPV6 => v6.iter().try_for_each(|(ty, a)| put_non_zero(w, *ty, *a))?,
+        TUN_IPV4 => v4.iter().try_for_each(|(ty, a)| put_non_zero(w, *ty, a))?,
+        TUN_IPV6 => v6.iter().try_for_each(|(ty, a)| put_non_zero(w, *ty, a))?,
         _ => {}
     }
     put_non_zero(w, ta::TOS, &[out.tun_tos])?;
@@ -349,22 +350,18 @@ pub fn put_info(w: &mut Writer<'_>, info: &TunnelInfo<'_>) -> Put {
     if flag(tun_flag::KEY) {
         w.put(ta::ID, &info.id)?;
     }
-    let (src, dst) = match info.proto {
-        TUN_IPV6 => (&info.src[..], &info.dst[..]),
-        _ => (
-            info.src.get(..4).unwrap_or(&[]),
-            info.dst.get(..4).unwrap_or(&[]),
-        ),
-    };
-    if info.proto != TUN_IPV6 && dst == [0; 4] {
-        return w.put_flag(ta::IPV4_INFO_BRIDGE);
+    if info.proto == TUN_IPV6 {
+        put_non_zero(w, ta::IPV6_SRC, &info.src)?;
+        put_non_zero(w, ta::IPV6_DST, &info.dst)?;
+    } else {
+        let short = |a: [u8; 16]| part::<0, 4, 16>(&a);
+        let dst = short(info.dst);
+        if dst == [0; 4] {
+            return w.put_flag(ta::IPV4_INFO_BRIDGE);
+        }
+        put_non_zero(w, ta::IPV4_SRC, &short(info.src))?;
+        put_non_zero(w, ta::IPV4_DST, &dst)?;
     }
-    let (src_ty, dst_ty) = match info.proto {
-        TUN_IPV6 => (ta::IPV6_SRC, ta::IPV6_DST),
-        _ => (ta::IPV4_SRC, ta::IPV4_DST),
-    };
-    put_non_zero(w, src_ty, src)?;
-    put_non_zero(w, dst_ty, dst)?;
     put_non_zero(w, ta::TOS, &[info.tos])?;
     w.put_u8(ta::TTL, info.ttl)?;
     for (bit, ty) in [
@@ -383,26 +380,29 @@ pub fn put_info(w: &mut Writer<'_>, info: &TunnelInfo<'_>) -> Put {
     if info.options.is_empty() {
         return Ok(());
     }
-    if flag(tun_flag::GENEVE_OPT) {
-        return w.put(ta::GENEVE_OPTS, info.options);
-    }
     if flag(tun_flag::VXLAN_OPT) {
         let nest = w.nest(ta::VXLAN_OPTS)?;
         let gbp = info.options.first_chunk().copied().unwrap_or_default();
         w.put_u32(vxlan_ext::GBP, u32::from_ne_bytes(gbp))?;
         return w.end_nest(nest);
     }
-    if flag(tun_flag::ERSPAN_OPT) {
-        return w.put(ta::ERSPAN_OPTS, info.options);
-    }
+    let ty = match info.flags {
+        f if f & tun_flag::GENEVE_OPT != 0 => ta::GENEVE_OPTS,
+        f if f & tun_flag::ERSPAN_OPT != 0 => ta::ERSPAN_OPTS,
+        _ => return Ok(()),
+    };
+    let room = w.reserve(ty, info.options.len())?;
+    // As long as one another, which the compiler does not see.
+    let both = room.iter_mut().zip(info.options);
+    both.for_each(|(to, from)| *to = *from);
     Ok(())
 }
 
-fn put_non_zero(w: &mut Writer<'_>, ty: u16, value: &[u8]) -> Put {
-    if value.iter().all(|b| *b == 0) {
-        return Ok(());
+fn put_non_zero<const N: usize>(w: &mut Writer<'_>, ty: u16, value: &[u8; N]) -> Put {
+    if *value != [0; N] {
+        *w.reserve_array(ty)? = *value;
     }
-    w.put(ty, value)
+    Ok(())
 }
 
 fn put_options(w: &mut Writer<'_>, len: usize, out: &KeyRef<'_>) -> Put {
