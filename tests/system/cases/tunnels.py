@@ -38,6 +38,8 @@ DP0 = s.new_dp("dp0", 1000)
 veth("p1", "q1", 2000)
 ip("netns add far")
 ip("link add u0 address 02:00:00:00:31:01 type veth peer name u1 address 02:00:00:00:31:02 netns far")
+with open("/proc/sys/net/ipv6/conf/u0/disable_ipv6", "w") as f:
+    f.write("0")  # whatever new devices begin with
 for net, dev, n in (("", "u0", 1), ("-n far", "u1", 2)):
     ip(net, "addr add 172.31.0.%d/24 dev %s" % (n, dev))
     ip(net, "addr add fd31::%d/64 dev %s nodad" % (n, dev))
