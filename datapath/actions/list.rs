@@ -23,15 +23,23 @@ pub(super) struct Held {
     pub(super) tunnels: KVVec<TxTunnel>,
 }
 
+/// What does not fit in an action. Most lists have none of it, and no more room for it.
+pub(super) struct Beside {
+    /// What actions give as an offset and a length.
+    pub(super) bytes: KVVec<u8>,
+    pub(super) held: Option<KBox<Held>>,
+}
+
 /// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
 pub struct Actions {
     pub(super) list: KVVec<Action>,
-    pub(super) bytes: KVVec<u8>,
-    /// What a few actions hold; most lists have none, and no more room for it.
-    pub(super) held: Option<KBox<Held>>,
+    pub(super) beside: Option<KBox<Beside>>,
     pub(super) orig_len: u32,
     pub(super) dump_len: u32,
 }
+
+// With what [`crate::rust::sync::RcuBox`] puts before it, 64 bytes of slab; each of its actions takes 16.
+const _: () = assert!(core::mem::size_of::<Actions>() <= 40);
 
 /// One action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +224,14 @@ impl Action {
         }
     }
 
+    /// Whether it has lists, be they empty.
+    pub fn holds_lists(&self) -> bool {
+        matches!(
+            self,
+            Self::Sample { .. } | Self::Clone(_) | Self::DecTtl(_) | Self::CheckPktLen(_)
+        )
+    }
+
     /// How many array elements it takes, its nested list included.
     pub fn extent(&self) -> usize {
         self.body_len().wrapping_add(1)
@@ -248,13 +264,17 @@ impl Actions {
 
     /// A CT action of the list.
     pub fn ct(&self, index: u32) -> Option<&CtAction> {
-        self.held.as_deref()?.cts.get(index as usize)
+        self.held()?.cts.get(index as usize)
+    }
+
+    fn held(&self) -> Option<&Held> {
+        self.beside.as_deref()?.held.as_deref()
     }
 
     fn bytes(&self, at: u32, len: usize) -> &[u8] {
-        self.bytes
-            .get(at as usize..)
-            .and_then(|b| b.get(..len))
+        self.beside
+            .as_deref()
+            .and_then(|b| b.bytes.get(at as usize..)?.get(..len))
             .unwrap_or(&[])
     }
 
@@ -269,7 +289,7 @@ impl Actions {
 
     /// A tunnel of this list.
     pub fn tunnel(&self, index: u32) -> Option<&TxTunnel> {
-        self.held.as_deref()?.tunnels.get(index as usize)
+        self.held()?.tunnels.get(index as usize)
     }
 
     /// The attributes of a SET(TUNNEL).

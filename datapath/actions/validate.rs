@@ -10,7 +10,7 @@
 
 pub mod layers;
 
-use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Userspace};
+use super::list::{Action, Actions, Beside, Body, CheckPktLen, Field, HashAlg, Held, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -87,8 +87,7 @@ impl<'k> Checker<'k> {
             depth: 0,
             acts: Actions {
                 list: KVVec::with_capacity(expected, GFP_KERNEL)?,
-                bytes: KVVec::new(),
-                held: None,
+                beside: None,
                 orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
                 dump_len: HDR,
             },
@@ -115,9 +114,21 @@ impl<'k> Checker<'k> {
 
     /// Keeps bytes beside the list and says where.
     fn keep(&mut self, bytes: &[u8]) -> NlResult<u32> {
-        let at = self.acts.bytes.len() as u32; // CAST: at most twice the request's 64 KiB
-        self.acts.bytes.extend_from_slice(bytes, GFP_KERNEL)?;
+        let kept = &mut self.beside()?.bytes;
+        let at = kept.len() as u32; // CAST: at most twice the request's 64 KiB
+        kept.extend_from_slice(bytes, GFP_KERNEL)?;
         Ok(at)
+    }
+
+    /// What stands beside the list's actions. ENOMEM.
+    fn beside(&mut self) -> Result<&mut Beside, AllocError> {
+        match &mut self.acts.beside {
+            Some(beside) => Ok(beside),
+            none => {
+                let (bytes, held) = (KVVec::new(), None);
+                Ok(none.insert(KBox::new(Beside { bytes, held }, GFP_KERNEL)?))
+            }
+        }
     }
 
     pub fn output(&mut self, port: u32) -> NlResult {
@@ -214,7 +225,7 @@ impl<'k> Checker<'k> {
 
     /// What the list's actions hold. ENOMEM.
     fn held(&mut self) -> Result<&mut Held, AllocError> {
-        match &mut self.acts.held {
+        match &mut self.beside()?.held {
             Some(held) => Ok(held),
             none => {
                 let (cts, tunnels) = (KVVec::new(), KVVec::new());
@@ -248,11 +259,10 @@ impl<'k> Checker<'k> {
     pub fn set(&mut self, field: Field, value: &[u8]) -> NlResult {
         self.check_set(field, value, None)?;
         let at = self.keep(value)?;
-        self.acts
-            .bytes
-            .extend_with(field.size(), 0xff, GFP_KERNEL)?;
+        let full = field.size();
+        self.beside()?.bytes.extend_with(full, 0xff, GFP_KERNEL)?;
         if field == Field::Ipv6 {
-            self.limit_label_mask(at.wrapping_add(40));
+            self.limit_label_mask(at.wrapping_add(40))?;
         }
         self.changes_key = true;
         self.add(
@@ -303,16 +313,13 @@ impl<'k> Checker<'k> {
     }
 
     /// The flow label has 20 bits; the rest of its word is not writable.
-    fn limit_label_mask(&mut self, mask_at: u32) {
+    fn limit_label_mask(&mut self, mask_at: u32) -> NlResult {
         let label = (mask_at as usize).wrapping_add(32);
-        if let Some(m) = self
-            .acts
-            .bytes
-            .get_mut(label..)
-            .and_then(|b| b.first_chunk_mut())
-        {
+        let bytes = self.beside()?.bytes.get_mut(label..);
+        if let Some(m) = bytes.and_then(|b| b.first_chunk_mut()) {
             *m = [0, 0x0f, 0xff, 0xff];
         }
+        Ok(())
     }
 
     /// Spec A17, A18.

@@ -406,6 +406,25 @@ struct Open {
 }
 
 fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
+    let start = w.mark();
+    let nest = w.nest(attr_type)?;
+    for action in acts.as_slice().get(list.clone()).ok_or(Full)? {
+        match action {
+            // Most lists are this and nothing else.
+            Action::Output(port) => w.put_u32(action_attr::OUTPUT, (*port).into())?,
+            action if action.holds_lists() => {
+                w.cancel(start);
+                return put_lists(acts, list, w, attr_type);
+            }
+            action => put_flat(acts, action, w)?,
+        }
+    }
+    w.end_nest(nest)
+}
+
+/// [`put_list`] of a list with lists in it.
+#[inline(never)]
+fn put_lists(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
     let mut at = list.start;
     let mut cur = Open {
         end: list.end,

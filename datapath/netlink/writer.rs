@@ -13,7 +13,7 @@ pub type Put<T = ()> = core::result::Result<T, Full>;
 /// Where a nested attribute or a message began.
 #[must_use]
 #[derive(Debug)]
-pub struct Mark(usize);
+pub struct Mark(u32);
 
 /// Headers of a message: `nlmsghdr`, `genlmsghdr`, `ovs_header` (spec N1).
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,20 +33,26 @@ pub struct MsgHeader {
 pub const MSG_HDRLEN: usize = 16 + 4 + 4;
 
 /// Appends to a byte buffer; padding is always zeroed.
+///
+/// Positions are 32 bits wide, so that the compiler sees that adding to one cannot overflow: what is left to check for
+/// an attribute is a single comparison, and a dumped flow has about thirty.
 #[derive(Debug)]
 pub struct Writer<'a> {
     buf: &'a mut [u8],
-    len: usize,
+    len: u32,
 }
 
 impl<'a> Writer<'a> {
     pub fn new(buf: &'a mut [u8]) -> Self {
+        // Longer ones are used up to there.
+        let end = buf.len().min(u32::MAX as usize);
+        let (buf, _) = buf.split_at_mut(end);
         Self { buf, len: 0 }
     }
 
     /// Bytes written.
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     pub fn is_empty(&self) -> bool {
@@ -55,7 +61,7 @@ impl<'a> Writer<'a> {
 
     /// What was written.
     pub fn written(&self) -> &[u8] {
-        self.buf.get(..self.len).unwrap_or(&[])
+        self.buf.get(..self.len()).unwrap_or(&[])
     }
 
     /// The place that [`Self::cancel`] goes back to.
@@ -70,9 +76,10 @@ impl<'a> Writer<'a> {
 
     #[inline]
     fn grow(&mut self, n: usize) -> Put<&mut [u8]> {
-        let rest = self.buf.get_mut(self.len..).ok_or(Full)?;
-        let room = rest.get_mut(..n).ok_or(Full)?;
-        self.len = self.len.wrapping_add(n);
+        let start = self.len();
+        let end = start.checked_add(n).ok_or(Full)?;
+        let room = self.buf.get_mut(start..end).ok_or(Full)?;
+        self.len = end as u32; // CAST: within the buffer, which is no longer
         Ok(room)
     }
 
@@ -120,8 +127,8 @@ impl<'a> Writer<'a> {
 
     /// Writes the length into the message's header.
     pub fn end_message(&mut self, mark: Mark) {
-        let len = self.len.wrapping_sub(mark.0) as u32; // CAST: a buffer never exceeds 4 GiB
-        if let Some(h) = self.buf.get_mut(mark.0..).and_then(|b| b.first_chunk_mut()) {
+        let len = self.len.wrapping_sub(mark.0);
+        if let Ok(h) = self.at(mark) {
             *h = len.to_ne_bytes();
         }
     }
@@ -218,12 +225,16 @@ impl<'a> Writer<'a> {
     /// Ends a nested attribute; `Full` if it outgrew the 16-bit length field.
     pub fn end_nest(&mut self, mark: Mark) -> Put {
         let len = u16::try_from(self.len.wrapping_sub(mark.0)).map_err(|_| Full)?;
-        let h = self
-            .buf
-            .get_mut(mark.0..)
-            .and_then(|b| b.first_chunk_mut())
-            .ok_or(Full)?;
-        *h = len.to_ne_bytes();
+        *self.at(mark)? = len.to_ne_bytes();
         Ok(())
+    }
+
+    /// What was written at `mark`.
+    #[inline]
+    fn at<const N: usize>(&mut self, mark: Mark) -> Put<&mut [u8; N]> {
+        let start = mark.0 as usize;
+        let end = start.checked_add(N).ok_or(Full)?;
+        let written = self.buf.get_mut(start..end).ok_or(Full)?;
+        written.first_chunk_mut().ok_or(Full)
     }
 }

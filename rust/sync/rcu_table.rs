@@ -33,10 +33,10 @@ const MAX_LOG2: u32 = 28;
 
 type Link<T, const N: usize> = AtomicPtr<Node<T, N>>;
 
-/// An entry on the heap. `header.tag` has a bit for each index that it is linked in.
+/// An entry on the heap. `header.word` has a bit for each index that it is linked in.
 #[repr(C)]
 struct Node<T, const N: usize> {
-    header: Header,
+    header: Header<u32>,
     hash: [u32; N],
     next: [[Link<T, N>; 2]; N],
     value: T,
@@ -64,7 +64,7 @@ impl<T, const N: usize> Node<T, N> {
 
     /// Whether it belongs in index `i`.
     fn is_in(&self, i: usize) -> bool {
-        self.header.tag & (1 << i) != 0
+        self.header.word & (1 << i) != 0
     }
 
     /// Its hash in index `i < N`.
@@ -205,7 +205,7 @@ impl<T, const N: usize> Buckets<T, N> {
         // SAFETY: the memory is large enough for the struct and its `n` heads.
         unsafe {
             this.as_ptr().write(Self {
-                header: Header::new(0),
+                header: Header::new(()),
                 mask: (n - 1) as u32, // CAST: log2 <= 28.
                 seed: sys::get_random_u32(),
                 version,
@@ -474,7 +474,7 @@ impl<T: Send + Sync + 'static, const N: usize> RcuTable<T, N> {
         let mut node = entry.0;
         for (i, hash) in hashes.into_iter().enumerate() {
             if hash.is_some() || i == 0 {
-                node.header.tag |= 1 << i;
+                node.header.word |= 1 << i;
             }
             if let Some(slot) = node.hash.get_mut(i) {
                 *slot = hash.unwrap_or(0);

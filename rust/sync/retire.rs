@@ -21,21 +21,22 @@ use core::{
 use kernel::alloc::{AllocError, Flags, KBox};
 
 /// What an object needs to be retired. First field of each such object.
+///
+/// `W` is the container's: 32 bits that would be padding otherwise. Where the rest is does not depend on it.
 #[repr(C)]
-pub(super) struct Header {
+pub(super) struct Header<W = ()> {
     rcu: RcuHead,
     /// The mutex section that retired the object.
     section: AtomicU32,
-    /// Free for the container's use.
-    pub(super) tag: u32,
+    pub(super) word: W,
 }
 
-impl Header {
-    pub(super) fn new(tag: u32) -> Self {
+impl<W> Header<W> {
+    pub(super) fn new(word: W) -> Self {
         Self {
             rcu: RcuHead::new(),
             section: AtomicU32::new(0),
-            tag,
+            word,
         }
     }
 }
@@ -61,7 +62,7 @@ pub(super) unsafe trait Retire: Sized {
 /// `this` is valid.
 pub(super) unsafe fn mark<O: Retire>(this: NonNull<O>, guard: &OvsGuard) {
     // SAFETY: valid, and starts with a header, by the contracts of this function and `Retire`.
-    let header = unsafe { this.cast::<Header>().as_ref() };
+    let header: &Header = unsafe { this.cast().as_ref() };
     header.section.store(guard.section(), Ordering::Relaxed);
 }
 
@@ -95,18 +96,17 @@ unsafe extern "C" fn on_grace<O: Retire>(head: *mut RcuHead) {
 ///
 /// # Invariants
 ///
-/// `refs` counts the owners: the box, slot or [`Retired`], and every [`RcuPin`]. The last one frees.
+/// `header.word` counts the owners: the box, slot or [`Retired`], and every [`RcuPin`]. The last one frees.
 #[repr(C)]
 pub(super) struct Object<T> {
-    header: Header,
-    refs: AtomicU32,
+    header: Header<AtomicU32>,
     pub(super) value: T,
 }
 
 impl<T> Object<T> {
     /// Whether the caller, an owner, is the only one.
     pub(super) fn is_unique(&self) -> bool {
-        self.refs.load(Ordering::Acquire) == 1
+        self.header.word.load(Ordering::Acquire) == 1
     }
 }
 
@@ -125,7 +125,7 @@ unsafe impl<T: Send> Retire for Object<T> {
 /// The caller owns a reference and does not use it again.
 unsafe fn put<T>(this: NonNull<Object<T>>) {
     // SAFETY: alive, because the caller owns a reference.
-    let refs = unsafe { &this.as_ref().refs };
+    let refs = unsafe { &this.as_ref().header.word };
     if refs.fetch_sub(1, Ordering::Release) == 1 {
         fence(Ordering::Acquire);
         // SAFETY: that was the last reference; the object came from a `KBox`.
@@ -146,16 +146,8 @@ pub struct RcuBox<T>(KBox<Object<T>>);
 impl<T> RcuBox<T> {
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
-        let header = Header::new(0);
-        let refs = AtomicU32::new(1);
-        Ok(Self(KBox::new(
-            Object {
-                header,
-                refs,
-                value,
-            },
-            flags,
-        )?))
+        let header = Header::new(AtomicU32::new(1));
+        Ok(Self(KBox::new(Object { header, value }, flags)?))
     }
 
     /// Shares the value instead of publishing it.
@@ -213,7 +205,7 @@ impl<'g, T> RcuRef<'g, T> {
     pub fn pin(self) -> RcuPin<T> {
         // Alive, so somebody owns a reference: the slot does until a grace period after `'g`. The count would wrap if 2^32
         // pins were leaked; those that are not are few: deferred work has them, of which a CPU has a handful, and requests.
-        self.0.refs.fetch_add(1, Ordering::Relaxed);
+        self.0.header.word.fetch_add(1, Ordering::Relaxed);
         // INVARIANT: the reference added just above.
         RcuPin(NonNull::from(self.0))
     }
