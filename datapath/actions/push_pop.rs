@@ -8,7 +8,8 @@ use super::validate::layers::MplsEntry;
 use crate::datapath::env::{Packet, PacketOps, VlanTag};
 use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
 use crate::datapath::wire::be::Be16;
-use crate::datapath::wire::ether::{ty, VLAN_HLEN};
+use crate::datapath::wire::ether::{self, ty, VLAN_HLEN};
+use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
 #[inline(never)]
@@ -90,11 +91,11 @@ fn push_mpls_at(pkt: &mut Packet, key: &mut Key<'_>, arg: &[u8; 8], l2_len: usiz
 #[inline(never)]
 pub fn pop_mpls(pkt: &mut Packet, key: &mut Key<'_>, eth_type: u16) -> Result {
     pkt.pop_mpls(eth_type, key.key.mac_proto == MAC_PROTO_ETHERNET)?;
-    if eth_type == ty::TEB {
-        key.key.mac_proto = MAC_PROTO_ETHERNET;
-    }
     key.valid = false;
-    Ok(())
+    match eth_type {
+        ty::TEB => become_frame(pkt, key),
+        _ => Ok(()),
+    }
 }
 
 /// In front of all, an Ethernet header included. EAFNOSUPPORT if NSH has no number for what the packet is.
@@ -110,10 +111,23 @@ pub fn push_nsh(pkt: &mut Packet, key: &mut Key<'_>, header: &[u8]) -> Result {
 #[inline(never)]
 pub fn pop_nsh(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
     pkt.pop_nsh()?;
-    key.key.mac_proto = match pkt.protocol() {
-        ty::TEB => MAC_PROTO_ETHERNET,
-        _ => MAC_PROTO_NONE,
-    };
     key.valid = false;
+    match pkt.protocol() {
+        ty::TEB => become_frame(pkt, key),
+        _ => {
+            key.key.mac_proto = MAC_PROTO_NONE;
+            Ok(())
+        }
+    }
+}
+
+/// What was inside is an Ethernet frame from here on. Its header is there, and linear: kernels insert tags without a look
+/// at either, and would move what stands behind the packet. EINVAL, ENOMEM.
+fn become_frame(pkt: &mut Packet, key: &mut Key<'_>) -> Result {
+    if pkt.len() < ether::HLEN {
+        return Err(EINVAL);
+    }
+    pkt.pull(ether::HLEN).map_err(|_| ENOMEM)?;
+    key.key.mac_proto = MAC_PROTO_ETHERNET;
     Ok(())
 }

@@ -80,6 +80,20 @@ fn a15_what_stands_there_is_taken_for_a_header_and_survived() {
     }
 }
 
+// Whoever inserts a tag takes a whole Ethernet header for granted.
+#[test]
+fn a15_less_than_an_ethernet_header_is_no_frame() {
+    let mut lab = Lab::new();
+    let pop = list().pop_eth().attr(act::POP_NSH, &[]).output(2);
+    for n in 0..=14 {
+        let frame = [outer(0x894f), header(3), vec![9; n]].concat();
+        let is_frame = n == 14;
+        assert_eq!(lab.on(&frame, pop.clone()).is_ok(), is_frame, "{n}");
+        assert_eq!(lab.counts(), [0, is_frame.into(), 0]);
+        assert_eq!(drops().len(), usize::from(!is_frame));
+    }
+}
+
 #[test]
 fn no_memory_drops_the_packet() {
     let mut lab = Lab::new();
