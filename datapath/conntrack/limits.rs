@@ -12,7 +12,7 @@ use crate::datapath::env::{Env, Net, NetOps, Packet};
 use crate::rust::sync::{ListBox, OnceSlot, OvsGuard, RcuGuard, RcuList, ReadToken, Retired};
 use crate::World;
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::flags::{GFP_KERNEL, GFP_KERNEL_ACCOUNT};
 use kernel::alloc::{KBox, KVec};
 use kernel::error::Result;
 use kernel::pr_warn;
@@ -57,7 +57,7 @@ impl NewLimit {
         Ok(Self {
             zone,
             limit,
-            entry: ListBox::new(entry, GFP_KERNEL)?,
+            entry: ListBox::new(entry, GFP_KERNEL_ACCOUNT)?,
         })
     }
 }
