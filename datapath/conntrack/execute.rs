@@ -134,6 +134,7 @@ fn ipv4_len(pkt: &mut Packet) -> Option<usize> {
 
 /// The same for IPv6, whose jumbograms have their length in an option (RFC 2675). EBADMSG, ENOMEM.
 fn ipv6_len(pkt: &mut Packet) -> Result<Option<usize>> {
+    let is_gso = pkt.is_gso();
     let Some(header) = pkt.header::<{ ipv6::HLEN }>(0) else {
         return Ok(None);
     };
@@ -143,7 +144,10 @@ fn ipv6_len(pkt: &mut Packet) -> Result<Option<usize>> {
         next::HOP => jumbo_len(pkt, payload)?,
         _ => None,
     };
-    Ok(Some(ipv6::HLEN.saturating_add(jumbo.unwrap_or(payload))))
+    Ok(match (jumbo, payload) {
+        (None, 0) if is_gso => None,
+        _ => Some(ipv6::HLEN.saturating_add(jumbo.unwrap_or(payload))),
+    })
 }
 
 /// Walks the hop-by-hop options after an IPv6 header (RFC 8200 section 4.2); the payload length of a jumbogram.

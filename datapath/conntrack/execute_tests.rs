@@ -9,7 +9,7 @@ use crate::datapath::conntrack::spec::{
 use crate::datapath::env::conntrack::CtInfo;
 use crate::datapath::flow::extract::from_device;
 use crate::env::FakeNet;
-use crate::packet::{alive, take_drops};
+use crate::packet::{alive, take_drops, Gso};
 use kernel::error::code::ENOSPC;
 use std::sync::Arc;
 
@@ -211,6 +211,28 @@ fn hop_by_hop(payload: u16, options: [u8; 6]) -> Vec<u8> {
     p.extend(options);
     p.extend([0, 1, 0, 2, 0, 8, 0, 0]);
     p
+}
+
+#[test]
+fn c6_an_ipv6_aggregate_needs_no_length() {
+    let lab = Lab::new();
+    let mut frame = hop_by_hop(0, [1, 4, 0, 0, 0, 0]);
+    (frame[20], frame[54]) = (6, 0); // TCP behind the header
+    frame.resize(14 + 40 + 70000, 0);
+    let run = |pkt: Packet, mut key: FlowKey| {
+        let got = execute(&lab.net, pkt, &mut key, &lab.action(Spec::new(true, 6)));
+        got.map(|p| p.unwrap().len())
+    };
+    let (pkt, key) = lab.packet(&frame);
+    assert_eq!(run(pkt, key), Ok(14 + 40));
+    let (pkt, key) = lab.packet(&frame);
+    let gso = Gso {
+        size: 1000,
+        headers: 74,
+        udp_fragments: false,
+    };
+    assert_eq!(run(pkt.with_gso(gso), key), Ok(frame.len()));
+    take_drops();
 }
 
 #[test]
