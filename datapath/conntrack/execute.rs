@@ -75,6 +75,11 @@ pub fn execute(
             Some(whole) => pkt = whole,
             None => return Ok(None),
         }
+        // It has the L2 header of its first fragment. Where this one's was longer, memory that nobody wrote would leave.
+        if pkt.mac_len() != l2_len {
+            pkt.discard(DropReason::Conntrack);
+            return Err(EINVAL);
+        }
     }
     let done = if ct.spec.commits() {
         commit(&cx, pkt, key)
