@@ -418,11 +418,13 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #define OVS_NF_NAT_OVS
 #endif
 
-/* More than one holds a reference. */
+/* More than one holds a reference. A reference, unless the last one is gone. */
 #ifdef HAVE_CT_USE_REFCOUNT
 #define ovs_ct_shared(ct) (refcount_read(&(ct)->ct_general.use) > 1)
+#define ovs_ct_try_get(ct) refcount_inc_not_zero(&(ct)->ct_general.use)
 #else
 #define ovs_ct_shared(ct) (atomic_read(&(ct)->ct_general.use) > 1)
+#define ovs_ct_try_get(ct) atomic_inc_not_zero(&(ct)->ct_general.use)
 #endif
 
 /* What a helper is for. */

@@ -175,11 +175,14 @@ bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const s
 	struct nf_conntrack_tuple_hash *h;
 	struct nf_conntrack_expect *exp;
 	struct nf_conntrack_tuple tuple;
+	struct nf_conn *master;
 
 	if (!nf_ct_get_tuplepr(skb, skb_network_offset(skb), OVS_NFPROTO(ipv6), net, &tuple))
 		return false;
 	exp = __nf_ct_expect_find(net, zone, &tuple);
-	if (!exp)
+	/* It does not keep its master, which may be the very connection that goes. */
+	master = exp ? exp->master : NULL;
+	if (!master || !ovs_ct_try_get(master))
 		return false;
 	h = nf_conntrack_find_get(net, zone, &tuple);
 	if (h) {
@@ -188,7 +191,8 @@ bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const s
 		nf_ct_delete(ct, 0, 0);
 		nf_ct_put(ct);
 	}
-	ovs_ct_describe(exp->master, IP_CT_NEW, out);
+	ovs_ct_describe(master, IP_CT_NEW, out);
+	nf_ct_put(master);
 	return true;
 }
 #endif
