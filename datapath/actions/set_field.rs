@@ -435,10 +435,13 @@ fn mpls(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 4], mask: &[u8; 4]) ->
     let new = masked(old, *value, *mask);
     *entry = new;
     fix_complete(pkt, csum::delta(&old, &new));
-    let mut labels = key.mpls();
-    let [first, ..] = &mut labels.labels;
-    *first = new;
-    key.set_mpls(&labels);
+    // A label just pushed is not in the key, which is stale until it is made anew: its words are other fields'.
+    if matches!(key.eth_type.get(), ty::MPLS_UC | ty::MPLS_MC) {
+        let mut labels = key.mpls();
+        let [first, ..] = &mut labels.labels;
+        *first = new;
+        key.set_mpls(&labels);
+    }
     Ok(())
 }
 

@@ -74,6 +74,29 @@ fn a24_the_outermost_label_is_set() {
 }
 
 #[test]
+fn a24_a_label_just_pushed_is_not_the_keys() {
+    let mut lab = Lab::new();
+    let mut ipv6 = udp()[..12].to_vec();
+    ipv6.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 59, 64]);
+    ipv6.extend([0xa5; 32]);
+    let pushed = list().push_mpls(label(1, 1), 0x8847).user(5);
+    lab.on(&ipv6, pushed.set(key_attr::MPLS, &label(9, 1)).user(5))
+        .expect("no error");
+    // The key is stale from the push on, and still what the packet was.
+    let keys = lab.upcalls(5);
+    let [before, after] = &keys[..] else {
+        panic!("two upcalls");
+    };
+    let ip = |m: &Message| {
+        let mut key = Attrs::new(m.get(packet_attr::KEY).expect("a key"));
+        let ip = key.find(|a| a.ty() == key_attr::IPV6);
+        ip.expect("IPv6").payload()[..32].to_vec()
+    };
+    assert_eq!(ip(before), [0xa5; 32]);
+    assert_eq!(ip(after), [0xa5; 32]);
+}
+
+#[test]
 fn complete_sums_follow() {
     let mut lab = Lab::new();
     let one = label(1, 1);
