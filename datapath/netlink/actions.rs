@@ -273,7 +273,7 @@ fn dec_ttl<'a>(check: &mut Checker<'_>, a: Attr<'a>) -> NlResult<Attrs<'a>> {
             ));
         }
     }
-    let (Some(actions), true) = (actions, attrs.rest().is_empty()) else {
+    let (Some(actions), true) = (actions, attrs.is_exhausted()) else {
         return Err(NlError::new(EINVAL, c"Action dec_ttl is incomplete"));
     };
     let list = nested_list(actions)?;

@@ -224,6 +224,23 @@ fn flags_and_missing_padding_are_not_echoed() {
     assert_eq!(dump(&acts), userspace(&[word(PID, 1), data]));
 }
 
+/// Where C minds that the last attribute's padding is missing, and where it does not (A1).
+#[test]
+fn missing_padding_inside_of_actions() {
+    let mpls = key(MAC_PROTO_ETHERNET, 0x8847, 0);
+    let pop = unpadded(action_attr::POP_MPLS, &[8, 0]);
+    let list = unpadded(dec_ttl_attr::ACTION, &pop);
+    refused(&attr(action_attr::DEC_TTL, &list), &mpls, EINVAL);
+    let list = attr(dec_ttl_attr::ACTION, &pop);
+    compile(&attr(action_attr::DEC_TTL, &list), &mpls).unwrap();
+
+    let base = attr(1, &[0, 63, 2, 3, 0, 0, 1, 255]);
+    for len in 1..8 {
+        let nsh = [base.clone(), unpadded(3, &vec![7; len])].concat();
+        same(&attr(action_attr::PUSH_NSH, &attr(28, &nsh)), &tcp4());
+    }
+}
+
 #[test]
 fn lengths_and_types_are_exact() {
     let ok = tcp4();

@@ -67,7 +67,8 @@ pub fn header<'r>(nest: Attr<'_>, room: &'r mut [u8; HLEN_MAX]) -> NlResult<&'r 
         }
         context = Some((md_type, attr.payload()));
     }
-    if !attrs.is_exhausted() {
+    // A context at the end need not be padded.
+    if !attrs.rest().is_empty() {
         return Err(at(c"trailing bytes in NSH", nest));
     }
     let (Some([flags, ttl, mdtype, np, path @ ..]), Some((md_type, context))) = (base, context)

@@ -162,6 +162,23 @@ fn tunnels_must_make_sense_in_keys_only() {
     assert_eq!(from(&twice).unwrap().tun_tos, 2);
 }
 
+/// Unlike in the key around it (K1).
+#[test]
+fn the_last_tunnel_attribute_need_not_be_padded() {
+    let mut attrs = [to_v4(), ttl()].concat();
+    let padded = attr(ka::TUNNEL, &attrs);
+    attrs.truncate(attrs.len() - 3);
+    let cut = attr(ka::TUNNEL, &attrs);
+    let rest = [eth(), ty(0x1234)];
+    let with = |tunnel: Vec<u8>| [vec![tunnel], rest.to_vec()].concat();
+    assert_eq!(
+        key(&with(cut.clone())).unwrap(),
+        key(&with(padded)).unwrap()
+    );
+    let mask = with_mask(&with(cut.clone()), &[cut]).unwrap();
+    assert_eq!(mask.mask.key.tun_ttl, 64);
+}
+
 #[test]
 fn an_encapsulating_bridge_has_an_id_only() {
     let bridge = || attr(ta::IPV4_INFO_BRIDGE, &[]);

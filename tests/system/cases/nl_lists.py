@@ -2,6 +2,8 @@
 # title: action lists of lengths and TTLs, MPLS, NSH and Ethernet headers, by ovs_flow: what is refused, what is dumped (A1-A18, B4-B9, B14, B56, B57)
 # timeout: 120
 # allow: field-spanning write.*include/net/ip_tunnels|WARNING.* validate_and_copy_set_tun\+|Call Trace:
+import struct
+
 from golden import Golden
 from ovsnl import *
 
@@ -196,6 +198,26 @@ lists("tunnel masked", "v4", nest(ACTION.SET_MASKED, nest(KEY.TUNNEL, ID, DST, T
 lists("tunnel and more", "v4", nest(ACTION.SET, nest(KEY.TUNNEL, ID, DST, TTL), k_eth()))
 lists("tunnels in lists", "v4", a_clone(a_set(nest(KEY.TUNNEL, ID, DST, TTL)), OUT), a_check_pkt_len(5, [a_set(nest(KEY.TUNNEL, ID, DST6, TTL))], [a_set(nest(KEY.TUNNEL, ID, DST, TTL, opts(OPT)))]), OUT)
 lists("tunnel, then an error", "v4", a_clone(a_set(nest(KEY.TUNNEL, ID, DST, TTL))), a_set(nest(KEY.TUNNEL, ID, DST6, TTL)), a_output(65535))
+
+# The last attribute's padding is missing: where that is trailing bytes, and where not
+def unpadded(a):
+    return a[:struct.unpack_from("=H", a)[0]]
+
+
+POP8 = unpadded(a_pop_mpls(0x800))
+lists("unpadded tunnel", "v4", a_set(nest(KEY.TUNNEL, DST, unpadded(TTL))), OUT)
+lists("unpadded tunnel port", "v4", a_set(nest(KEY.TUNNEL, DST, TTL, unpadded(attr(T.TP_DST, be16(5))))), OUT)
+for n in range(1, 8):
+    lists("unpadded md2 %d" % n, "v4", a_push_nsh(nsh_base(mdtype=2), unpadded(attr(3, b"\7" * n))))
+for label, a in {
+    "dec_ttl": nest(ACTION.DEC_TTL, unpadded(nest(1, POP8))), "dec_ttl list": nest(ACTION.DEC_TTL, nest(1, POP8)), "sample": nest(ACTION.SAMPLE, attr(1, u32(5)), unpadded(nest(2, POP8))),
+    "sample list": nest(ACTION.SAMPLE, attr(1, u32(5)), nest(2, POP8)), "clone": nest(ACTION.CLONE, POP8), "list": POP8,
+    "cpl": nest(ACTION.CHECK_PKT_LEN, nest(2), nest(3), unpadded(attr(1, u16(5)))), "cpl list": nest(ACTION.CHECK_PKT_LEN, attr(1, u16(5)), nest(2), unpadded(nest(3, POP8))),
+    "userspace": nest(ACTION.USERSPACE, attr(1, u32(5)), unpadded(attr(2, b"abcde"))),
+}.items():
+    lists("unpadded " + label, "mpls", a, *[] if label == "list" else [OUT])
+lists("unpadded ct", "v4", nest(ACTION.CT, attr(CT.COMMIT), unpadded(attr(CT.ZONE, u16(5)))), OUT)
+lists("unpadded nat", "v4", a_ct(c_nat(attr(NAT.SRC), attr(NAT.IP_MIN, ip4("1.2.3.4")), unpadded(attr(NAT.PROTO_MIN, u16(5)))), commit=True), OUT)
 for n, a in {"no such": [a_user(1, attr(3, u32(99)))], "short": [a_user(1, attr(3, b"\1"))], "twice": [a_user(1, attr(3, u32(1)), attr(3, u32(2)))], "data": [a_user(1, attr(2, b"abcde"), attr(3, u32(1)), attr(4))]}.items():
     lists("egress port " + n, "v4", *a)
 g.finish()
