@@ -42,12 +42,12 @@ static void tunnel_from_info(struct ovs_tunnel *t, struct ip_tunnel_info *info)
 	t->options = ip_tunnel_info_opts(info);
 }
 
-/* The tunnel that skb was received through; false if there is none. What it would be sent through does not count. */
+/* The tunnel that skb came through, or that someone before us attached to it; false if there is none (spec K17). */
 bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t)
 {
 	struct ip_tunnel_info *info = skb_tunnel_info((struct sk_buff *)skb);
 
-	if (!info || info->mode & IP_TUNNEL_INFO_TX)
+	if (!info)
 		return false;
 	tunnel_from_info(t, info);
 	return true;

@@ -174,6 +174,14 @@ for label, packet in {"options": geneve(OPTS), "no options": geneve(b""), "oam":
     sender.sendto(packet, ("172.31.0.1", 6081))
     upcall("in geneve, " + label)
 s.flow(DEL, DP0)
+# What tc attached counts, too.
+subprocess.run(["tc", "qdisc", "add", "dev", "p1", "clsact"], check=True)
+subprocess.run("tc filter add dev p1 ingress matchall action tunnel_key set src_ip 1.1.1.1 dst_ip 2.2.2.2 id 5 dst_port 4789".split(), check=True)
+s.new_flow(DP0, [k_port(1), k_eth(), k_type(0x800), k_ipv4(), k_udp()], [a_user(5555)], [k_port(0xffffffff)])
+q1.send(F["udp"])
+upcall("K17 in, tunnel_key")
+subprocess.run(["tc", "qdisc", "del", "dev", "p1", "clsact"], check=True)
+s.flow(DEL, DP0)
 for name in NEAR:  # what the actions kept lives until here
     ip("link del", name)
 g.finish()

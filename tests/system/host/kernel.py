@@ -24,7 +24,7 @@ MODULES = """
     openvswitch vport-gre vport-vxlan vport-geneve veth dummy tun tap pktgen vxlan geneve ip_gre ip6_gre
     8021q bridge bonding macvlan ifb nf_conntrack nf_nat nf_conntrack_netlink nfnetlink nf_defrag_ipv4 nf_defrag_ipv6
     nf_conntrack_ftp nf_nat_ftp nf_conntrack_tftp nf_nat_tftp nfnetlink_cttimeout nf_conncount
-    nsh mpls_gso mpls_router psample act_mirred act_gact cls_flower cls_matchall sch_ingress sch_netem sch_htb
+    nsh mpls_gso mpls_router psample act_mirred act_gact act_tunnel_key cls_flower cls_matchall sch_ingress sch_netem sch_htb
     sch_prio sch_sfq sch_fq_codel libcrc32c crc32c_generic af_packet ipv6 sctp netconsole drop_monitor
 """.split() + BOOT
 
