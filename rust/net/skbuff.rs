@@ -318,7 +318,7 @@ impl SkBuff {
         route | conntrack != 0
     }
 
-    /// The tunnel that the packet was received through, and its options.
+    /// The tunnel that the packet came with, and its options (spec K17).
     pub fn rx_tunnel(&self) -> Option<(bindings::ovs_tunnel, &[u8])> {
         let mut info = MaybeUninit::uninit();
         // SAFETY: valid by the invariant; all of `info` is written if the answer is true.

@@ -526,7 +526,7 @@ class Sock:
                     attr(DP.USER_FEATURES, u32(features)), attr(DP.IFINDEX, u32(ifindex)))
         if r.errno:
             raise OSError(r.errno, os.strerror(r.errno), "new datapath " + name)
-        return ifindex
+        return socket.if_nametoindex(name)  # Linux 5.10's module does not know the attribute
 
     def new_port(self, dp, name, number=0, kind=NETDEV, pid=0, *more):
         r = self.vport(NEW, dp, attr(VPORT.NAME, name.encode() + b"\0"), attr(VPORT.TYPE, u32(kind)),
