@@ -81,6 +81,14 @@ pub mod vport_attr {
     pub const UPCALL_FAIL: u16 = 1;
 }
 
+/// `OVS_TUNNEL_ATTR_*`: of a tunnel's vport (spec W21).
+pub mod vport_tunnel_attr {
+    /// UDP port: u16, host order.
+    pub const DST_PORT: u16 = 1;
+    /// [`vxlan_ext`](super::vxlan_ext), nested.
+    pub const EXTENSION: u16 = 2;
+}
+
 /// `OVS_FLOW_ATTR_*`
 pub mod flow_attr {
     pub const KEY: u16 = 1;
@@ -213,7 +221,7 @@ pub mod tunnel_attr {
 
 /// `OVS_VXLAN_EXT_*`
 pub mod vxlan_ext {
-    /// Group policy: u32.
+    /// Group policy: u32 in a key, a flag in a vport's options.
     pub const GBP: u16 = 1;
 }
 

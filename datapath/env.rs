@@ -319,8 +319,31 @@ pub struct DeviceStats {
 /// A device name, NUL-padded, at most 15 bytes.
 pub type DeviceName = [u8; 16];
 
-/// The device below a vport. Created open, registered if it is internal, [`DeviceOps::link`]ed once its vport exists,
-/// unlinked after the vport left the port table. Ports come and go under `ovs_mutex` and the RTNL together.
+/// Tunnels of whose vports the device is made (spec W21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TunnelKind {
+    Gre,
+    Vxlan,
+    Geneve,
+}
+
+/// With what the device of a tunnel's vport is made (spec W21). Ports in host order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TunnelConfig {
+    Gre,
+    /// `gbp`: the group policy extension.
+    Vxlan {
+        dst_port: u16,
+        gbp: bool,
+    },
+    Geneve {
+        dst_port: u16,
+    },
+}
+
+/// The device below a vport. Created open, registered if it is internal, made if it is a tunnel, [`DeviceOps::link`]ed
+/// once its vport exists, unlinked after the vport left the port table. Ports come and go under `ovs_mutex` and the RTNL
+/// together.
 pub trait DeviceOps: Sized + Send + Sync {
     /// Finds the netdev `name` in `net`, not an alternative name, and takes a reference. ENODEV, EINVAL (spec W1).
     fn open_netdev(net: &Net, name: &DeviceName, ctx: &impl MaySleep) -> Result<Self>;
@@ -331,14 +354,27 @@ pub trait DeviceOps: Sized + Send + Sync {
         ifindex: i32,
         ctx: &impl MaySleep,
     ) -> Result<Self>;
+    /// A tunnel's device, not made yet; its driver is loaded if need be, and stays. EAFNOSUPPORT if there is none, or if it
+    /// makes no devices for others (spec W22).
+    fn open_tunnel(kind: TunnelKind, ctx: &impl MaySleep) -> Result<Self>;
     /// Registers an internal device, which gets its final name then (`br%d`). `local`: it is port 0 and stays in its
     /// namespace (W12). Nothing for a netdev. EBUSY, EEXIST, EINVAL, ENOMEM …; a device that was refused is dropped
     /// after the locks.
     fn register(&mut self, rtnl: &OvsRtnl, local: bool) -> Result<()>;
+    /// Makes the device of [`Self::open_tunnel`] in `net`, up; of the same kind as `config`. Returns with what it was
+    /// made: a driver chooses a port where there is none. It goes with the port, or when linking fails. EEXIST, EINVAL,
+    /// EADDRINUSE, ENODEV, ENOMEM …
+    fn make_tunnel(
+        &mut self,
+        rtnl: &OvsRtnl,
+        net: &Net,
+        name: &DeviceName,
+        config: TunnelConfig,
+    ) -> Result<TunnelConfig>;
     /// Starts traffic: for a netdev takes rx handler, upper link and promiscuity, its master becomes `master` (W2).
     /// On error nothing remains to undo; none for an internal device. EBUSY, EEXIST, ENODEV …
     fn link(rtnl: &OvsRtnl, vport: &Vport, master: Option<&Device>) -> Result<()>;
-    /// Stops traffic and undoes `link` and `register` of all of them (W6, W16), internal devices in this order. Each is
+    /// Stops traffic and undoes `link`, `register` and `make_tunnel` of all of them (W6, W16, W21), in this order. Each is
     /// out of its table when the iterator yields it; when this returns no new packet enters through any. Their devices
     /// are gone for requests; who refers to them is waited for when the token is dropped, after `ovs_mutex`.
     fn unlink_all<'v>(rtnl: &OvsRtnl, vports: impl Iterator<Item = &'v Vport>);

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Devices below vports: netdevs that others own, and internal devices.
+//! Devices below vports: netdevs that others own, tunnels that are made for a port, and internal devices.
 //!
-//! C counterpart: `net/openvswitch/vport-netdev.c`, `vport-internal_dev.c`.
+//! C counterpart: `net/openvswitch/vport-netdev.c`, `vport-{vxlan,geneve,gre}.c`, `vport-internal_dev.c`.
 
-use crate::datapath::env::{DeviceName, DeviceOps, DeviceStats, Packet};
+use crate::datapath::env::{DeviceName, DeviceOps, DeviceStats, Packet, TunnelConfig, TunnelKind};
 use crate::datapath::ports::port::Vport;
 use crate::pernet::Namespace;
 use crate::rust::bindings;
 use crate::rust::net::netdev::{
     unregister_all, DeviceRef, Leaving, NetDevice, RtnlHeld, ARPHRD_ETHER, ARPHRD_NONE,
 };
+use crate::rust::net::tunnel_dev::{Driver, TunnelDriver};
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
 use crate::{internal_dev, rx, tables};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use kernel::alloc::flags::GFP_KERNEL;
-use kernel::error::code::{EINVAL, ENODEV, ENOMEM};
+use kernel::error::code::{EAFNOSUPPORT, EINVAL, ENODEV, ENOMEM};
 use kernel::error::Result;
 
 /// The device of a vport.
@@ -24,6 +25,7 @@ use kernel::error::Result;
 ///
 /// `dev` is null or points to a device that stays as long as whoever found it there borrows the port. It becomes null
 /// when the port is unlinked, before the reference on a netdev is let go and before an internal device is unregistered.
+/// A tunnel's is null until it is made, and then a netdev; only the port deletes it, unless others have before.
 /// Whoever borrows a port is one of these:
 ///
 /// * A reader, or a holder of `ovs_mutex`, that found the port through its token: the reference is given back, and the
@@ -34,10 +36,12 @@ use kernel::error::Result;
 /// A port that was unpublished gives itself out through a token only ([`Retired`](crate::rust::sync::Retired)).
 pub struct Port {
     dev: AtomicPtr<bindings::net_device>,
-    /// The reference on a netdev; none for an internal device, which is ours.
+    /// The reference on a netdev; none for an internal device, which is ours, and for a tunnel before it is made.
     ///
     /// Given back after a grace period, whoever holds `ovs_mutex`: whoever unregisters the device waits for it.
     hold: Option<RcuHold<DeviceRef>>,
+    /// The driver of a tunnel, which cannot be unloaded as long as there is the port.
+    driver: Option<TunnelDriver>,
     /// Our reference on the module is held (spec X8).
     pinned: AtomicBool,
     /// A netdev is attached, or an internal device registered. Changes under the RTNL.
@@ -49,6 +53,7 @@ impl Port {
         Self {
             dev: AtomicPtr::new(dev),
             hold,
+            driver: None,
             pinned: AtomicBool::new(true),
             linked: AtomicBool::new(false),
         }
@@ -72,7 +77,14 @@ impl Port {
     fn unlink(&self, rtnl: &OvsRtnl, leaving: &mut Leaving) {
         if let Some(hold) = &self.hold {
             self.detach(rtnl);
+            let dev = self.dev();
             self.dev.store(ptr::null_mut(), Ordering::Relaxed);
+            // Others may have deleted a tunnel, and wait for us. It may also have moved to another namespace (W7).
+            if let Some(dev) = dev.filter(|dev| self.driver.is_some() && dev.is_registered()) {
+                // SAFETY: registered. Not on the list yet, as the pointer was not null.
+                unsafe { leaving.delete(rtnl, dev) };
+            }
+            // Before the RTNL is released, which waits for it.
             hold.release();
         } else if self.linked.swap(false, Ordering::Relaxed) {
             let dev = self.dev();
@@ -85,7 +97,11 @@ impl Port {
         self.unpin();
     }
 
+    /// Unloading the driver waits for devices that are leaving.
     fn unpin(&self) {
+        if let Some(driver) = &self.driver {
+            driver.release();
+        }
         if self.pinned.swap(false, Ordering::Relaxed) {
             // SAFETY: taken when the port was made.
             unsafe { tables::ovs_module_put() };
@@ -113,6 +129,14 @@ fn link_netdev(rtnl: &OvsRtnl, vport: &Vport, master: &Port) -> Result {
     }
     // SAFETY: the vport is freed a grace period after `unlink_all`, which detaches.
     unsafe { dev.attach_port(rtnl, master, rx::frame_hook, ptr::from_ref(vport).cast()) }
+}
+
+fn driver_of(kind: TunnelKind) -> Driver {
+    match kind {
+        TunnelKind::Gre => Driver::Gretap,
+        TunnelKind::Vxlan => Driver::Vxlan,
+        TunnelKind::Geneve => Driver::Geneve,
+    }
 }
 
 impl DeviceOps for Port {
@@ -152,6 +176,41 @@ impl DeviceOps for Port {
         }
     }
 
+    fn open_tunnel(kind: TunnelKind, ctx: &impl MaySleep) -> Result<Self> {
+        let driver = TunnelDriver::get(driver_of(kind), ctx).ok_or(EAFNOSUPPORT)?;
+        pin_module()?;
+        let mut port = Self::new(ptr::null_mut(), None);
+        port.driver = Some(driver);
+        Ok(port)
+    }
+
+    fn make_tunnel(
+        &mut self,
+        rtnl: &OvsRtnl,
+        net: &Namespace,
+        name: &DeviceName,
+        config: TunnelConfig,
+    ) -> Result<TunnelConfig> {
+        let (mut dst_port, gbp) = match config {
+            TunnelConfig::Gre => (0, false),
+            TunnelConfig::Vxlan { dst_port, gbp } => (dst_port, gbp),
+            TunnelConfig::Geneve { dst_port } => (dst_port, false),
+        };
+        let driver = self.driver.as_mut().ok_or(ENODEV)?;
+        let new = driver.create(rtnl, net.as_ref(), name, &mut dst_port, gbp)?;
+        // A template has become a name. C does not find that, and leaves the device behind.
+        if new.get().name() != *name {
+            return Err(ENODEV);
+        }
+        self.hold = Some(RcuHold::new(new.hold(), GFP_KERNEL)?);
+        *self.dev.get_mut() = new.keep().as_ptr();
+        Ok(match config {
+            TunnelConfig::Gre => config,
+            TunnelConfig::Vxlan { .. } => TunnelConfig::Vxlan { dst_port, gbp },
+            TunnelConfig::Geneve { .. } => TunnelConfig::Geneve { dst_port },
+        })
+    }
+
     fn register(&mut self, rtnl: &OvsRtnl, local: bool) -> Result {
         let Some(dev) = self.dev().filter(|_| self.hold.is_none()) else {
             return Ok(());
@@ -165,7 +224,13 @@ impl DeviceOps for Port {
     fn link(rtnl: &OvsRtnl, vport: &Vport, master: Option<&Self>) -> Result {
         let port = &vport.dev;
         if port.hold.is_some() {
-            link_netdev(rtnl, vport, master.ok_or(ENODEV)?)?;
+            let linked = master
+                .ok_or(ENODEV)
+                .and_then(|m| link_netdev(rtnl, vport, m));
+            if linked.is_err() && port.driver.is_some() {
+                unregister_all(rtnl, |leaving| port.unlink(rtnl, leaving));
+            }
+            linked?;
             port.linked.store(true, Ordering::Relaxed);
         } else if let Some(dev) = port.dev() {
             // SAFETY: one of ours; the vport is freed a grace period after `unlink_all`, which makes the device leave.

@@ -17,7 +17,7 @@ use crate::datapath::netlink::dp::{self as message, DpInfo, DpRequest};
 use crate::datapath::netlink::policy::MASKS_CACHE_MAX;
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
-use crate::datapath::ports::port::{VportType, LOCAL};
+use crate::datapath::ports::port::LOCAL;
 use crate::datapath::ports::table::PortTable;
 use crate::rust::sync::{ListBox, OvsGuard, OvsRtnl, PerCpu, ProcessContext, RcuBox, RcuSlot};
 use crate::World;
@@ -53,7 +53,7 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let dp = Datapath::prepare(req.net)?;
     let listed = ListBox::new(dp.clone(), GFP_KERNEL)?;
     let change = Change::prepare(&attrs)?;
-    let local = PortSpec::prepare(req, VportType::Internal, &name, attrs.ifindex, &pids)?;
+    let local = PortSpec::internal(req, &name, attrs.ifindex, &pids)?;
     // A device that is refused goes after the locks.
     let mut refused = None;
     let rtnl = OvsGuard::lock(req.ctx).with_rtnl();

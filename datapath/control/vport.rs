@@ -7,7 +7,8 @@ use super::{end_batch, fill, find_dp, find_dp_rcu, reply_header, Outcome};
 use crate::datapath::abi::{cmd, dp_feature, version};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{
-    Device, DeviceName, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps,
+    Device, DeviceName, DeviceOps, Env, Group, Net, NetOps, Reply, ReplyOps, TunnelConfig,
+    TunnelKind,
 };
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::attr::Attr;
@@ -21,7 +22,9 @@ use crate::World;
 use core::sync::atomic::Ordering::Relaxed;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KVec;
-use kernel::error::code::{EAFNOSUPPORT, EBUSY, EEXIST, EFBIG, EINVAL, ENODEV, EOPNOTSUPP};
+use kernel::error::code::{
+    EADDRINUSE, EAFNOSUPPORT, EBUSY, EEXIST, EFBIG, EINVAL, ENODEV, EOPNOTSUPP,
+};
 use kernel::error::Error;
 use kernel::sync::Arc;
 
@@ -30,31 +33,72 @@ pub(super) struct PortSpec {
     kind: VportType,
     name: DeviceName,
     dev: Device,
+    tunnel: Option<TunnelConfig>,
     portids: RcuBox<Portids>,
     upcalls: PerCpu<UpcallStats>,
 }
 
 impl PortSpec {
     /// `ifindex` 0: the kernel chooses.
-    pub(super) fn prepare(
+    pub(super) fn internal(
         req: &Request<'_>,
-        kind: VportType,
         name: &DeviceName,
         ifindex: i32,
         pids: &Attr<'_>,
     ) -> NlResult<Self> {
         let portids = prepare_portids(pids)?;
-        let upcalls = PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?;
-        let dev = match kind {
-            VportType::Netdev => Device::open_netdev(req.net, name, req.ctx),
-            VportType::Internal => Device::new_internal(req.net, name, ifindex, req.ctx),
+        let dev = Device::new_internal(req.net, name, ifindex, req.ctx).map_err(device_error)?;
+        Self::new(VportType::Internal, name, dev, None, portids)
+    }
+
+    fn netdev(req: &Request<'_>, name: &DeviceName, pids: &Attr<'_>) -> NlResult<Self> {
+        let portids = prepare_portids(pids)?;
+        let dev = Device::open_netdev(req.net, name, req.ctx).map_err(device_error)?;
+        Self::new(VportType::Netdev, name, dev, None, portids)
+    }
+
+    /// A missing driver is told before bad options, a bad port before bad netlink ports, and those before bad extensions
+    /// (spec W21).
+    fn tunnel(
+        req: &Request<'_>,
+        kind: TunnelKind,
+        name: &DeviceName,
+        options: Option<Attr<'_>>,
+        pids: &Attr<'_>,
+    ) -> NlResult<Self> {
+        let dev = Device::open_tunnel(kind, req.ctx).map_err(tunnel_error)?;
+        let (kind, portids, config) = match kind {
+            TunnelKind::Gre => (VportType::Gre, prepare_portids(pids)?, TunnelConfig::Gre),
+            TunnelKind::Vxlan => {
+                let dst_port = message::tunnel_dst_port(options)?;
+                let portids = prepare_portids(pids)?;
+                let gbp = message::vxlan_gbp(options)?;
+                let config = TunnelConfig::Vxlan { dst_port, gbp };
+                (VportType::Vxlan, portids, config)
+            }
+            TunnelKind::Geneve => {
+                let dst_port = message::tunnel_dst_port(options)?;
+                let config = TunnelConfig::Geneve { dst_port };
+                (VportType::Geneve, prepare_portids(pids)?, config)
+            }
         };
+        Self::new(kind, name, dev, Some(config), portids)
+    }
+
+    fn new(
+        kind: VportType,
+        name: &DeviceName,
+        dev: Device,
+        tunnel: Option<TunnelConfig>,
+        portids: RcuBox<Portids>,
+    ) -> NlResult<Self> {
         Ok(Self {
             kind,
             name: *name,
-            dev: dev.map_err(device_error)?,
+            dev,
+            tunnel,
             portids,
-            upcalls,
+            upcalls: PerCpu::new(|_| UpcallStats::default(), GFP_KERNEL)?,
         })
     }
 }
@@ -79,8 +123,11 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let ifindex = attrs.ifindex.and_then(|a| a.i32()).unwrap_or(0);
     let reply = Reply::new(message::message_size(World::nr_cpu_ids()), req.ctx)?;
     // A missing datapath and a number in use are told before a bad type, bad netlink ports or a missing device.
-    let spec =
-        port_type(&kind).and_then(|kind| PortSpec::prepare(req, kind, &name, ifindex, &pids));
+    let spec = port_type(&kind).and_then(|kind| match kind {
+        NewType::Netdev => PortSpec::netdev(req, &name, &pids),
+        NewType::Internal => PortSpec::internal(req, &name, ifindex, &pids),
+        NewType::Tunnel(kind) => PortSpec::tunnel(req, kind, &name, attrs.options, &pids),
+    });
     // A device that is refused goes after the locks.
     let mut refused = None;
     let ovs = OvsGuard::lock(req.ctx);
@@ -115,7 +162,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     if let Some(options) = attrs.options {
         return Err(NlError::at(
             EOPNOTSUPP,
-            c"Ports of this type have no options",
+            c"The options of a port cannot be changed",
             options.whole(),
         ));
     }
@@ -202,25 +249,38 @@ pub(super) fn create<'o>(
         born: dp.net.state().next_port(rtnl),
         dp: dp.clone(),
         dev: spec.dev,
+        tunnel: spec.tunnel,
         portids: RcuSlot::new(Some(spec.portids)),
         upcalls: spec.upcalls,
     };
     let mut port = NewPort::new(port, GFP_KERNEL)?;
-    if let Err(e) = link(rtnl, &mut port) {
+    if let Err(e) = link(rtnl, dp, &mut port) {
+        let words = port
+            .tunnel
+            .map_or(device_error as fn(_) -> _, |_| tunnel_error);
         *refused = Some(port);
-        return Err(device_error(e));
+        return Err(words(e));
     }
     Ok(dp.ports.insert(rtnl, port))
 }
 
-fn link(rtnl: &OvsRtnl, port: &mut NewPort) -> kernel::error::Result {
+fn link(rtnl: &OvsRtnl, dp: &Datapath, port: &mut NewPort) -> kernel::error::Result {
     let local = port.no == LOCAL;
-    port.dev.register(rtnl, local)?;
-    if port.kind == VportType::Internal {
-        // A template has become a name.
-        port.name = port.dev.name();
+    match port.kind {
+        VportType::Internal => {
+            port.dev.register(rtnl, local)?;
+            // A template has become a name.
+            port.name = port.dev.name();
+        }
+        VportType::Netdev => {}
+        VportType::Gre | VportType::Vxlan | VportType::Geneve => {
+            let name = port.name;
+            if let Some(config) = port.tunnel {
+                port.tunnel = Some(port.dev.make_tunnel(rtnl, &dp.net, &name, config)?);
+            }
+        }
     }
-    let master = port.dp.ports.local(rtnl).map(|local| &local.dev);
+    let master = dp.ports.local(rtnl).map(|local| &local.dev);
     Device::link(rtnl, port, master)
 }
 
@@ -305,12 +365,20 @@ fn port_no(attr: &Attr<'_>) -> NlResult<u16> {
     }
 }
 
-/// Tunnel types are refused as Linux does that has dropped them: tunnels are devices of their own, added as
-/// netdev ports (spec W20).
-fn port_type(attr: &Attr<'_>) -> NlResult<VportType> {
+/// What a new port is to be.
+enum NewType {
+    Netdev,
+    Internal,
+    Tunnel(TunnelKind),
+}
+
+fn port_type(attr: &Attr<'_>) -> NlResult<NewType> {
     match attr.u32() {
-        Some(n) if n == VportType::Netdev as u32 => Ok(VportType::Netdev),
-        Some(n) if n == VportType::Internal as u32 => Ok(VportType::Internal),
+        Some(n) if n == VportType::Netdev as u32 => Ok(NewType::Netdev),
+        Some(n) if n == VportType::Internal as u32 => Ok(NewType::Internal),
+        Some(n) if n == VportType::Gre as u32 => Ok(NewType::Tunnel(TunnelKind::Gre)),
+        Some(n) if n == VportType::Vxlan as u32 => Ok(NewType::Tunnel(TunnelKind::Vxlan)),
+        Some(n) if n == VportType::Geneve as u32 => Ok(NewType::Tunnel(TunnelKind::Geneve)),
         _ => Err(NlError::at(
             EAFNOSUPPORT,
             c"No ports of this type",
@@ -416,6 +484,7 @@ fn write(
         } else {
             pids.get(..1).unwrap_or(pids)
         },
+        tunnel: port.tunnel,
     };
     let header = MsgHeader {
         dp_ifindex: port.dp.ports.local_ifindex(token),
@@ -447,6 +516,19 @@ fn device_error(errno: Error) -> NlError {
         EEXIST => c"Device name or ifindex is taken",
         EINVAL => c"Device cannot be a port, or its name is invalid",
         _ => return errno.into(),
+    };
+    NlError::new(errno, msg)
+}
+
+/// The same for a tunnel's.
+#[cold]
+fn tunnel_error(errno: Error) -> NlError {
+    let msg = match errno {
+        EAFNOSUPPORT => c"No ports of this type: no driver, or it makes devices by rtnetlink only",
+        EEXIST => c"Device name is taken, or there is such a tunnel already",
+        EADDRINUSE => c"UDP port is in use",
+        EINVAL => c"Device name is invalid",
+        _ => return device_error(errno),
     };
     NlError::new(errno, msg)
 }

@@ -4,7 +4,7 @@
 //! C counterpart: `struct vport` in `net/openvswitch/vport.h`.
 
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Device, DeviceName};
+use crate::datapath::env::{Device, DeviceName, TunnelConfig};
 use crate::rust::sync::{LocalU64, PerCpu, RcuSlot};
 use kernel::alloc::KVec;
 use kernel::sync::Arc;
@@ -14,11 +14,14 @@ pub const LOCAL: u16 = 0;
 /// Port numbers are below this (spec V1).
 pub const MAX_PORTS: u32 = 65535;
 
-/// `enum ovs_vport_type`, the types this module has.
+/// `enum ovs_vport_type`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VportType {
     Netdev = 1,
     Internal = 2,
+    Gre = 3,
+    Vxlan = 4,
+    Geneve = 5,
 }
 
 /// Netlink ports that take a vport's upcalls (spec U2, V1).
@@ -42,6 +45,8 @@ pub struct Vport {
     /// Keeps the datapath alive; the cycle is cut when the port is deleted.
     pub dp: Arc<Datapath>,
     pub dev: Device,
+    /// With what the device was made, if it is a tunnel that goes with the port (spec W21).
+    pub tunnel: Option<TunnelConfig>,
     pub portids: RcuSlot<Portids>,
     pub upcalls: PerCpu<UpcallStats>,
 }

@@ -340,6 +340,12 @@ static inline void ovs_dev_get_tstats64(struct net_device *dev, struct rtnl_link
 #define OVS_TUNNEL_SET_FLAG(key, name) ((key)->tun_flags |= TUNNEL_##name)
 #endif
 
+#ifdef HAVE_DEV_CHANGE_FLAGS_EXTACK
+#define ovs_dev_change_flags(dev, flags) dev_change_flags(dev, flags, NULL)
+#else
+#define ovs_dev_change_flags(dev, flags) dev_change_flags(dev, flags)
+#endif
+
 /* ---- routes ---- */
 
 /* A route that nobody counts. */

@@ -22,3 +22,4 @@ void rust_helper_BUG(void)
 #include "skbuff.c"
 #include "sync.c"
 #include "tunnel.c"
+#include "tunnel_dev.c"

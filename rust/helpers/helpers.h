@@ -106,11 +106,22 @@ void *rust_helper_tx_tunnel_alloc(const struct ovs_tunnel *t);
 void rust_helper_tx_tunnel_put(void *tunnel);
 void rust_helper_skb_set_tunnel(struct sk_buff *skb, void *tunnel);
 
+/* tunnel_dev.c */
+enum ovs_tunnel_driver { OVS_DRIVER_GRETAP, OVS_DRIVER_VXLAN, OVS_DRIVER_GENEVE };
+
+void *rust_helper_tunnel_driver_get(enum ovs_tunnel_driver driver);
+void rust_helper_tunnel_driver_put(enum ovs_tunnel_driver driver);
+int rust_helper_tunnel_dev_create(enum ovs_tunnel_driver driver, void *create, struct net *net, const char *name, u16 *port,
+				  bool gbp, struct net_device **dev);
+int rust_helper_dev_set_up(struct net_device *dev);
+void rust_helper_dev_delete(struct net_device *dev, struct list_head *leaving);
+
 /* netdev.c */
 int rust_helper_dev_xmit(struct sk_buff *skb, struct net_device *dev);
 void rust_helper_dev_receive(struct sk_buff *skb, struct net_device *dev);
 void rust_helper_dev_count_tx_error(struct net_device *dev);
 void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len);
+void rust_helper_dev_hold(struct net_device *dev);
 void rust_helper_dev_put(struct net_device *dev);
 void rust_helper_netif_stop_queue(struct net_device *dev);
 struct net_device *rust_helper_next_net_device(struct net *net, struct net_device *dev);

@@ -52,6 +52,11 @@ void rust_helper_dev_count_tx(struct net_device *dev, unsigned int len)
 	ovs_dev_count_tx(dev, len);
 }
 
+void rust_helper_dev_hold(struct net_device *dev)
+{
+	dev_hold(dev);
+}
+
 void rust_helper_dev_put(struct net_device *dev)
 {
 	dev_put(dev);

@@ -6,3 +6,4 @@ pub mod genetlink;
 pub mod netdev;
 pub mod netns;
 pub mod skbuff;
+pub mod tunnel_dev;

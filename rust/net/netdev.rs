@@ -96,6 +96,16 @@ impl<'a> NetDevice<'a> {
         Some(Self(NonNull::new(dev)?, PhantomData))
     }
 
+    /// The same of a pointer that is not null.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::from_raw`].
+    pub unsafe fn from_non_null(dev: NonNull<bindings::net_device>) -> Self {
+        // INVARIANT: the caller promises it.
+        Self(dev, PhantomData)
+    }
+
     /// The C pointer.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut bindings::net_device {
@@ -351,6 +361,14 @@ pub struct DeviceRef(NonNull<bindings::net_device>);
 unsafe impl Send for DeviceRef {}
 
 impl DeviceRef {
+    /// Takes a reference to a device.
+    pub fn new(dev: NetDevice<'_>) -> Self {
+        // SAFETY: valid by the invariant of `NetDevice`.
+        unsafe { bindings::rust_helper_dev_hold(dev.as_ptr()) };
+        // INVARIANT: taken just above.
+        Self(dev.0)
+    }
+
     /// Finds the device called `name`, or with that alternative name.
     pub fn by_name(net: NetRef<'_>, name: &[u8; 16]) -> Option<Self> {
         let mut name = *name;
@@ -391,6 +409,16 @@ impl Leaving {
     pub unsafe fn add(&mut self, _rtnl: &impl RtnlHeld, dev: NetDevice<'_>) {
         // SAFETY: by the caller; a list head by the invariant.
         unsafe { bindings::unregister_netdevice_queue(dev.as_ptr(), self.0) };
+    }
+
+    /// Has a device's driver add it, as `ip link delete` has (`rtnl_delete_link`).
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::add`].
+    pub unsafe fn delete(&mut self, _rtnl: &impl RtnlHeld, dev: NetDevice<'_>) {
+        // SAFETY: by the caller; a list head by the invariant.
+        unsafe { bindings::rust_helper_dev_delete(dev.as_ptr(), self.0) };
     }
 }
 

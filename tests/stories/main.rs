@@ -39,4 +39,5 @@ mod vport_device_gone;
 mod vport_find;
 mod vport_headroom;
 mod vport_set_delete;
+mod vport_tunnel;
 mod whole_switch;

@@ -43,6 +43,22 @@ fn every_failure(
 }
 
 #[test]
+fn vport_new_tunnel() {
+    use openvswitch::datapath::abi::{vport_tunnel_attr as option, vxlan_ext};
+    let mut s = Switch::new();
+    let extension = Bytes::new().flag(vxlan_ext::GBP);
+    let options = Bytes::new()
+        .u16(option::DST_PORT, 4789)
+        .nest(option::EXTENSION, extension);
+    let attrs = port("vxlan0", 4).nest(vport_attr::OPTIONS, options);
+    every_failure(
+        &mut s,
+        |s| s.new_port(&attrs),
+        |s| drop(s.vport(cmd::DEL, &by_name("vxlan0")).unwrap()),
+    );
+}
+
+#[test]
 fn dp_new() {
     let mut s = Switch::new();
     let attrs = Bytes::new()

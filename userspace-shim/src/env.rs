@@ -18,7 +18,7 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
     CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, IpSummed, NetOps, PacketOps,
-    ReplyOps, VlanTag,
+    ReplyOps, TunnelConfig, TunnelKind, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
 use crate::link::Link;
@@ -39,12 +39,18 @@ thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
     static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
     static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::ALL) };
+    static TUNNEL_DRIVERS: Cell<bool> = const { Cell::new(true) };
 }
 
 impl FakeEnv {
     /// Which fields of connection tracking this thread's keys have; all at first.
     pub fn set_ct_fields(fields: CtFields) {
         CT_FIELDS.set(fields);
+    }
+
+    /// Whether there are drivers that make tunnel devices for this thread's switches; there are at first.
+    pub fn set_tunnel_drivers(on: bool) {
+        TUNNEL_DRIVERS.set(on);
     }
 
     /// Fixes this thread's random numbers, or with `None` lets them be a repeatable series again.
@@ -136,6 +142,8 @@ struct NetInner {
     work_queued: AtomicBool,
     /// What the next device that registers is refused with, late.
     refusal: Mutex<Option<Error>>,
+    /// Why the next tunnel that a switch had made cannot be a port.
+    tunnel_link_error: Mutex<Option<Error>>,
 }
 
 /// An upcall as userspace got it: the whole netlink message.
@@ -177,6 +185,7 @@ impl FakeNet {
             upcall_ports: Mutex::default(),
             work_queued: AtomicBool::new(false),
             refusal: Mutex::new(None),
+            tunnel_link_error: Mutex::new(None),
         }))
     }
 
@@ -239,6 +248,11 @@ impl FakeNet {
     /// Makes a notifier refuse the next device that registers, when others may have seen it.
     pub fn refuse_registration(&self, e: Error) {
         *lock(&self.0.refusal) = Some(e);
+    }
+
+    /// Makes the next link of a tunnel that a switch had made err.
+    pub fn refuse_tunnel_link(&self, e: Error) {
+        *lock(&self.0.tunnel_link_error) = Some(e);
     }
 
     /// The work that the notifier queued, if any.
@@ -389,6 +403,19 @@ pub struct FakeDevice(Arc<DeviceInner>, Option<Arc<PortSide>>);
 struct PortSide {
     hold: RcuHold<Reference>,
     attached: AtomicBool,
+    /// Made for the port: the device goes with it.
+    tunnel: bool,
+}
+
+impl PortSide {
+    fn new(dev: &Arc<DeviceInner>, tunnel: bool) -> Result<Option<Arc<Self>>> {
+        dev.references.fetch_add(1, SeqCst);
+        Ok(Some(Arc::new(Self {
+            hold: RcuHold::new(Reference(dev.clone()), GFP_KERNEL)?,
+            attached: AtomicBool::new(false),
+            tunnel,
+        })))
+    }
 }
 
 /// A counted reference to a device, for which whoever unregisters it waits.
@@ -428,6 +455,8 @@ struct DeviceInner {
     references: AtomicI32,
     /// VLANs, tunnels and the like that live on it.
     uppers: Mutex<Vec<FakeDevice>>,
+    /// What it was made with, if a switch had it made.
+    tunnel: Mutex<Option<TunnelConfig>>,
 }
 
 impl FakeDevice {
@@ -462,6 +491,7 @@ impl FakeDevice {
             link_error: Mutex::new(None),
             references: AtomicI32::new(0),
             uppers: Mutex::default(),
+            tunnel: Mutex::default(),
         });
         Ok(Self(inner, None))
     }
@@ -679,12 +709,8 @@ impl DeviceOps for FakeDevice {
             DeviceKind::Ethernet | DeviceKind::L3 => {}
             DeviceKind::Loopback | DeviceKind::Other | DeviceKind::Internal => return Err(EINVAL),
         }
-        dev.0.references.fetch_add(1, SeqCst);
-        let port = PortSide {
-            hold: RcuHold::new(Reference(dev.0.clone()), GFP_KERNEL)?,
-            attached: AtomicBool::new(false),
-        };
-        Ok(Self(dev.0, Some(Arc::new(port))))
+        let port = PortSide::new(&dev.0, false)?;
+        Ok(Self(dev.0, port))
     }
 
     fn new_internal(
@@ -694,6 +720,61 @@ impl DeviceOps for FakeDevice {
         _ctx: &impl MaySleep,
     ) -> Result<Self> {
         Self::new(net, *name, DeviceKind::Internal, ifindex)
+    }
+
+    fn open_tunnel(_kind: TunnelKind, _ctx: &impl MaySleep) -> Result<Self> {
+        if !TUNNEL_DRIVERS.get() {
+            return Err(EAFNOSUPPORT);
+        }
+        // In a namespace of its own until it is made.
+        Self::new(&FakeNet::new(), [0; 16], DeviceKind::Ethernet, 0)
+    }
+
+    /// As the drivers do: one GRE device in a namespace, one of VXLAN and of Geneve for each port.
+    fn make_tunnel(
+        &mut self,
+        _rtnl: &OvsRtnl,
+        net: &FakeNet,
+        name: &DeviceName,
+        config: TunnelConfig,
+    ) -> Result<TunnelConfig> {
+        let config = match config {
+            TunnelConfig::Vxlan { dst_port: 0, gbp } => TunnelConfig::Vxlan {
+                dst_port: 8472,
+                gbp,
+            },
+            _ => config,
+        };
+        let same = |other: TunnelConfig| match (config, other) {
+            (TunnelConfig::Vxlan { dst_port: a, .. }, TunnelConfig::Vxlan { dst_port: b, .. }) => {
+                a == b
+            }
+            _ => config == other,
+        };
+        let taken = lock(&net.0.devices)
+            .iter()
+            .any(|d| lock(&d.0.tunnel).is_some_and(same));
+        if taken {
+            return Err(EEXIST);
+        }
+        *lock(&self.0.name) = *name;
+        *lock(&self.0.net) = net.clone();
+        self.enlist(false)?;
+        let refused = lock(&net.0.refusal).take();
+        let renamed = (self.name() != *name).then_some(ENODEV);
+        if let Some(e) = refused.or(renamed) {
+            self.leave();
+            return Err(e);
+        }
+        match PortSide::new(&self.0, true) {
+            Ok(port) => self.1 = port,
+            Err(e) => {
+                self.leave();
+                return Err(e);
+            }
+        }
+        *lock(&self.0.tunnel) = Some(config);
+        Ok(config)
     }
 
     fn register(&mut self, _rtnl: &OvsRtnl, local: bool) -> Result {
@@ -713,6 +794,13 @@ impl DeviceOps for FakeDevice {
         let dev = &vport.dev;
         if let Some(e) = lock(&dev.0.link_error).take() {
             return Err(e);
+        }
+        if let Some(port) = dev.1.as_ref().filter(|port| port.tunnel) {
+            if let Some(e) = lock(&dev.net().0.tunnel_link_error).take() {
+                dev.leave();
+                port.hold.release();
+                return Err(e);
+            }
         }
         if let Some(port) = &dev.1 {
             if !dev.is_registered() || dev.net() != vport.dp.net {
@@ -737,6 +825,9 @@ impl DeviceOps for FakeDevice {
             };
             if port.attached.load(SeqCst) {
                 dev.detach();
+            }
+            if port.tunnel && dev.is_registered() {
+                dev.leave();
             }
             port.hold.release();
         }

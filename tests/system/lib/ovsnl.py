@@ -94,8 +94,10 @@ ACTION.nested = {"SET": KEY, "SAMPLE": SAMPLE, "CLONE": ACTION, "USERSPACE": USE
 DP = Names({"NAME": 1, "UPCALL_PID": 2, "STATS": 3, "MEGAFLOW_STATS": 4, "USER_FEATURES": 5, "PAD": 6,
             "MASKS_CACHE_SIZE": 7, "PER_CPU_PIDS": 8, "IFINDEX": 9}, strings=("NAME",))
 UPCALL_STATS = Names({"SUCCESS": 0, "FAIL": 1})
+VXLAN_EXT = Names({"GBP": 1})
+VPORT_TUNNEL = Names({"DST_PORT": 1, "EXTENSION": 2}, {"EXTENSION": VXLAN_EXT})
 VPORT = Names({"PORT_NO": 1, "TYPE": 2, "NAME": 3, "OPTIONS": 4, "UPCALL_PID": 5, "STATS": 6, "PAD": 7, "IFINDEX": 8,
-               "NETNSID": 9, "UPCALL_STATS": 10}, {"UPCALL_STATS": UPCALL_STATS}, strings=("NAME",))
+               "NETNSID": 9, "UPCALL_STATS": 10}, {"UPCALL_STATS": UPCALL_STATS, "OPTIONS": VPORT_TUNNEL}, strings=("NAME",))
 FLOW = Names({"KEY": 1, "ACTIONS": 2, "STATS": 3, "TCP_FLAGS": 4, "USED": 5, "CLEAR": 6, "MASK": 7, "PROBE": 8,
               "UFID": 9, "UFID_FLAGS": 10, "PAD": 11}, {"KEY": KEY, "MASK": KEY, "ACTIONS": ACTION})
 PACKET = Names({"PACKET": 1, "KEY": 2, "ACTIONS": 3, "USERDATA": 4, "EGRESS_TUN_KEY": 5, "PROBE": 8, "MRU": 9,
