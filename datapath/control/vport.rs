@@ -526,8 +526,10 @@ fn tunnel_error(errno: Error) -> NlError {
     let msg = match errno {
         EAFNOSUPPORT => c"No ports of this type: no driver, or it makes devices by rtnetlink only",
         EEXIST => c"Device name is taken, or there is such a tunnel already",
+        EBUSY => c"There is such a tunnel already",
         EADDRINUSE => c"UDP port is in use",
         EINVAL => c"Device name is invalid",
+        ENODEV => c"Device name is a template",
         _ => return device_error(errno),
     };
     NlError::new(errno, msg)

@@ -6,12 +6,14 @@ import atexit
 import ctypes
 import json
 import os
+import re
 import subprocess
 import time
 
 from golden import Golden
 from frames import *
 from ovsnl import *
+from rtnl import Rtnl
 from wire import *
 
 STOCK = os.environ["MODULE"] == "stock"
@@ -105,7 +107,18 @@ def is_device(name):
 for d in ("default", "all"):
     with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % d, "w") as f:
         f.write("1" if d == "default" else "0")
+DRIVERS = ("ip_gre", "vxlan", "geneve")
+sh("modprobe -r", *DRIVERS)  # an earlier case's
+if any(os.path.isdir("/sys/module/" + m) for m in DRIVERS):
+    raise SystemExit("the module, loaded, needs drivers of tunnels (W22)")
 s.new_dp("dp0", 1000)
+if s.vport(NEW, 1000, named("t0"), attr(VPORT.TYPE, u32(GRE)), attr(VPORT.UPCALL_PID, u32(0))).error == "EAFNOSUPPORT":
+    for kind in (GRE, VXLAN, GENEVE):  # a kernel whose drivers make no devices for others
+        new("0.1 type %d" % kind, kind, "t0", options(dst(4789)))
+        new("0.1 type %d, pid bad, no options" % kind, kind, "t0", pid=b"abc")
+        new("0.1 type %d, unknown datapath" % kind, kind, "t0", dp=4711)
+    g.finish()
+s.vport(DEL, 1000, named("t0"))
 ip("link add d1 type dummy")
 other.notifications("ovs_vport", 0.05)
 
@@ -184,7 +197,7 @@ for label, kind in (("vxlan", VXLAN), ("geneve", GENEVE)):
     new("W21 UDP port in use, " + label, kind, "t0", options(dst(4790)))
 in_use.close()
 devices("W21 devices")
-g.say("W21 the drivers stay", " ".join(str(sh("rmmod", m).returncode != 0) for m in ("ip_gre", "vxlan", "geneve")))
+g.say("W21 the drivers stay", " ".join(str(sh("rmmod", m).returncode != 0) for m in DRIVERS))
 g.say("X8 the module stays", str(sh("rmmod openvswitch").returncode != 0))
 other.notifications("ovs_vport", 0.05)
 
@@ -201,7 +214,8 @@ new("W7 one to move", VXLAN, "t1", options(dst(4789)))
 ip("netns add away")
 other.notifications("ovs_vport", 0.05)
 ip("link set t1 netns away")
-heard("W7 moved", 0.5)
+# C tells before the device has left, if it is fast enough, and has no NETNSID then.
+g.say("W7 moved", " ; ".join(re.sub(" NETNSID=[0-9a-f]*", "", text("ovs_vport", m, ("IFINDEX", "STATS"))) for m in other.notifications("ovs_vport", 0.5)))
 g.say("W7 moved, the device is gone", str(until(lambda: not link("t1", "away"))))
 ip("netns del away")
 new("W21 vxlan again", VXLAN, "vxlan_sys_4789", options(dst(4789)))
@@ -243,6 +257,20 @@ for turn in range(3):
     t.close()
     ip("netns del n1")
     g.say("W17 turn %d" % turn, " ".join(said))
+
+# Two at once delete a device and its port.
+s.new_dp("dp0", 1000)
+for turn in range(24):
+    kind = (GRE, VXLAN, GENEVE)[turn % 3]
+    no = s.new_port(1000, "race", 0, kind, 0, options(dst(4789)))
+    child = os.fork()
+    if not child:
+        os._exit(Rtnl().delete("race") not in (0, 19))
+    time.sleep(turn % 8 / 2000)
+    error = s.vport(DEL, 1000, attr(VPORT.PORT_NO, u32(no))).error
+    if os.waitpid(child, 0)[1] or error not in ("OK", "ENODEV") or not until(lambda: s.vport(GET, 1000, attr(VPORT.PORT_NO, u32(no))).errno) or is_device("race"):
+        raise SystemExit("turn %d: %s" % (turn, error))
+s.dp(DEL, 1000)
 
 # Traffic: each type with a plain tunnel in another namespace.
 s.new_dp("dp0", 1000)
@@ -326,5 +354,5 @@ g.say("W21 the underlay leaves", " ".join(s.vport(DEL, 1000, attr(VPORT.PORT_NO,
 s.dp(DEL, 1000)
 ip("netns del far")
 leave()
-g.say("W21 the drivers go", str(until(lambda: all(sh("rmmod", m).returncode == 0 or not os.path.isdir("/sys/module/" + m) for m in ("ip_gre", "vxlan", "geneve")))))
+g.say("W21 the drivers go", str(until(lambda: all(sh("rmmod", m).returncode == 0 or not os.path.isdir("/sys/module/" + m) for m in DRIVERS))))
 g.finish()
