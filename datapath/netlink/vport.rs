@@ -76,7 +76,7 @@ pub fn vxlan_gbp(options: Option<Attr<'_>>) -> NlResult<bool> {
     }
     let mut gbp = false;
     for flag in extension.nested().filter(|a| a.ty() == vxlan_ext::GBP) {
-        if flag.len() != 0 {
+        if !flag.is_empty() {
             return Err(NlError::at(
                 ERANGE,
                 c"OVS_VXLAN_EXT_GBP is a flag, and has no payload",
