@@ -277,6 +277,14 @@ pub mod sample_attr {
     pub const ACTIONS: u16 = 2;
 }
 
+/// `OVS_PSAMPLE_ATTR_*` (spec A14)
+pub mod psample_attr {
+    pub const GROUP: u16 = 1;
+    pub const COOKIE: u16 = 2;
+    /// `OVS_PSAMPLE_COOKIE_MAX_SIZE`
+    pub const COOKIE_MAX: usize = 16;
+}
+
 /// `OVS_CHECK_PKT_LEN_ATTR_*`
 pub mod check_pkt_len_attr {
     pub const PKT_LEN: u16 = 1;

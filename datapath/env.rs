@@ -49,6 +49,8 @@ pub trait Env: Sized + 'static {
     fn now_ms() -> u64;
     /// A rate-limited line in the kernel log (spec N11); `false` while the limiter is closed.
     fn log_allowed() -> bool;
+    /// What of PSAMPLE there is.
+    fn psample() -> Psample;
     /// The fields of connection tracking that keys have here.
     fn ct_fields() -> CtFields;
     /// Number of possible CPU ids; per-CPU arrays in messages are capped by it (spec D11, V1, V11).
@@ -83,6 +85,30 @@ impl CtFields {
     };
 }
 
+/// What there is of PSAMPLE, which depends on the kernel (spec A14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Psample {
+    /// An unknown action: the kernel's samples have no probability, and its C module no such action.
+    Unknown,
+    /// The kernel is configured without samples.
+    Off,
+    On,
+}
+
+/// What PSAMPLE says of a packet (`struct psample_metadata`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample<'a> {
+    pub group: u32,
+    /// For whoever reads the group; at most 16 bytes.
+    pub cookie: &'a [u8],
+    /// With which probability it was chosen, of `u32::MAX`; not 0.
+    pub probability: u32,
+    /// Bytes of the packet that are shown, at most its length.
+    pub len: u32,
+    /// The device that the packet came in through.
+    pub in_ifindex: i32,
+}
+
 /// Out of memory on the packet path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMem;
@@ -114,7 +140,7 @@ pub struct PacketMeta {
     pub in_port: u16,
     /// Largest L3 packet received as fragments, 0 if none (bytes).
     pub mru: u16,
-    /// Bytes to keep in the next OUTPUT or USERSPACE; `u32::MAX` for all (spec A13, U11).
+    /// Bytes to keep in the next OUTPUT, USERSPACE or PSAMPLE; `u32::MAX` for all (spec A13, U11).
     pub cutlen: u32,
     /// Probability of the innermost SAMPLE, 0 if none.
     pub probability: u32,
@@ -289,6 +315,9 @@ pub trait PacketOps: Sized {
     fn set_tunnel(&mut self, tunnel: &TxTunnel);
     /// The tunnel that `dev` would send the packet through (`dev_fill_metadata_dst`, spec A33); `None` if it cannot say.
     fn egress_tunnel(&mut self, dev: &Device, bh: &BhGuard) -> Option<TunnelInfo<'_>>;
+
+    /// Shows a copy to who listens to a psample group of `net` (`psample_sample_packet`). Nothing where there is no psample.
+    fn sample(&self, net: &Net, sample: &Sample<'_>);
 
     fn meta(&self) -> &PacketMeta;
     fn meta_mut(&mut self) -> &mut PacketMeta;

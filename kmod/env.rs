@@ -7,8 +7,8 @@
 
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
-    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, TxTunnelOps, VlanTag,
-    TUN_CRIT_OPT,
+    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, Psample, Sample, TunnelInfo,
+    TxTunnelOps, VlanTag, TUN_CRIT_OPT,
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{TUN_IPV4, TUN_IPV6};
@@ -51,6 +51,17 @@ impl Env for KernelEnv {
 
     fn log_allowed() -> bool {
         sys::net_ratelimit()
+    }
+
+    fn psample() -> Psample {
+        match (
+            bindings::ovs_psample_PSAMPLE_KNOWN,
+            bindings::ovs_psample_PSAMPLE_ENABLED,
+        ) {
+            (0, _) => Psample::Unknown,
+            (_, 0) => Psample::Off,
+            _ => Psample::On,
+        }
     }
 
     #[inline(always)]
@@ -277,6 +288,17 @@ impl PacketOps for SkBuff {
     fn egress_tunnel(&mut self, dev: &Port, _bh: &BhGuard) -> Option<TunnelInfo<'_>> {
         let (info, options) = self.tunnel_through(dev.dev()?)?;
         Some(tunnel_info(&info, options))
+    }
+
+    fn sample(&self, net: &Namespace, sample: &Sample<'_>) {
+        let c = bindings::ovs_sample {
+            group: sample.group,
+            probability: sample.probability,
+            len: sample.len,
+            in_ifindex: sample.in_ifindex,
+            ..Default::default()
+        };
+        self.show_sample(net.as_ref(), c, sample.cookie);
     }
 
     #[inline(always)]

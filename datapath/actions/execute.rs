@@ -8,13 +8,13 @@
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
 use super::defer::{Deferred, Level, Storage, Then};
-use super::list::{Action, Actions, HashAlg, Userspace};
+use super::list::{Action, Actions, HashAlg, Psample, Userspace};
 use super::nested::{self, Branch};
 use super::output::{output, output_copy};
 use super::{jhash, push_pop, set_field};
 use crate::datapath::conntrack::execute as conntrack;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{Env, Packet, PacketOps};
+use crate::datapath::env::{DeviceOps, Env, Packet, PacketOps, Sample};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract;
 use crate::datapath::flow::parts::FlowKey;
@@ -170,6 +170,13 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                 }
                 Ok(())
             }
+            Action::Psample(ref p) => {
+                sample(cx, list.acts.get(), p, &mut pkt);
+                if last {
+                    return Ok(()); // consumed, not dropped
+                }
+                Ok(())
+            }
             Action::Recirc(id) => match refresh(&mut pkt, key) {
                 Ok(()) if last => return recirculate(cx, pkt, key, id),
                 Ok(()) => recirculate_copy(cx, &mut pkt, key, id),
@@ -274,6 +281,7 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
         | Action::CheckPktLen(_)
         | Action::DecTtl(_)
         | Action::Meter(_)
+        | Action::Psample(_)
         | Action::Drop(_) => Ok(()),
     }
 }
@@ -469,6 +477,25 @@ fn userspace(
     };
     let _ = upcall::action(cx.dp, pkt, key, what, cx.bh);
     pkt.meta_mut().cutlen = u32::MAX;
+}
+
+/// PSAMPLE: shows the packet with the probability of the SAMPLE around it.
+#[inline(never)]
+fn sample(cx: &Context<'_>, acts: &Actions, action: &Psample, pkt: &mut Packet) {
+    let meta = pkt.meta_mut();
+    let cutlen = core::mem::replace(&mut meta.cutlen, u32::MAX);
+    let input = cx.dp.ports.get(meta.in_port, cx.bh);
+    let sample = Sample {
+        group: action.group,
+        cookie: acts.cookie(action),
+        probability: match meta.probability {
+            0 => u32::MAX,
+            p => p,
+        },
+        len: cutlen.min(pkt.len() as u32), // CAST: skb->len has 32 bits
+        in_ifindex: input.map_or(0, |vport| vport.dev.ifindex()),
+    };
+    pkt.sample(&cx.dp.net, &sample);
 }
 
 #[inline(never)]

@@ -96,6 +96,7 @@ pub enum Action {
     DecTtl(Body),
     /// With the error code that userspace gave.
     Drop(u32),
+    Psample(Psample),
 }
 
 const _: () = assert!(core::mem::size_of::<Action>() == 16);
@@ -147,6 +148,17 @@ pub struct Userspace {
     pub with_actions: bool,
     /// EGRESS_TUN_PORT, whose number stands after the argument.
     pub(super) egress_port: bool,
+}
+
+/// The PSAMPLE action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Psample {
+    pub group: u32,
+    /// The whole argument as userspace gave it, in the list's bytes.
+    pub(super) at: u32,
+    pub(super) len: u16,
+    /// Bytes of COOKIE, which stands after the argument once more.
+    pub(super) cookie_len: u8,
 }
 
 /// `OVS_HASH_ALG_*`
@@ -310,6 +322,17 @@ impl Actions {
     /// The argument of a USERSPACE action as it was given.
     pub fn userspace_bytes(&self, u: &Userspace) -> &[u8] {
         self.bytes(u.at, usize::from(u.len))
+    }
+
+    /// The argument of a PSAMPLE action as it was given.
+    pub fn psample_bytes(&self, p: &Psample) -> &[u8] {
+        self.bytes(p.at, usize::from(p.len))
+    }
+
+    /// COOKIE of a PSAMPLE action; empty if it has none.
+    pub fn cookie(&self, p: &Psample) -> &[u8] {
+        let at = p.at.wrapping_add(u32::from(p.len));
+        self.bytes(at, usize::from(p.cookie_len))
     }
 
     /// The argument of a PUSH_NSH action as it was given.

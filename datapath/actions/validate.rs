@@ -10,7 +10,9 @@
 
 pub mod layers;
 
-use super::list::{Action, Actions, Beside, Body, CheckPktLen, Field, HashAlg, Held, Userspace};
+use super::list::{
+    Action, Actions, Beside, Body, CheckPktLen, Field, HashAlg, Held, Psample, Userspace,
+};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -168,6 +170,19 @@ impl<'k> Checker<'k> {
             }),
             arg.len(),
         )
+    }
+
+    /// `arg`: the whole argument. `cookie`: at most 16 bytes.
+    pub fn psample(&mut self, arg: &[u8], group: u32, cookie: &[u8]) -> NlResult {
+        let at = self.keep(arg)?;
+        self.keep(cookie)?;
+        let action = Action::Psample(Psample {
+            group,
+            at,
+            len: arg.len() as u16,          // CAST: an attribute's payload
+            cookie_len: cookie.len() as u8, // CAST: as the caller says
+        });
+        self.add(action, arg.len())
     }
 
     pub fn trunc(&mut self, max_len: u32) -> NlResult {

@@ -10,21 +10,20 @@ use super::attr::{align, Attr, Attrs, HDRLEN};
 use super::writer::{Full, Mark, Put, Writer};
 use super::{ct, key};
 use crate::datapath::abi::{
-    action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, key_attr, sample_attr,
-    userspace_attr,
+    action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, key_attr, psample_attr,
+    sample_attr, userspace_attr,
 };
 use crate::datapath::actions::list::{Action, HashAlg};
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
 use crate::datapath::conntrack::action::CtAction;
-use crate::datapath::env::Net;
+use crate::datapath::env::{Env, Net, Psample};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{Core, TUN_OPTS_MAX};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::nsh::HLEN_MAX;
 use core::ops::Range;
-use kernel::error::code::{EINVAL, EMSGSIZE, ERANGE};
-use kernel::str::CStr;
+use kernel::error::code::{EINVAL, EMSGSIZE, EOPNOTSUPP, ERANGE};
 
 /// Compiles the list in `attr` for a flow of `net` with this masked key. May sleep. `probe`: userspace is only trying, log nothing (K38).
 pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
@@ -150,19 +149,22 @@ fn one<'a>(
         action_attr::CHECK_PKT_LEN => return check_pkt_len(check, a, last).map(Some),
         action_attr::DEC_TTL => return Ok(Some(dec_ttl(check, a)?.into())),
         action_attr::DROP => check.drop(u32::from_ne_bytes(exact(a)?), last)?,
-        ty => return Err(unsupported(ty)),
+        action_attr::PSAMPLE => match crate::World::psample() {
+            Psample::On => psample(check, a)?,
+            Psample::Off => {
+                return Err(NlError::new(EOPNOTSUPP, c"This kernel takes no samples"));
+            }
+            Psample::Unknown => return Err(unknown()),
+        },
+        _ => return Err(unknown()),
     }
     Ok(None)
 }
 
-/// Actions that the ABI has and this module does not (yet), and numbers that nobody has (spec A1).
+/// Numbers that nobody has (spec A1).
 #[cold]
-fn unsupported(ty: u16) -> NlError {
-    let why: &'static CStr = match ty {
-        action_attr::PSAMPLE => c"Action psample is not supported",
-        _ => c"Unknown action type",
-    };
-    NlError::new(EINVAL, why)
+fn unknown() -> NlError {
+    NlError::new(EINVAL, c"Unknown action type")
 }
 
 /// The argument of an action of fixed length.
@@ -312,6 +314,38 @@ fn userspace(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
         ));
     }
     check.userspace(a.payload(), pid, data, egress, with_actions)
+}
+
+/// The only action that is parsed strictly (spec A14). Of duplicates the last counts.
+fn psample(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
+    if !a.is_flagged_nested() {
+        return Err(NlError::new(EINVAL, c"NLA_F_NESTED is missing"));
+    }
+    let (mut group, mut cookie) = (None, &[][..]);
+    let mut attrs = a.nested();
+    for inner in &mut attrs {
+        let (flagged, len) = (inner.is_flagged_nested(), inner.len());
+        match inner.ty() {
+            psample_attr::GROUP if len == 4 && !flagged => group = inner.u32(),
+            psample_attr::COOKIE if len <= psample_attr::COOKIE_MAX && !flagged => {
+                cookie = inner.payload();
+            }
+            psample_attr::COOKIE if !flagged => {
+                return Err(NlError::at(ERANGE, c"Cookie too long", inner.whole()));
+            }
+            _ => {
+                return Err(NlError::at(
+                    EINVAL,
+                    c"Unknown or malformed psample attribute",
+                    inner.whole(),
+                ))
+            }
+        }
+    }
+    let (Some(group), true) = (group, attrs.rest().is_empty()) else {
+        return Err(NlError::new(EINVAL, c"Action psample is incomplete"));
+    };
+    check.psample(a.payload(), group, cookie)
 }
 
 /// PUSH_NSH holds exactly one key attribute, NSH (B8).
@@ -552,6 +586,7 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
         Action::Ct(index) => ct::put(&acts.ct(index).ok_or(Full)?.spec, w),
         Action::CtClear => w.put_flag(action_attr::CT_CLEAR),
         Action::Drop(code) => w.put_u32(action_attr::DROP, code),
+        Action::Psample(ref p) => w.put(action_attr::PSAMPLE, acts.psample_bytes(p)),
         // Lists inside lists are the caller's.
         Action::Sample { .. } | Action::Clone(_) | Action::CheckPktLen(_) | Action::DecTtl(_) => {
             Err(Full)

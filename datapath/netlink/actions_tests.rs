@@ -4,11 +4,12 @@
 use super::*;
 use crate::datapath::actions::list::Field;
 use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
+use crate::datapath::netlink::attr::F_NESTED;
 use crate::sys::testing;
 use kernel::error::code::{EMSGSIZE, ENOMEM, EOVERFLOW};
 use kernel::error::Error;
 use proptest::prelude::*;
-use std::{format, string::String, vec, vec::Vec};
+use std::{format, vec, vec::Vec};
 
 /// An attribute with its padding.
 fn attr(ty: u16, payload: &[u8]) -> Vec<u8> {
@@ -828,11 +829,74 @@ fn errors_name_the_attribute() {
         assert_eq!(offset, 8 + 4 + 8);
         assert!(e.msg.is_some());
     });
-    with_list(&attr(25, &[]), |a| {
-        let e = parse(&crate::env::FakeNet::new(), a, &tcp4(), true).unwrap_err();
-        let text = String::from(e.msg.unwrap().to_str().unwrap());
-        assert!(text.contains("psample"), "{text}");
-    });
+}
+
+fn psample(parts: &[Vec<u8>]) -> Vec<u8> {
+    attr(action_attr::PSAMPLE | F_NESTED, &parts.concat())
+}
+
+/// A dump has no flags.
+fn psample_dumped(parts: &[Vec<u8>]) -> Vec<u8> {
+    attr(action_attr::PSAMPLE, &parts.concat())
+}
+
+#[test]
+fn a14_psample_is_parsed_strictly() {
+    let group = word(1, 5);
+    for good in [
+        vec![group.clone()],
+        vec![group.clone(), attr(2, &[7; 16])],
+        vec![attr(2, &[]), group.clone()],
+        vec![group.clone(), word(1, 6), attr(2, &[1; 5]), attr(2, &[2])],
+        vec![word(1 | 0x4000, 5)],
+        vec![group.clone(), unpadded(2, &[1, 2, 3])],
+    ] {
+        let acts = compile(&psample(&good), &tcp4()).expect("accepted");
+        assert_eq!(dump(&acts), psample_dumped(&good));
+        // Of duplicates the last counts.
+        let &[Action::Psample(ref p)] = acts.as_slice() else {
+            panic!("{acts:?}")
+        };
+        assert_eq!(p.group, if good.len() == 4 { 6 } else { 5 });
+        let cookie: &[u8] = match good.len() {
+            4 => &[2],
+            _ if good[good.len() - 1].len() == 20 => &[7; 16],
+            _ if good[good.len() - 1].len() == 7 => &[1, 2, 3],
+            _ => &[],
+        };
+        assert_eq!(acts.cookie(p), cookie);
+    }
+    for (bad, errno) in [
+        (vec![], EINVAL),
+        (vec![attr(2, &[1])], EINVAL),
+        (vec![group.clone(), attr(2, &[1; 17])], ERANGE),
+        (vec![attr(1, &[5, 0])], EINVAL),
+        (vec![attr(1, &[5; 8])], EINVAL),
+        (vec![word(1 | F_NESTED, 5)], EINVAL),
+        (vec![group.clone(), attr(2 | F_NESTED, &[1; 17])], EINVAL),
+        (vec![attr(0, &[]), group.clone()], EINVAL),
+        (vec![group.clone(), attr(3, &[])], EINVAL),
+        (vec![group.clone(), vec![1]], EINVAL),
+        (vec![group.clone(), vec![8, 0, 2, 0]], EINVAL),
+    ] {
+        refused(&psample(&bad), &tcp4(), errno);
+    }
+    refused(&psample_dumped(&[group]), &tcp4(), EINVAL);
+}
+
+#[test]
+fn a14_psample_is_there_where_the_kernel_has_it() {
+    use crate::datapath::env::Psample;
+    use crate::env::FakeEnv;
+    let list = psample(&[word(1, 5)]);
+    for (there, errno) in [(Psample::Unknown, EINVAL), (Psample::Off, EOPNOTSUPP)] {
+        FakeEnv::set_psample(there);
+        refused(&list, &tcp4(), errno);
+        // Whatever it says.
+        refused(&psample(&[]), &tcp4(), errno);
+    }
+    FakeEnv::set_psample(Psample::On);
+    compile(&list, &tcp4()).expect("accepted");
 }
 
 /// Lists that are likely to be accepted.

@@ -19,6 +19,7 @@ void rust_helper_BUG(void)
 #include "net.c"
 #include "netdev.c"
 #include "nsh.c"
+#include "psample.c"
 #include "skbuff.c"
 #include "sync.c"
 #include "tunnel.c"

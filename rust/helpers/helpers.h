@@ -73,6 +73,18 @@ int rust_helper_skb_mpls_pop(struct sk_buff *skb, __be16 type, bool ethernet);
 int rust_helper_nsh_push(struct sk_buff *skb, const u8 *header);
 int rust_helper_nsh_pop(struct sk_buff *skb);
 
+/* psample.c */
+struct ovs_sample {
+	const u8 *cookie;
+	u32 cookie_len;
+	u32 group;
+	u32 probability; /* of U32_MAX */
+	u32 len; /* bytes of the packet to show */
+	int in_ifindex;
+};
+
+void rust_helper_psample(struct net *net, const struct sk_buff *skb, const struct ovs_sample *sample);
+
 /* tunnel.c */
 enum ovs_tun_flag {
 	OVS_TUN_KEY = 1 << 0,

@@ -768,6 +768,15 @@ impl SkBuff {
         unsafe { bindings::skb_zerocopy_headlen(self.as_ptr()) as usize }
     }
 
+    /// `psample_sample_packet`, with this cookie.
+    pub fn show_sample(&self, net: NetRef<'_>, mut sample: bindings::ovs_sample, cookie: &[u8]) {
+        sample.cookie = cookie.as_ptr();
+        // CAST: some bytes
+        sample.cookie_len = cookie.len() as u32;
+        // SAFETY: valid by the invariant, as is the namespace; the cookie has this many bytes.
+        unsafe { bindings::rust_helper_psample(net.as_ptr(), self.as_ptr(), &sample) };
+    }
+
     /// `skb_tx_error`
     pub fn tx_error(&mut self) {
         // SAFETY: valid and owned by the invariant.

@@ -10,6 +10,7 @@ mod act_mpls;
 mod act_nested;
 mod act_nsh;
 mod act_output;
+mod act_psample;
 mod act_recirc;
 mod act_tunnel;
 mod bad_input;

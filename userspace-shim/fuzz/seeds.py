@@ -110,6 +110,8 @@ ACTS += [attr(11, attr(t, (v if len(v) == 4 else bytes(len(v))) + (ones(v) if le
 ACTS += [attr(4, b'\x81\0\x10\5') + OUT + attr(5, b'') + OUT, attr(13, b'\x14\0\0\0') + OUT + OUT, attr(24, bytes(4)),
          attr(8, bytes(8)) + attr(7, b'\5\0\0\0') + OUT, attr(15, b'') + attr(14, bytes(12)) + OUT,
          attr(2, attr(1, b'\x09\0\0\0') + attr(2, b'12345') + attr(4, b'')) + OUT]
+PSAMPLE = attr(25 | 0x8000, attr(1, b'\5\0\0\0') + attr(2, b'cookie'))
+ACTS += [PSAMPLE, attr(13, b'\x14\0\0\0') + PSAMPLE + OUT, attr(6, attr(1, b'\xff' * 4) + attr(2, PSAMPLE)) + PSAMPLE]
 ACTS += [attr(20, a) + OUT for a in ACTS[-6:]] + [attr(6, attr(1, b'\xff' * 4) + attr(2, a)) + a for a in ACTS[-6:]]
 for n, a in enumerate(ACTS):
     for kind in 1, 9, 17, 0, 2:

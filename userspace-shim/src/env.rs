@@ -17,7 +17,7 @@ use crate::datapath::control::PerNet;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
-    CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, IpSummed, NetOps, PacketOps,
+    CtFields, DeviceName, DeviceOps, DeviceStats, Env, Group, IpSummed, NetOps, PacketOps, Psample,
     ReplyOps, TunnelConfig, TunnelKind, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
@@ -38,6 +38,7 @@ pub struct FakeEnv;
 thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
     static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
+    static PSAMPLE: Cell<Psample> = const { Cell::new(Psample::On) };
     static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::ALL) };
     static TUNNEL_DRIVERS: Cell<bool> = const { Cell::new(true) };
 }
@@ -51,6 +52,11 @@ impl FakeEnv {
     /// Whether there are drivers that make tunnel devices for this thread's switches; there are at first.
     pub fn set_tunnel_drivers(on: bool) {
         TUNNEL_DRIVERS.set(on);
+    }
+
+    /// What there is of PSAMPLE on this thread; all at first.
+    pub fn set_psample(there: Psample) {
+        PSAMPLE.set(there);
     }
 
     /// Fixes this thread's random numbers, or with `None` lets them be a repeatable series again.
@@ -95,6 +101,10 @@ impl Env for FakeEnv {
 
     fn log_allowed() -> bool {
         true
+    }
+
+    fn psample() -> Psample {
+        PSAMPLE.get()
     }
 
     fn ct_fields() -> CtFields {

@@ -10,7 +10,8 @@
 use crate::conntrack::Conn;
 use crate::datapath::env::conntrack::CtInfo;
 use crate::datapath::env::{
-    Device, DeviceOps, IpSummed, NoMem, PacketMeta, PacketOps, TunnelInfo, TxTunnelOps, VlanTag,
+    Device, DeviceOps, IpSummed, Net, NoMem, PacketMeta, PacketOps, Sample, TunnelInfo,
+    TxTunnelOps, VlanTag,
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::wire::nsh::{eth_type_of, next_protocol_of};
@@ -28,7 +29,19 @@ pub struct Dropped {
     pub bytes: Vec<u8>,
 }
 
+/// A packet that was shown to a psample group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampled {
+    pub group: u32,
+    pub cookie: Vec<u8>,
+    pub probability: u32,
+    pub in_ifindex: i32,
+    /// What was shown of it.
+    pub bytes: Vec<u8>,
+}
+
 thread_local! {
+    static SAMPLES: RefCell<Vec<Sampled>> = const { RefCell::new(Vec::new()) };
     static DROPS: RefCell<Vec<Dropped>> = const { RefCell::new(Vec::new()) };
     static FAIL_IN: Cell<u64> = const { Cell::new(0) };
     static ALIVE: Cell<isize> = const { Cell::new(0) };
@@ -37,6 +50,11 @@ thread_local! {
 /// What this thread dropped since the last call.
 pub fn take_drops() -> Vec<Dropped> {
     DROPS.with(|d| core::mem::take(&mut *d.borrow_mut()))
+}
+
+/// What this thread showed to psample groups since the last call.
+pub fn take_samples() -> Vec<Sampled> {
+    SAMPLES.with(|s| core::mem::take(&mut *s.borrow_mut()))
 }
 
 /// Makes the `n`-th operation of this thread from now on that may allocate packet memory fail, once; 0 for never.
@@ -789,6 +807,17 @@ impl PacketOps for Packet {
     fn set_device(&mut self, dev: &Device, _bh: &BhGuard) -> bool {
         self.ifindex = dev.ifindex();
         dev.is_registered()
+    }
+
+    fn sample(&self, _net: &Net, s: &Sample<'_>) {
+        let sampled = Sampled {
+            group: s.group,
+            cookie: s.cookie.to_vec(),
+            probability: s.probability,
+            in_ifindex: s.in_ifindex,
+            bytes: self.data[..s.len as usize].to_vec(), // no longer than the packet
+        };
+        SAMPLES.with(|samples| samples.borrow_mut().push(sampled));
     }
 
     fn meta(&self) -> &PacketMeta {

@@ -14,7 +14,7 @@ use openvswitch::datapath::netlink::actions::{parse, put};
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::writer::Writer;
 use openvswitch::env::FakeNet;
-use openvswitch::packet::{alive, fail_nth, take_drops, Packet};
+use openvswitch::packet::{alive, fail_nth, take_drops, take_samples, Packet};
 
 thread_local! {
     static LAB: (FakeNet, i32) = lab();
@@ -132,6 +132,7 @@ fuzz_target!(|input: &[u8]| {
             fail_nth(0);
             assert_eq!(alive(), before);
             take_drops();
+            take_samples();
             net.take_upcalls();
             for name in ["p1", "p2", "br0"] {
                 net.device(name).expect("a device").take_sent();
