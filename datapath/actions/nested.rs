@@ -9,6 +9,7 @@ use crate::datapath::env::{Env, Packet, PacketOps};
 use crate::datapath::flow::key::Core;
 use crate::datapath::wire::csum;
 use crate::datapath::wire::ether::ty;
+use crate::datapath::wire::{ipv4, ipv6};
 use kernel::error::Result;
 
 /// A nested list to run.
@@ -93,7 +94,7 @@ pub fn dec_ttl(pkt: &mut Packet, key: &mut Core) -> Result<bool> {
     match pkt.protocol() {
         ty::IPV4 => {
             // ttl 8, check 10
-            let header: &mut [u8; 20] = pkt.writable(at)?;
+            let header: &mut [u8; ipv4::HLEN] = pkt.writable(at)?;
             let [.., ttl, proto, c0, c1, _, _, _, _, _, _, _, _] = header;
             if *ttl <= 1 {
                 return Ok(false);
@@ -109,7 +110,7 @@ pub fn dec_ttl(pkt: &mut Packet, key: &mut Core) -> Result<bool> {
         }
         ty::IPV6 => {
             // next header 6, hop limit 7; the rest of the header is there, too
-            let header: &mut [u8; 40] = pkt.writable(at)?;
+            let header: &mut [u8; ipv6::HLEN] = pkt.writable(at)?;
             let [_, _, _, _, _, _, next, hop_limit, ..] = header;
             if *hop_limit <= 1 {
                 return Ok(false);

@@ -342,7 +342,8 @@ pub fn put_attrs(w: &mut Writer<'_>, key: &KeyRef<'_>, out: &KeyRef<'_>) -> Put 
     if flag(tun_flag::OAM) {
         w.put_flag(ta::OAM)?;
     }
-    put_options(w, usize::from(key.ext.tun_opts_len), out)
+    let options = out.tun_opts(usize::from(key.ext.tun_opts_len));
+    put_options(w, out.tun_flags, options)
 }
 
 /// Appends the attributes of a tunnel to send through (spec K16, A33).
@@ -378,25 +379,7 @@ pub fn put_info(w: &mut Writer<'_>, info: &TunnelInfo<'_>) -> Put {
     if flag(tun_flag::OAM) {
         w.put_flag(ta::OAM)?;
     }
-    if info.options.is_empty() {
-        return Ok(());
-    }
-    if flag(tun_flag::VXLAN_OPT) {
-        let nest = w.nest(ta::VXLAN_OPTS)?;
-        let gbp = info.options.first_chunk().copied().unwrap_or_default();
-        w.put_u32(vxlan_ext::GBP, u32::from_ne_bytes(gbp))?;
-        return w.end_nest(nest);
-    }
-    let ty = match info.flags {
-        f if f & tun_flag::GENEVE_OPT != 0 => ta::GENEVE_OPTS,
-        f if f & tun_flag::ERSPAN_OPT != 0 => ta::ERSPAN_OPTS,
-        _ => return Ok(()),
-    };
-    let room = w.reserve(ty, info.options.len())?;
-    // As long as one another, which the compiler does not see.
-    let both = room.iter_mut().zip(info.options);
-    both.for_each(|(to, from)| *to = *from);
-    Ok(())
+    put_options(w, info.flags, (info.options, &[]))
 }
 
 fn put_non_zero<const N: usize>(w: &mut Writer<'_>, ty: u16, value: &[u8; N]) -> Put {
@@ -406,21 +389,23 @@ fn put_non_zero<const N: usize>(w: &mut Writer<'_>, ty: u16, value: &[u8; N]) ->
     Ok(())
 }
 
-fn put_options(w: &mut Writer<'_>, len: usize, out: &KeyRef<'_>) -> Put {
-    let ty = match out.tun_flags {
+/// The options, in two pieces, as what the flags say they are: Geneve's before VXLAN's before ERSPAN's.
+fn put_options(w: &mut Writer<'_>, flags: u16, (near, far): (&[u8], &[u8])) -> Put {
+    let len = near.len().wrapping_add(far.len());
+    let ty = match flags {
         _ if len == 0 => return Ok(()),
         f if f & tun_flag::GENEVE_OPT != 0 => ta::GENEVE_OPTS,
         f if f & tun_flag::VXLAN_OPT != 0 => {
             let nest = w.nest(ta::VXLAN_OPTS)?;
-            let gbp = out.ext.tun_opts.first_chunk().copied().unwrap_or_default();
+            let gbp = near.first_chunk().copied().unwrap_or_default();
             w.put_u32(vxlan_ext::GBP, u32::from_ne_bytes(gbp))?;
             return w.end_nest(nest);
         }
         f if f & tun_flag::ERSPAN_OPT != 0 => ta::ERSPAN_OPTS,
         _ => return Ok(()),
     };
-    let (near, far) = out.tun_opts(len);
     let room = w.reserve(ty, len)?;
+    // As long as both together, which the compiler does not see.
     for (to, from) in room.iter_mut().zip(near.iter().chain(far)) {
         *to = *from;
     }
