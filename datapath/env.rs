@@ -11,6 +11,7 @@ pub mod conntrack;
 
 use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
+use crate::datapath::trace::{Place, Step};
 use crate::datapath::wire::be::Be16;
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard};
 use kernel::error::{Error, Result};
@@ -49,6 +50,10 @@ pub trait Env: Sized + 'static {
     fn now_ms() -> u64;
     /// A rate-limited line in the kernel log (spec N11); `false` while the limiter is closed.
     fn log_allowed() -> bool;
+    /// The tracepoint `ovs_do_execute_action`, to which somebody listens (spec X3).
+    fn trace_action(pkt: &Self::Packet, at: &Place<'_>, step: &Step);
+    /// The same for `ovs_dp_upcall`.
+    fn trace_upcall(pkt: &Self::Packet, at: &Place<'_>, cmd: u8, portid: u32);
     /// What of PSAMPLE there is.
     fn psample() -> Psample;
     /// The fields of connection tracking that keys have here.

@@ -16,6 +16,7 @@
 //! * [`meters`]: rate limits that flows share.
 //! * [`conntrack`]: connection tracking.
 //! * [`ports`]: vports and their table.
+//! * [`trace`]: what tracepoints show.
 //! * [`upcall`]: packets on their way to userspace.
 //! * [`netlink`]: bytes to typed requests, typed replies to bytes. Pure.
 //! * [`control`]: prepare, commit, notify; one file a family.
@@ -36,5 +37,6 @@ pub mod flow;
 pub mod meters;
 pub mod netlink;
 pub mod ports;
+pub mod trace;
 pub mod upcall;
 pub mod wire;

@@ -23,6 +23,7 @@ use crate::datapath::netlink::key::{self, tunnel};
 use crate::datapath::netlink::packet::Hash;
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
 use crate::datapath::ports::port::Vport;
+use crate::datapath::trace;
 use crate::datapath::wire::ether::VLAN_HLEN;
 use crate::rust::sync::BhGuard;
 use core::ops::Range;
@@ -38,6 +39,8 @@ const MAX_ATTR: usize = 65535;
 pub struct Action<'a> {
     /// Netlink port, unless the datapath or the packet has its own.
     pub pid: u32,
+    /// The key describes the packet.
+    pub key_valid: bool,
     pub userdata: Option<&'a [u8]>,
     /// The list being executed, if it is wanted (spec A34).
     pub actions: Option<(&'a Actions, Range<usize>)>,
@@ -49,6 +52,7 @@ pub struct Action<'a> {
 struct Request<'a> {
     cmd: u8,
     portid: u32,
+    key_valid: bool,
     /// Packet bytes to send, at most (spec A13).
     cutlen: u32,
     userdata: Option<&'a [u8]>,
@@ -64,6 +68,7 @@ pub fn miss(dp: &Datapath, mut pkt: Packet, key: &FlowKey, bh: &BhGuard) {
     let request = Request {
         cmd: packet_cmd::MISS,
         portid: portid(dp, &mut pkt, bh, |pkt| vport_portid(vport, pkt, bh)),
+        key_valid: true,
         cutlen: u32::MAX,
         userdata: None,
         actions: None,
@@ -112,6 +117,7 @@ fn action_with(
     let request = Request {
         cmd: packet_cmd::ACTION,
         portid: portid(dp, pkt, bh, |_| what.pid),
+        key_valid: what.key_valid,
         cutlen: pkt.meta().cutlen,
         userdata: what.userdata,
         actions: what.actions,
@@ -180,6 +186,10 @@ fn upcall(
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
+    if trace::upcalls() {
+        let (cmd, portid) = (request.cmd, request.portid);
+        trace::upcall(dp, pkt, (key, request.key_valid), cmd, portid, bh);
+    }
     let result = if request.portid == 0 {
         Err(ENOTCONN)
     } else {

@@ -12,6 +12,7 @@ use crate::datapath::env::{
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{TUN_IPV4, TUN_IPV6};
+use crate::datapath::trace::{Place, Step};
 use crate::datapath::wire::be::Be16;
 use crate::genl::UpcallMessage;
 use crate::pernet::Namespace;
@@ -51,6 +52,14 @@ impl Env for KernelEnv {
 
     fn log_allowed() -> bool {
         sys::net_ratelimit()
+    }
+
+    fn trace_action(pkt: &SkBuff, at: &Place<'_>, step: &Step) {
+        crate::trace::action(pkt, at, step);
+    }
+
+    fn trace_upcall(pkt: &SkBuff, at: &Place<'_>, cmd: u8, portid: u32) {
+        crate::trace::upcall(pkt, at, cmd, portid);
     }
 
     fn psample() -> Psample {

@@ -24,6 +24,7 @@ pub mod rx;
 #[path = "../rust/sync/sys_kernel.rs"]
 pub mod sys;
 mod tables;
+mod trace;
 
 /// The world of this build.
 pub use env::KernelEnv as World;

@@ -24,6 +24,25 @@ struct ovs_net {
 	struct delayed_work rebalance;
 };
 
+/* What the tracepoints show of a packet's place in the switch, whose addresses they show, too (spec X3). */
+struct ovs_trace {
+	const void *dp;
+	const void *key;
+	char dp_name[IFNAMSIZ];
+	u32 flow_hash;
+	u32 recirc_id;
+	u32 upcall_port;
+	__be16 eth_type;
+	u16 ct_zone;
+	u16 upcall_mru;
+	u8 upcall_cmd;
+	u8 ct_state;
+	u8 ct_orig_proto;
+	bool key_valid;
+};
+
+#define OVS_TRACE_SET_TO_MASKED 0xffff /* stands for OVS_ACTION_ATTR_SET_TO_MASKED, whose number is the kernel's */
+
 /* tables.c */
 extern const struct net_device_ops ovs_internal_dev_ops;
 extern unsigned int ovs_net_id;
@@ -41,7 +60,13 @@ void ovs_module_put(void);
 int ovs_tables_register(void);
 void ovs_tables_unregister(void);
 
+/* trace.c */
+void ovs_trace_action(struct sk_buff *skb, const struct ovs_trace *t, u16 type, u16 len, u32 number, bool last);
+void ovs_trace_upcall(struct sk_buff *skb, const struct ovs_trace *t);
+
 /* Rust */
+void ovs_trace_actions(bool on);
+void ovs_trace_upcalls(bool on);
 netdev_tx_t ovs_internal_dev_xmit(struct sk_buff *skb, struct net_device *dev);
 int ovs_genl_doit(struct sk_buff *skb, struct genl_info *info, unsigned int family);
 int ovs_genl_dumpit(struct sk_buff *skb, struct netlink_callback *cb, unsigned int family);

@@ -7,7 +7,8 @@ pub use crate::rust::bindings::{
     ovs_family, ovs_internal_dev_alloc, ovs_internal_dev_free, ovs_internal_dev_ops,
     ovs_internal_dev_register, ovs_internal_dev_slot, ovs_module_get, ovs_module_put,
     ovs_net as OvsNet, ovs_net_id, ovs_net_of_notify, ovs_net_of_rebalance, ovs_net_queue_notify,
-    ovs_net_rearm, ovs_tables_register, ovs_tables_unregister,
+    ovs_net_rearm, ovs_tables_register, ovs_tables_unregister, ovs_trace as OvsTrace,
+    ovs_trace_action, ovs_trace_upcall,
 };
 
 /// Asserts that functions which C calls are what its headers say: an array has elements of one type.

@@ -18,15 +18,13 @@ use crate::datapath::env::{DeviceOps, Env, Packet, PacketOps, Sample};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract;
 use crate::datapath::flow::parts::FlowKey;
+use crate::datapath::trace::{self, RECURSION_LIMIT};
 use crate::datapath::upcall;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
 use kernel::{pr_crit, pr_warn};
-
-/// How often lists may be inside each other on one CPU (spec A10).
-const RECURSION_LIMIT: u32 = 5;
 
 /// Every CPU's level, key copies and deferred lists. The module frees it when no packet can come any more.
 pub static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
@@ -90,11 +88,11 @@ pub fn execute(
         return Err(ENOMEM);
     };
     let level = storage.enter();
-    if level.depth() > RECURSION_LIMIT {
-        return too_deep(dp, pkt, bh);
+    let cx = Context { dp, bh, storage };
+    if level.depth() > trace::usual_depth() {
+        return unusual(&cx, pkt, key, acts, &level);
     }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
-    let cx = Context { dp, bh, storage };
     // One output is what most flows do: no list. It may come back in through another port, and put something off there.
     let result = if let [Action::Output(port)] = *acts.get().as_slice() {
         output(&cx, pkt, port, key);
@@ -102,10 +100,33 @@ pub fn execute(
     } else {
         let range = 0..acts.get().as_slice().len();
         let mut key = Key { key, valid: true };
-        run(&cx, List { acts, range }, pkt, &mut key)
+        run::<false>(&cx, List { acts, range }, pkt, &mut key)
     };
     if storage.has_deferred() {
         run_deferred(storage, &level, bh);
+    }
+    result
+}
+
+/// A list that is too deep in others, or traced.
+#[cold]
+#[inline(never)]
+fn unusual(
+    cx: &Context<'_>,
+    mut pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'_, Actions>,
+    level: &Level<'_>,
+) -> Result {
+    if level.depth() > RECURSION_LIMIT {
+        return too_deep(cx.dp, pkt, cx.bh);
+    }
+    pkt.meta_mut().acts_origlen = acts.get().orig_len();
+    let range = 0..acts.get().as_slice().len();
+    let mut key = Key { key, valid: true };
+    let result = run::<true>(cx, List { acts, range }, pkt, &mut key);
+    if cx.storage.has_deferred() {
+        run_deferred(cx.storage, level, cx.bh);
     }
     result
 }
@@ -141,13 +162,22 @@ impl core::fmt::Display for Name<'_> {
 
 /// The loop over a list. Frames stay small: everything that is seldom or needs room is a function of its own.
 #[inline(never)]
-fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>) -> Result {
+fn run<const TRACED: bool>(
+    cx: &Context<'_>,
+    mut list: List<'_>,
+    mut pkt: Packet,
+    key: &mut Key<'_>,
+) -> Result {
     let mut rest = list.actions();
     loop {
         let Some((action, after)) = rest.split_first() else {
             pkt.discard(DropReason::LastAction);
             return Ok(());
         };
+        if TRACED {
+            let (key, acts) = ((&*key.key, key.valid), list.acts.get());
+            trace::action(cx.dp, &pkt, key, acts, rest, cx.bh);
+        }
         // What most packets do, before all else.
         if let Action::Output(port) = *action {
             if after.is_empty() {
@@ -163,15 +193,8 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
         let last = after.is_empty();
         rest = after;
         let result = match *action {
-            Action::Userspace(ref u) => {
-                userspace(cx, &list, u, &mut pkt, key.key);
-                if last {
-                    return Ok(()); // consumed, not dropped
-                }
-                Ok(())
-            }
-            Action::Psample(ref p) => {
-                sample(cx, list.acts.get(), p, &mut pkt);
+            Action::Userspace(_) | Action::Psample(_) => {
+                show(cx, &list, action, &mut pkt, key);
                 if last {
                     return Ok(()); // consumed, not dropped
                 }
@@ -193,7 +216,9 @@ fn run(cx: &Context<'_>, mut list: List<'_>, mut pkt: Packet, key: &mut Key<'_>)
                         rest = list.actions();
                         Ok(())
                     }
-                    Some(branch) => run_on_copy(cx, &list, &branch, after.len(), &mut pkt, key),
+                    Some(branch) => {
+                        run_on_copy::<TRACED>(cx, &list, &branch, after.len(), &mut pkt, key)
+                    }
                 }
             }
             Action::DecTtl(body) => match nested::dec_ttl(&mut pkt, key.key) {
@@ -299,7 +324,7 @@ fn exceeds_meter(cx: &Context<'_>, pkt: &Packet, id: u32) -> bool {
 /// A nested list that is not the last action, on a clone. No memory for one: skipped. `after`: how many actions of
 /// `outer` come after the one that holds it.
 #[inline(never)]
-fn run_on_copy(
+fn run_on_copy<const TRACED: bool>(
     cx: &Context<'_>,
     outer: &List<'_>,
     branch: &Branch,
@@ -315,7 +340,7 @@ fn run_on_copy(
         copy.meta_mut().probability = p;
     }
     if branch.in_place {
-        return run(cx, list, copy, key);
+        return run::<TRACED>(cx, list, copy, key);
     }
     let Some(mut own) = cx.storage.take_key() else {
         let then = Then::Run(list.acts.pin(), list.range);
@@ -324,7 +349,7 @@ fn run_on_copy(
     };
     own.copy_from(key.key);
     let level = cx.storage.enter();
-    let result = run(
+    let result = run::<TRACED>(
         cx,
         list,
         copy,
@@ -419,7 +444,11 @@ fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
                     valid: work.key_valid,
                 };
                 let cx = Context { dp, bh, storage };
-                let _ = run(&cx, list, work.pkt, &mut key); // its drops say why
+                // Its drops say why.
+                let _ = match trace::usual_depth() {
+                    0 => run::<true>(&cx, list, work.pkt, &mut key),
+                    _ => run::<false>(&cx, list, work.pkt, &mut key),
+                };
             }
             Then::Recirculate => dp.process(work.pkt, &mut own, bh),
         }
@@ -456,6 +485,16 @@ fn track(
     }
 }
 
+/// The actions that give a copy to somebody else.
+#[inline(always)]
+fn show(cx: &Context<'_>, list: &List<'_>, action: &Action, pkt: &mut Packet, key: &Key<'_>) {
+    match action {
+        Action::Userspace(u) => userspace(cx, list, u, pkt, key),
+        Action::Psample(p) => sample(cx, list.acts.get(), p, pkt),
+        _ => {}
+    }
+}
+
 /// Failure to tell userspace is counted there and is no error of the list.
 #[inline(never)]
 fn userspace(
@@ -463,11 +502,12 @@ fn userspace(
     list: &List<'_>,
     action: &Userspace,
     pkt: &mut Packet,
-    key: &FlowKey,
+    key: &Key<'_>,
 ) {
     let acts = list.acts.get();
     let what = upcall::Action {
         pid: action.pid,
+        key_valid: key.valid,
         userdata: acts.userdata(action),
         actions: action.with_actions.then(|| (acts, list.range.clone())),
         egress: acts
@@ -475,7 +515,7 @@ fn userspace(
             .and_then(|port| cx.dp.ports.get(port, cx.bh))
             .map(|vport| &vport.dev),
     };
-    let _ = upcall::action(cx.dp, pkt, key, what, cx.bh);
+    let _ = upcall::action(cx.dp, pkt, key.key, what, cx.bh);
     pkt.meta_mut().cutlen = u32::MAX;
 }
 

@@ -31,6 +31,7 @@ mod meters;
 mod namespaces;
 mod random_requests;
 mod stacked_devices;
+mod trace;
 mod tunnel_keys;
 mod upcall_message;
 mod upcall_miss;

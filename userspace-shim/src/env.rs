@@ -21,6 +21,7 @@ use crate::datapath::env::{
     ReplyOps, TunnelConfig, TunnelKind, VlanTag,
 };
 use crate::datapath::ports::port::Vport;
+use crate::datapath::trace::{Place, Step};
 use crate::link::Link;
 use crate::packet::{FakeTunnel, Packet, Tunnel};
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
@@ -28,7 +29,7 @@ use crate::sys::testing::process_context;
 use crate::upcall::FakeUpcall;
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
 use kernel::error::{code::*, Error, Result};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -38,12 +39,32 @@ pub struct FakeEnv;
 thread_local! {
     static RANDOM: Cell<Option<u32>> = const { Cell::new(None) };
     static NR_CPU_IDS: Cell<Option<u32>> = const { Cell::new(None) };
+    static TRACED: RefCell<Vec<Traced>> = const { RefCell::new(Vec::new()) };
     static PSAMPLE: Cell<Psample> = const { Cell::new(Psample::On) };
     static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::ALL) };
     static TUNNEL_DRIVERS: Cell<bool> = const { Cell::new(true) };
 }
 
+/// What a tracepoint showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// `ovs_do_execute_action`: name of the datapath, recirc_id, whether the key is valid.
+    Action(String, u32, bool, Step),
+    /// `ovs_dp_upcall`: name of the datapath, cmd, portid, whether the key is valid.
+    Upcall(String, u8, u32, bool),
+}
+
+fn name_of(at: &Place<'_>) -> String {
+    let name = at.dp_name.split(|&b| b == 0).next().unwrap_or(&[]);
+    String::from_utf8_lossy(name).into_owned()
+}
+
 impl FakeEnv {
+    /// What the tracepoints showed on this thread since the last call.
+    pub fn take_traced() -> Vec<Traced> {
+        TRACED.with(|t| core::mem::take(&mut *t.borrow_mut()))
+    }
+
     /// Which fields of connection tracking this thread's keys have; all at first.
     pub fn set_ct_fields(fields: CtFields) {
         CT_FIELDS.set(fields);
@@ -101,6 +122,16 @@ impl Env for FakeEnv {
 
     fn log_allowed() -> bool {
         true
+    }
+
+    fn trace_action(_pkt: &Packet, at: &Place<'_>, step: &Step) {
+        let traced = Traced::Action(name_of(at), at.key.recirc_id, at.key_valid, *step);
+        TRACED.with(|t| t.borrow_mut().push(traced));
+    }
+
+    fn trace_upcall(_pkt: &Packet, at: &Place<'_>, cmd: u8, portid: u32) {
+        let traced = Traced::Upcall(name_of(at), cmd, portid, at.key_valid);
+        TRACED.with(|t| t.borrow_mut().push(traced));
     }
 
     fn psample() -> Psample {
