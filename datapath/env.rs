@@ -37,7 +37,7 @@ pub trait Env: Sized + 'static {
     type Reply: ReplyOps;
     type Upcall: UpcallOps;
     type Template: conntrack::TemplateOps;
-    type LabelSpace: conntrack::LabelSpaceOps;
+    type LabelSpace: Send + Sync;
     type ConnCount: conntrack::ConnCountOps;
 
     /// What of connection tracking there is.

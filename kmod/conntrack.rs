@@ -5,15 +5,13 @@
 
 use crate::datapath::conntrack::spec::{Labels, Manip, Mark, Nat, Spec};
 use crate::datapath::env::conntrack::{
-    ConnCountOps, Connection, CtInfo, Features, LabelSpaceOps, OrigTuple, Rewritten, TemplateOps,
-    TrackedOps, Verdict,
+    ConnCountOps, Connection, CtInfo, Features, OrigTuple, Rewritten, TemplateOps, TrackedOps,
+    Verdict,
 };
 use crate::datapath::wire::be::Be16;
 use crate::pernet::Namespace;
 use crate::rust::bindings;
-use crate::rust::net::conntrack::{
-    Conn, ConnCount, LabelSpace, NatEnds, NatRange, Template, Tracked,
-};
+use crate::rust::net::conntrack::{Conn, ConnCount, NatEnds, NatRange, Template, Tracked};
 use crate::rust::net::skbuff::SkBuff;
 use core::ffi::CStr;
 use kernel::error::Result;
@@ -101,13 +99,6 @@ fn words(addr: [u8; 16]) -> [u32; 4] {
         u32::from_ne_bytes([c0, c1, c2, c3]),
         u32::from_ne_bytes([d0, d1, d2, d3]),
     ]
-}
-
-impl LabelSpaceOps for LabelSpace {
-    fn reserve(net: &Namespace) -> Option<Self> {
-        // SAFETY: the state of the namespace is all that has one, and goes before it (`ovs_net_free_state`).
-        unsafe { LabelSpace::get(net.as_ref()) }
-    }
 }
 
 impl ConnCountOps for ConnCount {

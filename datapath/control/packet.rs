@@ -55,7 +55,7 @@ struct Prepared {
 fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let exec = Execute::parse(req.attrs)?;
     let mut pkt = packet(&exec, req.ctx)?;
-    let tuple = key::parse_metadata(exec.key, key)?;
+    let tuple = key::parse_metadata(req.net, exec.key, key)?;
     extract::from_execute(&mut pkt, key)?;
     tuple.check(key)?;
     let acts = actions::parse(req.net, exec.actions, key, exec.probe)?;

@@ -174,12 +174,6 @@ pub trait TemplateOps: Sized + Send + Sync {
     fn has_helper(&self) -> bool;
 }
 
-/// See [`LabelSpace`].
-pub trait LabelSpaceOps: Sized + Send + Sync {
-    /// `None` where there are no labels, or not that many bits.
-    fn reserve(net: &Net) -> Option<Self>;
-}
-
 /// See [`ConnCount`].
 pub trait ConnCountOps: Sized + Send + Sync {
     /// Nothing counted yet. May sleep, and so may dropping it. ENOMEM.

@@ -69,7 +69,7 @@ pub fn parse_new(req: &Request<'_>, m: &mut FlowMatch) -> NlResult<FlowNew> {
             c"Flow actions attr not present in new flow.",
         ));
     };
-    parse_match(key, a.get(flow_attr::MASK), m)?;
+    parse_match(req.net, key, a.get(flow_attr::MASK), m)?;
     let ufid = ufid(a);
     let actions = compile(
         req.net,
@@ -95,7 +95,7 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
     let mut parsed = None;
     if let Some(key) = key {
         let m = parsed.insert(FlowMatch::empty());
-        parse_match(key, a.get(flow_attr::MASK), m)?;
+        parse_match(req.net, key, a.get(flow_attr::MASK), m)?;
     }
     let actions = match (acts, &parsed) {
         (Some(acts), Some(m)) => Some(compile(
@@ -130,7 +130,7 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
 
 /// Reads GET (spec F8).
 pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
-    match parse_name(req.attrs)? {
+    match parse_name(req.net, req.attrs)? {
         Some(which) => Ok(FlowRef {
             which,
             ufid_flags: ufid_flags(req.attrs),
@@ -147,7 +147,7 @@ pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
 /// A UFID of a bad length and no key is refused: C takes the UFID for absent and flushes the table (spec F2, Q6).
 pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
     let a = req.attrs;
-    match (parse_name(a)?, a.get(flow_attr::UFID)) {
+    match (parse_name(req.net, a)?, a.get(flow_attr::UFID)) {
         (Some(which), _) => Ok(Some(FlowRef {
             which,
             ufid_flags: ufid_flags(a),
@@ -172,9 +172,9 @@ fn compile(net: &Net, attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) ->
 }
 
 /// The UFID if there is a valid one, else the key; the key must parse even if the UFID is used.
-fn parse_name(a: &TopAttrs<'_>) -> NlResult<Option<FlowName>> {
+fn parse_name(net: &Net, a: &TopAttrs<'_>) -> NlResult<Option<FlowName>> {
     let key = match a.get(flow_attr::KEY) {
-        Some(key) => Some(parse_key(key)?),
+        Some(key) => Some(parse_key(net, key)?),
         None => None,
     };
     Ok(ufid(a).map(FlowName::Ufid).or(key.map(FlowName::Key)))

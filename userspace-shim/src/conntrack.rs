@@ -9,8 +9,7 @@
 
 use crate::datapath::conntrack::spec::{Labels, Manip, Mark, Nat, Spec};
 use crate::datapath::env::conntrack::{
-    ConnCountOps, Connection, CtInfo, LabelSpaceOps, OrigTuple, Rewritten, TemplateOps, TrackedOps,
-    Verdict,
+    ConnCountOps, Connection, CtInfo, OrigTuple, Rewritten, TemplateOps, TrackedOps, Verdict,
 };
 use crate::datapath::env::PacketOps;
 use crate::env::FakeNet;
@@ -640,19 +639,13 @@ impl TrackedOps for Packet {
     }
 }
 
-/// See [`LabelSpaceOps`].
+/// See [`LabelSpace`](crate::datapath::env::conntrack::LabelSpace).
 pub struct FakeLabelSpace(Arc<Tracker>);
 
 impl FakeLabelSpace {
     pub(crate) fn of(tracker: &Arc<Tracker>) -> Self {
         tracker.label_spaces.fetch_add(1, SeqCst);
         Self(tracker.clone())
-    }
-}
-
-impl LabelSpaceOps for FakeLabelSpace {
-    fn reserve(net: &FakeNet) -> Option<Self> {
-        Some(Self::of(net.tracker()))
     }
 }
 

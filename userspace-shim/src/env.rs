@@ -211,10 +211,16 @@ impl FakeNet {
     /// A new namespace without devices. Nobody listens to its groups.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
+        Self::with_labels(true)
+    }
+
+    /// The same, in which connections may have labels or not.
+    pub fn with_labels(labels: bool) -> Self {
         init_module();
         let tracker = Arc::<Tracker>::default();
+        let right = labels.then(|| FakeLabelSpace::of(&tracker));
         Self(Arc::new(NetInner {
-            state: PerNet::new(Some(FakeLabelSpace::of(&tracker))),
+            state: PerNet::new(right),
             tracker,
             devices: Mutex::default(),
             peers: Mutex::default(),

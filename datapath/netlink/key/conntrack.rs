@@ -5,8 +5,7 @@
 
 use super::{total, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
-use crate::datapath::env::CtFields;
-use crate::datapath::env::Env;
+use crate::datapath::env::{CtFields, Env, Net, NetOps};
 use crate::datapath::error::NlResult;
 use crate::datapath::flow::key::Core;
 use crate::datapath::flow::parts::{Key, Parts};
@@ -17,10 +16,20 @@ use crate::datapath::wire::{be16, part};
 /// `OVS_CS_F_*` bits that there are.
 const STATE_BITS: u32 = 0xff;
 
+/// Fields that keys of requests in `net` may have: labels only if it has the right to them (spec C16). All that the kernel
+/// has are told, whatever the namespace.
+pub(super) fn fields(net: &Net) -> CtFields {
+    let there = crate::World::ct_fields();
+    CtFields {
+        labels: there.labels && net.state().ct_labels.is_some(),
+        ..there
+    }
+}
+
 impl Parser<'_> {
     /// Takes the fields that there are; others stay unread, which refuses a flow's key, but not that of EXECUTE.
     pub(super) fn conntrack<X: Parts>(&mut self, out: &mut Key<X>) -> NlResult {
-        let fields = crate::World::ct_fields();
+        let fields = self.ct;
         if !fields.state {
             return Ok(());
         }

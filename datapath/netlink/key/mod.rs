@@ -16,6 +16,7 @@ mod transport;
 pub mod tunnel;
 
 use crate::datapath::abi::key_attr as ka;
+use crate::datapath::env::{CtFields, Net};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{Core, Ext, Long, Ufid, FRAG_LATER};
 use crate::datapath::flow::mask::Mask;
@@ -50,12 +51,13 @@ impl FlowMatch {
 /// The match of a FLOW request, into an all-zero `out`. Without a mask, everything that the key mentions is matched
 /// exactly (spec K10).
 pub fn parse_match<'a>(
+    net: &Net,
     key_attr: Attr<'a>,
     mask_attr: Option<Attr<'a>>,
     out: &mut FlowMatch,
 ) -> NlResult {
     let (key, mask) = (&mut out.key, &mut out.mask.key);
-    let mut parser = Parser::new();
+    let mut parser = Parser::new(net);
     let key_set = parser.run(key_attr, KeyRef::ZERO, key)?;
     check_complete(key_attr, key, key_set)?;
 
@@ -84,17 +86,17 @@ pub fn parse_match<'a>(
 }
 
 /// A key alone, by which GET, SET and DEL find a flow.
-pub fn parse_key(key_attr: Attr<'_>) -> NlResult<KeyBuf> {
+pub fn parse_key(net: &Net, key_attr: Attr<'_>) -> NlResult<KeyBuf> {
     let mut key = KeyBuf::new();
-    let set = Parser::new().run(key_attr, KeyRef::ZERO, &mut key)?;
+    let set = Parser::new(net).run(key_attr, KeyRef::ZERO, &mut key)?;
     check_complete(key_attr, &key, set)?;
     Ok(key)
 }
 
 /// The metadata of EXECUTE's key into the all-zero `key` (spec P3), and the EtherType if it stands for an L3 packet;
 /// other attributes need only be well-formed. Returns what has to be asked of the packet, too.
-pub fn parse_metadata(attr: Attr<'_>, key: &mut FlowKey) -> NlResult<OrigTuple> {
-    let mut parser = Parser::new();
+pub fn parse_metadata(net: &Net, attr: Attr<'_>, key: &mut FlowKey) -> NlResult<OrigTuple> {
+    let mut parser = Parser::new(net);
     parser.scan(attr)?;
     let tuple = OrigTuple {
         v4: parser.has(ka::CT_ORIG_TUPLE_IPV4),
@@ -209,15 +211,18 @@ const fn bit(ty: u16) -> u64 {
 /// The attributes of a key or mask, sorted by type, and which of them are still unread.
 struct Parser<'a> {
     image: Image,
+    /// What of connection tracking it may have.
+    ct: CtFields,
     /// Bit for each attribute that is present and unread. 64 bits, for type 32 (spec K2).
     set: u64,
     attrs: [Option<Attr<'a>>; ka::MAX + 1],
 }
 
 impl<'a> Parser<'a> {
-    fn new() -> Self {
+    fn new(net: &Net) -> Self {
         Self {
             image: Image::Key,
+            ct: conntrack::fields(net),
             set: 0,
             attrs: [None; ka::MAX + 1],
         }

@@ -2,7 +2,8 @@
 //! Tests of tunnels, connection tracking, MPLS and NSH in keys and masks.
 
 use super::tests::{
-    attr, be, emit, eth, first, ip4, ip6, key, metadata, nest, parse_match, refused, ty, with_mask,
+    attr, be, emit, eth, first, ip4, ip6, key, metadata, nest, parse_key, parse_match,
+    parse_metadata, refused, ty, with_mask,
 };
 use super::*;
 use crate::datapath::abi::{nsh_attr, tunnel_attr as ta, vxlan_ext};
@@ -10,7 +11,7 @@ use crate::datapath::env::CtFields;
 use crate::datapath::flow::key::{tun_flag, TUN_IPV4, TUN_IPV6};
 use crate::datapath::flow::mask::eq_masked;
 use crate::datapath::flow::parts::DEEP_WORDS;
-use crate::env::FakeEnv;
+use crate::env::{FakeEnv, FakeNet};
 use crate::sys::testing::each_failure;
 use kernel::alloc::flags::GFP_KERNEL;
 use std::vec::Vec;
@@ -508,4 +509,21 @@ fn nsh_headers() {
     let ethertype = attr(ka::ETHERTYPE, &[0xff; 2]);
     assert!(with_mask(&full, &[ethertype, attr(ka::NSH, &md1)]).is_ok());
     assert!(DEEP_WORDS > 0 && exact.is_plain());
+}
+
+#[test]
+fn c16_labels_are_for_namespaces_that_could_reserve_them() {
+    let message = nest(&[attr(ka::CT_LABELS, &[9; 16]), eth(), ty(0x1234)]);
+    for right in [true, false] {
+        let net = FakeNet::with_labels(right);
+        let of = |net| super::parse_key(net, first(&message));
+        assert_eq!(refused(of(&net)), !right);
+        let mut m = FlowMatch::empty();
+        let r = super::parse_match(&net, first(&message), Some(first(&message)), &mut m);
+        assert_eq!(refused(r), !right);
+        // EXECUTE ignores what it does not know.
+        let mut key = FlowKey::new();
+        super::parse_metadata(&net, first(&message), &mut key).unwrap();
+        assert_eq!(key.ext().ct_labels, [if right { 9 } else { 0 }; 16]);
+    }
 }

@@ -9,7 +9,7 @@ use crate::datapath::flow::key::{
 };
 use crate::datapath::flow::parts::tests::WORDS;
 use crate::datapath::wire::be::Be32;
-use crate::env::FakeEnv;
+use crate::env::{FakeEnv, FakeNet};
 use kernel::alloc::flags::GFP_KERNEL;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -36,10 +36,22 @@ pub(super) fn key(attrs: &[Vec<u8>]) -> NlResult<KeyBuf> {
     parse_key(first(&nest(attrs)))
 }
 
+std::thread_local! {
+    static NET: FakeNet = FakeNet::new();
+}
+
+pub(super) fn parse_key(attr: Attr<'_>) -> NlResult<KeyBuf> {
+    NET.with(|net| super::parse_key(net, attr))
+}
+
+pub(super) fn parse_metadata(attr: Attr<'_>, key: &mut FlowKey) -> NlResult<OrigTuple> {
+    NET.with(|net| super::parse_metadata(net, attr, key))
+}
+
 /// As a value, for tests.
 pub(super) fn parse_match<'a>(key: Attr<'a>, mask: Option<Attr<'a>>) -> NlResult<FlowMatch> {
     let mut m = FlowMatch::empty();
-    super::parse_match(key, mask, &mut m)?;
+    NET.with(|net| super::parse_match(net, key, mask, &mut m))?;
     Ok(m)
 }
 

@@ -10,7 +10,12 @@ use openvswitch::datapath::flow::parts::FlowKey;
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::key::{parse_key, put_key_ref, KEY_ATTRS_MAX};
 use openvswitch::datapath::netlink::writer::Writer;
+use openvswitch::env::FakeNet;
 use openvswitch::packet::{fail_nth, Gso, Packet};
+
+thread_local! {
+    static NET: FakeNet = FakeNet::new();
+}
 
 fuzz_target!(|input: &[u8]| {
     let Some(([flags, split, proto @ ..], frame)) = input.split_first_chunk::<4>() else {
@@ -64,7 +69,7 @@ fuzz_target!(|input: &[u8]| {
     let (attr, rest) = Attr::split_first(w.written()).expect("an attribute");
     assert!(rest.is_empty());
     // Not every packet can be described: tags cut short, L3 types below 0x600, protocols that are not supported.
-    if let Ok(read) = parse_key(attr) {
+    if let Ok(read) = NET.with(|net| parse_key(net, attr)) {
         let cut = matches!(key.eth_type.get(), 0x8100 | 0x88a8) && key.cvlan_tci.get() == 0;
         assert!(read == key || cut, "{read:?} {key:?}");
     }

@@ -14,7 +14,11 @@ use openvswitch::datapath::netlink::key::{
     parse_key, parse_match, parse_metadata, parse_ufid, put_key, FlowMatch, KEY_ATTRS_MAX,
 };
 use openvswitch::datapath::netlink::writer::Writer;
-use openvswitch::env::FakeEnv;
+use openvswitch::env::{FakeEnv, FakeNet};
+
+thread_local! {
+    static NET: FakeNet = FakeNet::new();
+}
 
 /// An attribute with this payload.
 fn attr(payload: &[u8]) -> Vec<u8> {
@@ -33,7 +37,7 @@ fn emit(key: &KeyBuf, mask: Option<&KeyBuf>) -> Vec<u8> {
 
 fn matched(key: Attr<'_>, mask: Option<Attr<'_>>) -> NlResult<FlowMatch> {
     let mut m = FlowMatch::empty();
-    parse_match(key, mask, &mut m)?;
+    NET.with(|net| parse_match(net, key, mask, &mut m))?;
     Ok(m)
 }
 
@@ -57,11 +61,11 @@ fuzz_target!(|input: &[u8]| {
     let (key, _) = Attr::split_first(&key).expect("an attribute");
     let (mask, _) = Attr::split_first(&mask).expect("an attribute");
 
-    let _ = parse_metadata(key, &mut FlowKey::new());
+    let _ = NET.with(|net| parse_metadata(net, key, &mut FlowKey::new()));
     let _ = parse_ufid(Some(key));
     let exact = matched(key, None);
     let masked = matched(key, Some(mask));
-    let alone = parse_key(key);
+    let alone = NET.with(|net| parse_key(net, key));
     for m in exact.iter().chain(masked.iter()) {
         assert_eq!(alone.as_ref().ok(), Some(&m.key));
         let applied = applied(m);
