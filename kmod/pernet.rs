@@ -4,8 +4,9 @@
 //! C counterpart: `ovs_init_net()`, `ovs_exit_net()` in `net/openvswitch/datapath.c`; the operations are in `tables.c`.
 
 use crate::datapath::control::{self, PerNet};
-use crate::datapath::env::{Group, NetOps};
+use crate::datapath::env::{Env, Group, NetOps};
 use crate::datapath::ports::port::Vport;
+use crate::env::KernelEnv;
 use crate::genl;
 use crate::internal_dev;
 use crate::rust::bindings;
@@ -21,6 +22,7 @@ use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KBox;
 use kernel::error::code::ENOMEM;
 use kernel::error::Error;
+use kernel::pr_info;
 
 /// A namespace as the switch knows it. Not counted: a datapath that held a reference would keep its namespace for ever.
 ///
@@ -123,6 +125,9 @@ unsafe extern "C" fn ovs_net_init_state(on: *mut OvsNet) -> c_int {
     // No lock: whoever makes a namespace must not queue behind the switch's changes.
     // SAFETY: the caller's; the namespace outlives its state, which has the labels.
     let labels = unsafe { LabelSpace::get(net_of(on).as_ref()) };
+    if KernelEnv::CONNTRACK.labels && labels.is_none() && KernelEnv::log_allowed() {
+        pr_info!("netlink: Failed to set connlabel length\n");
+    }
     match KBox::new(PerNet::new(labels), GFP_KERNEL) {
         Ok(state) => {
             // SAFETY: the caller's; nobody looks at it yet.

@@ -20,7 +20,7 @@ use kernel::alloc::KVVec;
 /// Sets limits, all or, without memory, none (spec Q15).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     let mut reply = Reply::new(REPLY_SIZE, req.ctx)?;
-    let zones = required(req.attrs)?;
+    let zones = required(req.attrs, "set")?;
     let mut default = None;
     let mut new = KVVec::with_capacity(zones.max_len(), GFP_KERNEL)?;
     for ZoneLimit { zone, limit, .. } in zones {
@@ -46,7 +46,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
 /// Takes limits away; zones without one do not matter.
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     let mut reply = Reply::new(REPLY_SIZE, req.ctx)?;
-    let zones = required(req.attrs)?;
+    let zones = required(req.attrs, "del")?;
     let limits = &req.net.state().ct_limits;
     let ovs = OvsGuard::lock(req.ctx);
     for ZoneLimit { zone, .. } in zones {

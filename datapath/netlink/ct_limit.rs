@@ -3,7 +3,6 @@
 //!
 //! C counterpart: `ovs_ct_limit_*()` in `net/openvswitch/conntrack.c`.
 
-use super::attr::Attr;
 use super::writer::{MsgHeader, Put, Writer};
 use super::TopAttrs;
 use crate::datapath::abi::ct_limit_attr as attr;
@@ -37,29 +36,33 @@ pub struct ZoneLimit {
     pub count: u32,
 }
 
-/// The zones of SET and DEL, which must have some (spec L2).
-pub fn required<'a>(attrs: &TopAttrs<'a>) -> NlResult<ZoneLimits<'a>> {
-    optional(attrs).ok_or_else(|| NlError::new(EINVAL, c"Zone limits are required"))
+/// The zones of SET or DEL, as `request` says for the log, which must have some (spec L2).
+pub fn required<'a>(attrs: &TopAttrs<'a>, request: &'static str) -> NlResult<ZoneLimits<'a>> {
+    zones(attrs, request).ok_or_else(|| NlError::new(EINVAL, c"Zone limits are required"))
 }
 
 /// The zones of GET.
 pub fn optional<'a>(attrs: &TopAttrs<'a>) -> Option<ZoneLimits<'a>> {
-    attrs.get(attr::ZONE_LIMIT).map(ZoneLimits::new)
+    zones(attrs, "get")
+}
+
+fn zones<'a>(attrs: &TopAttrs<'a>, request: &'static str) -> Option<ZoneLimits<'a>> {
+    let rest = attrs.get(attr::ZONE_LIMIT)?.payload();
+    Some(ZoneLimits { rest, request })
 }
 
 /// Elements of a ZONE_LIMIT, which has no attributes inside. Zones that cannot be are logged and left out, and so are
 /// bytes too few for an element (spec L1, B18).
 #[derive(Clone, Copy)]
-pub struct ZoneLimits<'a>(&'a [u8]);
+pub struct ZoneLimits<'a> {
+    rest: &'a [u8],
+    request: &'static str,
+}
 
-impl<'a> ZoneLimits<'a> {
-    fn new(attr: Attr<'a>) -> Self {
-        Self(attr.payload())
-    }
-
+impl ZoneLimits<'_> {
     /// Elements at most.
     pub fn max_len(&self) -> usize {
-        self.0.len() / ENTRY
+        self.rest.len() / ENTRY
     }
 }
 
@@ -68,14 +71,16 @@ impl Iterator for ZoneLimits<'_> {
 
     fn next(&mut self) -> Option<ZoneLimit> {
         loop {
-            let Some((entry, rest)) = self.0.split_first_chunk::<ENTRY>() else {
-                if !self.0.is_empty() && World::log_allowed() {
-                    pr_info!("netlink: zone limit has {} unknown bytes\n", self.0.len());
+            let Some((entry, rest)) = self.rest.split_first_chunk::<ENTRY>() else {
+                let left = self.rest.len();
+                if left != 0 && World::log_allowed() {
+                    let request = self.request;
+                    pr_info!("netlink: {request} zone limit has {left} unknown bytes\n");
                 }
-                self.0 = &[];
+                self.rest = &[];
                 return None;
             };
-            self.0 = rest;
+            self.rest = rest;
             let [z0, z1, z2, z3, l0, l1, l2, l3, c0, c1, c2, c3] = *entry;
             let zone = match i32::from_ne_bytes([z0, z1, z2, z3]) {
                 DEFAULT_ZONE => Some(Zone::Default),
@@ -129,7 +134,12 @@ mod tests {
     use super::*;
 
     fn zones(bytes: &[u8]) -> Vec<ZoneLimit> {
-        ZoneLimits(bytes).collect()
+        let request = "set";
+        ZoneLimits {
+            rest: bytes,
+            request,
+        }
+        .collect()
     }
 
     fn entry(zone: i32, limit: u32, count: u32) -> Vec<u8> {

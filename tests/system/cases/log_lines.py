@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+# title: lines of the kernel's log that are not refusals: the stock module's text, under its limit, and none for a probe (N11, X6)
+# allow: deferred action limit reached|exceeds conntrack limit|dropped over-mtu|Dropping previously announced|recursion limit
+import subprocess
+
+from frames import *
+from golden import Golden
+from ovsnl import *
+from wire import *
+
+MARK = "log_lines has read so far"
+g = Golden()
+s = Sock()
+
+
+def sysctl(name, value):
+    with open("/proc/sys/net/core/" + name, "w") as f:
+        f.write(str(value))
+
+
+def log():
+    """The log's lines since the last time, without the module's name, which some files of the stock module leave out."""
+    lines = subprocess.run(["dmesg", "--notime"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    marks = [n for n, line in enumerate(lines) if line.endswith(MARK)]
+    with open("/dev/kmsg", "w") as f:
+        f.write(MARK + "\n")
+    lines = [line.removeprefix("openvswitch: ").removeprefix("openvswitch: ") for line in lines[marks[-1] + 1 if marks else 0:]]
+    return [line for line in lines if "promiscuous mode" not in line and "link becomes ready" not in line]
+
+
+def say(label, only=""):
+    lines = log()
+    said = sorted({line for line in lines if only in line})
+    g.say(label, " | ".join("%d x %s" % (lines.count(line), line) for line in said) or "nothing")
+
+
+g.say("X6 loaded", str("Open vSwitch switching datapath" in log()))
+sysctl("message_burst", 1000)
+log()
+DP0 = s.new_dp("dp0", 1000)
+for n in (1, 2):
+    veth("p%d" % n, "q%d" % n)
+    s.new_port(DP0, "p%d" % n, n)
+F = frames()
+UDP, HASH, OUT2 = F["udp"], a_hash(0, 0), a_output(2)
+MASK = [k_port(0xffffffff), k_recirc(0xffffffff), k_type(0xffff)]
+KEY4 = [k_port(1), k_recirc(5), k_eth(), k_type(0x800), k_ipv4(), k_udp()]
+say("set up")
+
+# Packets.
+s.new_flow(DP0, KEY4, [a_recirc(5)], MASK)
+s.execute(DP0, UDP, [k_port(1)], [a_recirc(5)])
+say("A10 recirculated for ever")
+many = [a_clone(HASH) for _ in range(12)] + [HASH]
+s.execute(DP0, UDP, [k_port(1)], [a_clone(a_clone(a_clone(*many), HASH), HASH), HASH])
+say("A10 lists put off")
+subprocess.run(["ip", "link", "set", "p2", "mtu", "600"], check=True)
+log()
+s.execute(DP0, F["1500 bytes"], [k_port(1)], [OUT2])
+say("A31 longer than the MTU")
+subprocess.run(["ip", "link", "set", "p2", "down"], check=True)
+log()
+s.execute(DP0, F["1500 bytes"], [k_port(1)], [OUT2])
+say("A27 down")
+
+# Limits of connections.
+LIMIT = struct.Struct("=iII").pack
+
+
+def limits(cmd, *zones, more=b""):
+    s.request("ovs_ct_limit", cmd, 0, attr(CT_LIMIT.ZONE_LIMIT, b"".join(zones) + more))
+
+
+for cmd, name in ((1, "set"), (2, "del"), (3, "get")):
+    limits(cmd, LIMIT(9, 1, 0), more=b"\0" * 8)
+    say("L1 %s with a rest" % name)
+    limits(cmd, LIMIT(70000, 1, 0), LIMIT(9, 1, 0), LIMIT(-2, 1, 0))
+    say("L1 %s of zones that are none" % name)
+limits(1, LIMIT(9, 1, 0))
+s.execute(DP0, UDP, [k_port(1)], [a_ct(commit=True, zone=9)])
+s.execute(DP0, UDP, [k_port(1)], [a_set(k_udp(7, 8)), a_ct(commit=True, zone=9)])
+say("C12 a zone's limit")
+limits(2, LIMIT(9, 1, 0))
+
+# What is accepted, or refused, for want of something.
+PROBE = attr(FLOW.PROBE)
+for probe in ([], [PROBE]):
+    how = " by a probe" if probe else ""
+    s.new_flow(DP0, KEY4, [a_ct(c_name(CT.TIMEOUT, "nobody"))], MASK, *probe)
+    say("C5 no such timeout" + how)
+    s.new_flow(DP0, KEY4, [a_ct(c_name(CT.HELPER, "nobody"), commit=True)], MASK, *probe)
+    say("C5 no such helper" + how, "Failed to add")  # of 6.12; ours logs its refusal, too
+    s.new_flow(DP0, KEY4, [a_output(70000)], MASK, *probe)
+    say("N11 actions" + how, "may not be safe")
+
+# A userspace that knows no features.
+s.dp(SET, DP0, attr(DP.USER_FEATURES, u32(UNALIGNED)))
+say("features")
+s.request("ovs_datapath", NEW, 0, attr(DP.NAME, b"dp0\0"), attr(DP.UPCALL_PID, u32(0)), version=1)
+say("D10 an old userspace")
+
+# The limit: ten in five seconds.
+sysctl("message_burst", 10)
+for _ in range(30):
+    s.new_flow(DP0, KEY4, [a_output(70000)], MASK)
+lines = [line for line in log() if "may not be safe" in line]
+g.say("N11 thirty", "fewer" if len(lines) < 30 else "all")
+g.finish()
