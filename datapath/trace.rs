@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the tracepoints `openvswitch:ovs_do_execute_action` and `openvswitch:ovs_dp_upcall` show (spec X3).
 //!
-//! While nobody listens an action costs nothing: a list that is to be traced begins where one does that is too deep in
-//! others, whose limit is compared with anyhow. An upcall costs a look at a byte.
+//! While nobody listens a list costs one load, an action nothing: a list that is to be traced begins where one does that
+//! is too deep in others, whose limit is compared with anyhow. An upcall costs a look at a byte.
 //!
 //! C counterpart: `net/openvswitch/openvswitch_trace.h`; the events themselves are in `kmod/openvswitch_trace.h`.
 

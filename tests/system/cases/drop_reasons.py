@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: what drop monitors see: the reason of every drop, and no drop where a packet is only used up (X1, X2)
-# allow: recursion limit reached|deferred action limit reached
+# allow: recursion limit reached|deferred action limit reached|exceeds conntrack limit
 import os
 import re
 import subprocess
@@ -15,10 +15,10 @@ TRACING = "/sys/kernel/tracing"
 STOCK = os.environ["MODULE"] == "stock"
 with open("/proc/kallsyms") as f:
     SUBSYSTEMS = any(line.split()[2] == "drop_reasons_by_subsys" for line in f)
-LAST_ACTION, ACTION_ERROR, EXPLICIT, EXPLICIT_WITH_ERROR, METER, RECURSION_LIMIT, DEFERRED_LIMIT, L2_TOO_LONG, INVALID_PROTO = range(1, 10)
+LAST_ACTION, ACTION_ERROR, EXPLICIT, EXPLICIT_WITH_ERROR, METER, RECURSION_LIMIT, DEFERRED_LIMIT, L2_TOO_LONG, INVALID_PROTO, CONNTRACK, IP_TTL = range(1, 12)
 NAMES = ("", "LAST_ACTION", "ACTION_ERROR", "EXPLICIT", "EXPLICIT_WITH_ERROR", "METER", "RECURSION_LIMIT", "DEFERRED_LIMIT", "FRAG_L2_TOO_LONG",
-         "FRAG_INVALID_PROTO")
-failed = []
+         "FRAG_INVALID_PROTO", "CONNTRACK", "IP_TTL")
+failed, seen = [], set()
 
 
 def write(path, text):
@@ -80,10 +80,11 @@ class Monitor:
 def check(what, wanted, reply=None):
     """`wanted`: the reasons on kernels that have ours; others know no reason of this module."""
     got = traced()
-    if reply is not None and reply.errno and ACTION_ERROR not in wanted and RECURSION_LIMIT not in wanted:
+    if reply is not None and reply.errno and not {ACTION_ERROR, RECURSION_LIMIT, CONNTRACK} & set(wanted):
         failed.append("%s: %s %s" % (what, reply.error, reply.note))
     want = wanted if SUBSYSTEMS else ["NOT_SPECIFIED"] * len(wanted)
     ok = got == want
+    seen.update(w for w in wanted if isinstance(w, int))
     names = [NAMES[w] if isinstance(w, int) else w for w in want]
     if monitor.s and wanted:
         said = monitor.names(len(want))
@@ -164,6 +165,11 @@ execute("set of what is cut", F["udp header cut"], [ACTION_ERROR], a_set(k_udp(1
 if not STOCK or SUBSYSTEMS:  # the action came later
     execute("drop", UDP, [EXPLICIT], OUT2, a_drop(0))
     execute("drop with an error", UDP, [EXPLICIT_WITH_ERROR], a_drop(7))
+execute("no life left", UDP, [IP_TTL], a_set(k_ipv4(ttl=1)), a_dec_ttl(), OUT2)
+s.request("ovs_ct_limit", 1, 0, attr(CT_LIMIT.ZONE_LIMIT, struct.pack("=iII", 9, 1, 0)))
+execute("a zone's limit kept", UDP, [], a_ct(commit=True, zone=9), OUT2)
+execute("a zone's limit exceeded", UDP, [CONNTRACK], a_set(k_udp(7, 8)), a_ct(commit=True, zone=9), OUT2)
+s.request("ovs_ct_limit", 2, 0, attr(CT_LIMIT.ZONE_LIMIT, struct.pack("=iII", 9, 1, 0)))
 execute("recirculated for ever", UDP, [DEFERRED_LIMIT], a_recirc(5))
 execute("no port", UDP, ["DEV_READY"], a_output(99))
 execute("no port, and one", UDP, ["DEV_READY"], a_output(99), OUT2)
@@ -203,6 +209,8 @@ s.vport(SET, DP0, attr(VPORT.PORT_NO, u32(1)), attr(VPORT.UPCALL_PID, u32(0)))
 execute("a miss that nobody wants", UDP, ["NOT_SPECIFIED"], a_recirc(77))
 monitor.close()
 write("/events/skb/kfree_skb/enable", "0")
+if not STOCK and seen | {METER} != set(range(1, 12)):  # a meter's: not yet
+    failed.append("reasons that nothing was dropped for: %s" % [NAMES[n] for n in range(1, 12) if n not in seen | {METER}])
 print("drop reasons of a subsystem:", "yes" if SUBSYSTEMS else "no")
 if failed:
     sys.exit("\n".join(failed))
