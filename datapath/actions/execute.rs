@@ -171,8 +171,7 @@ fn run<const TRACED: bool>(
     let mut rest = list.actions();
     loop {
         let Some((action, after)) = rest.split_first() else {
-            pkt.discard(DropReason::LastAction);
-            return Ok(());
+            return stop(pkt, DropReason::LastAction);
         };
         if TRACED {
             let (key, acts) = ((&*key.key, key.valid), list.acts.get());
@@ -189,26 +188,25 @@ fn run<const TRACED: bool>(
             rest = after;
             continue;
         }
-        let after = after.get(action.body_len()..).unwrap_or(&[]);
-        let last = after.is_empty();
         rest = after;
         let result = match *action {
             Action::Userspace(_) | Action::Psample(_) => {
                 show(cx, &list, action, &mut pkt, key);
-                if last {
+                if rest.is_empty() {
                     return Ok(()); // consumed, not dropped
                 }
                 Ok(())
             }
             Action::Recirc(id) => match refresh(&mut pkt, key) {
-                Ok(()) if last => return recirculate(cx, pkt, key, id),
+                Ok(()) if rest.is_empty() => return recirculate(cx, pkt, key, id),
                 Ok(()) => recirculate_copy(cx, &mut pkt, key, id),
                 Err(e) => Err(e),
             },
             Action::Sample { .. } | Action::Clone(_) | Action::CheckPktLen(_) => {
+                rest = behind(action, rest);
                 match nested::choose(&pkt, action) {
                     None => Ok(()),
-                    Some(branch) if last => {
+                    Some(branch) if rest.is_empty() => {
                         if let Some(p) = branch.probability {
                             pkt.meta_mut().probability = p;
                         }
@@ -217,26 +215,25 @@ fn run<const TRACED: bool>(
                         Ok(())
                     }
                     Some(branch) => {
-                        run_on_copy::<TRACED>(cx, &list, &branch, after.len(), &mut pkt, key)
+                        run_on_copy::<TRACED>(cx, &list, &branch, rest.len(), &mut pkt, key)
                     }
                 }
             }
-            Action::DecTtl(body) => match nested::dec_ttl(&mut pkt, key.key) {
-                Ok(true) => Ok(()),
-                Ok(false) if body.len == 0 => {
-                    pkt.discard(DropReason::IpTtl);
-                    return Ok(());
+            Action::DecTtl(body) => {
+                rest = behind(action, rest);
+                match nested::dec_ttl(&mut pkt, key.key) {
+                    Ok(true) => Ok(()),
+                    Ok(false) if body.len == 0 => return stop(pkt, DropReason::IpTtl),
+                    Ok(false) => {
+                        list = list.inner(body.len as usize, rest.len());
+                        rest = list.actions();
+                        Ok(())
+                    }
+                    Err(e) => Err(e),
                 }
-                Ok(false) => {
-                    list = list.inner(body.len as usize, after.len());
-                    rest = list.actions();
-                    Ok(())
-                }
-                Err(e) => Err(e),
-            },
+            }
             Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
-                pkt.discard(DropReason::Meter);
-                return Ok(());
+                return stop(pkt, DropReason::Meter);
             }
             Action::Ct(index) => match track(cx, &list, index, pkt, key)? {
                 Some(tracked) => {
@@ -245,13 +242,8 @@ fn run<const TRACED: bool>(
                 }
                 None => return Ok(()), // kept: fragments wait for others
             },
-            Action::Drop(code) => {
-                pkt.discard(match code {
-                    0 => DropReason::Explicit,
-                    _ => DropReason::ExplicitWithError,
-                });
-                return Ok(());
-            }
+            Action::Drop(0) => return stop(pkt, DropReason::Explicit),
+            Action::Drop(_) => return stop(pkt, DropReason::ExplicitWithError),
             ref change => edit(&mut pkt, key, list.acts.get(), change),
         };
         if let Err(e) = result {
@@ -259,6 +251,19 @@ fn run<const TRACED: bool>(
             return Err(e);
         }
     }
+}
+
+/// The end of a packet on purpose.
+#[inline(always)]
+fn stop(pkt: Packet, why: DropReason) -> Result {
+    pkt.discard(why);
+    Ok(())
+}
+
+/// What comes after `action` and its nested list; `after`: after itself.
+#[inline(always)]
+fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
+    after.get(action.body_len()..).unwrap_or(&[])
 }
 
 /// The actions that do nothing but change the packet and its key.

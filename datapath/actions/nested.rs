@@ -120,7 +120,7 @@ pub fn dec_ttl(pkt: &mut Packet, key: &mut Core) -> Result<bool> {
             let new = [*next, *hop_limit];
             key.ip_ttl = *hop_limit;
             // No checksum in the packet covers it.
-            fix_complete(pkt, csum::delta(&old, &new));
+            fix_complete(pkt, || csum::delta(&old, &new));
         }
         _ => {}
     }

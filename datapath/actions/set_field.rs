@@ -73,14 +73,20 @@ fn put<const N: usize, const M: usize>(h: &mut [u8; M], at: usize, v: [u8; N]) {
     }
 }
 
-/// `value` where `mask` has ones, else `old`.
+/// `value` where `mask` has ones, else `old`: as one integer, not byte by byte.
 #[inline(always)]
 fn masked<const N: usize>(old: [u8; N], value: [u8; N], mask: [u8; N]) -> [u8; N] {
-    let mut out = old;
-    for (o, (v, m)) in out.iter_mut().zip(value.into_iter().zip(mask)) {
-        *o = (v & m) | (*o & !m);
-    }
-    out
+    const { assert!(N <= 16) };
+    let (old, value, mask) = (wide(old), wide(value), wide(mask));
+    part(&((value & mask) | (old & !mask)).to_ne_bytes(), 0)
+}
+
+/// Bytes and then zeros.
+#[inline(always)]
+fn wide<const N: usize>(bytes: [u8; N]) -> u128 {
+    let mut all = [0; 16];
+    put(&mut all, 0, bytes);
+    u128::from_ne_bytes(all)
 }
 
 fn masked_u32(old: u32, value: &[u8], mask: &[u8]) -> Result<u32> {
@@ -91,11 +97,11 @@ fn masked_u32(old: u32, value: &[u8], mask: &[u8]) -> Result<u32> {
     )))
 }
 
-/// Tells a complete sum that bytes changed by `delta`.
-#[inline]
-pub fn fix_complete(pkt: &mut Packet, delta: u32) {
+/// Tells a complete sum that bytes changed by `delta`, which is asked for only if there is such a sum.
+#[inline(always)]
+pub fn fix_complete(pkt: &mut Packet, delta: impl FnOnce() -> u32) {
     if pkt.ip_summed() == IpSummed::Complete {
-        let sum = csum::add(pkt.csum(), delta);
+        let sum = csum::add(pkt.csum(), delta());
         pkt.set_csum(sum);
     }
 }
@@ -109,7 +115,7 @@ fn ethernet(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 1
     put(h, 0, dst);
     put(h, 6, src);
     let new = *h;
-    fix_complete(pkt, csum::delta(&old, &new));
+    fix_complete(pkt, || csum::delta(&old, &new));
     key.eth_src = src;
     key.eth_dst = dst;
     Ok(())
@@ -164,11 +170,51 @@ fn fix_transport(pkt: &mut Packet, cover: Cover, delta: u32) -> Result<bool> {
 
 /// Spec A21.
 fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
+    let addresses = part::<8, 12>(mask, 0) != [0; 8];
+    if addresses {
+        ipv4_addresses(pkt, key, value, mask)?;
+    }
+    // Attribute: tos 9, ttl 10. Header: tos 1, ttl 8, check 10. The header's own sum takes its changes up, so a complete sum
+    // does not see them.
+    let [tos_mask, ttl_mask] = part(mask, 9);
+    if addresses && tos_mask | ttl_mask == 0 {
+        return Ok(());
+    }
+    let ip = pkt.network_offset();
+    let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
+    let [tos, ttl] = part(value, 9);
+    let mut check = u16::from_ne_bytes(part(h, 10));
+    if tos_mask != 0 {
+        key.ip_tos = ipv4_byte(h, 1, tos, tos_mask, &mut check);
+    }
+    if ttl_mask != 0 {
+        key.ip_ttl = ipv4_byte(h, 8, ttl, ttl_mask, &mut check);
+    }
+    put(h, 10, check.to_ne_bytes());
+    Ok(())
+}
+
+/// Sets a byte of the header and has the header's sum follow. Returns the byte.
+#[inline(always)]
+fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, mask: u8, check: &mut u16) -> u8 {
+    let word = at & !1;
+    let old: [u8; 2] = part(h, word);
+    let [new] = masked(part(h, at), [value], [mask]);
+    put(h, at, [new]);
+    *check = csum::replace(*check, csum::delta(&old, &part::<2, IPV4_LEN>(h, word)));
+    new
+}
+
+/// The addresses: first what else covers them, then they and the header's sum.
+fn ipv4_addresses(
+    pkt: &mut Packet,
+    key: &mut FlowKey,
+    value: &[u8; 12],
+    mask: &[u8; 12],
+) -> Result {
     let ip = pkt.network_offset();
     let mut h: [u8; IPV4_LEN] = *pkt.writable(ip)?;
-    let mut check = u16::from_ne_bytes(part(&h, 10));
-
-    // Attribute: src, dst, proto, tos, ttl, frag. Header: tos 1, frag_off 6, ttl 8, proto 9, check 10, src 12, dst 16.
+    // Attribute: src 0, dst 4. Header: frag_off 6, proto 9, check 10, src 12, dst 16.
     for (attr, at) in [(0usize, 12usize), (4, 16)] {
         let old: [u8; 4] = part(&h, at);
         let new = masked(old, part(value, attr), part(mask, attr));
@@ -177,7 +223,8 @@ fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) 
         }
         let delta = csum::delta(&old, &new);
         ipv4_address_changes(pkt, ip, &h, delta)?;
-        check = csum::replace(check, delta);
+        let check = u16::from_ne_bytes(part(&h, 10));
+        put(&mut h, 10, csum::replace(check, delta).to_ne_bytes());
         put(&mut h, at, new);
         if at == 12 {
             key.ipv4_src = new;
@@ -185,25 +232,6 @@ fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) 
             key.ipv4_dst = new;
         }
     }
-    // The first and the ninth byte start words that hold these.
-    for (attr, at) in [(9usize, 1usize), (10, 8)] {
-        let [m] = part(mask, attr);
-        if m == 0 {
-            continue;
-        }
-        let word = at & !1;
-        let old: [u8; 2] = part(&h, word);
-        let [new] = masked(part::<1, IPV4_LEN>(&h, at), part(value, attr), [m]);
-        put(&mut h, at, [new]);
-        check = csum::replace(check, csum::delta(&old, &part::<2, IPV4_LEN>(&h, word)));
-        if at == 1 {
-            key.ip_tos = new;
-        } else {
-            key.ip_ttl = new;
-        }
-    }
-    put(&mut h, 10, check.to_ne_bytes());
-    // The header's own sum takes its changes up, so a complete sum does not see them.
     *pkt.writable(ip)? = h;
     Ok(())
 }
@@ -215,7 +243,7 @@ fn ipv4_address_changes(pkt: &mut Packet, ip: usize, h: &[u8; IPV4_LEN], delta: 
     if frag_off == 0 {
         if let Some(cover) = cover(pkt, ip, IPV4_LEN, proto) {
             if fix_transport(pkt, cover, delta)? {
-                fix_complete(pkt, !delta);
+                fix_complete(pkt, || !delta);
             }
         }
     }
@@ -244,7 +272,7 @@ fn ipv6(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 40], mask: &[u8; 40]) 
         // With a routing header still to be used the checksum is over the last address there, not over this one.
         let covered = at == 8 || !is_source_routed(pkt, ip, &h);
         if !(covered && ipv6_transport_follows(pkt, ip, key.ip_proto, delta)?) {
-            fix_complete(pkt, delta);
+            fix_complete(pkt, || delta);
         }
         forget_flow(pkt);
         put(&mut h, at, new);
@@ -256,7 +284,7 @@ fn ipv6(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 40], mask: &[u8; 40]) 
     }
     let old: [u8; 8] = part(&h, 0);
     ipv6_first_words(&mut h, key, value, mask);
-    fix_complete(pkt, csum::delta(&old, &part::<8, IPV6_LEN>(&h, 0)));
+    fix_complete(pkt, || csum::delta(&old, &part::<8, IPV6_LEN>(&h, 0)));
     *pkt.writable(ip)? = h;
     Ok(())
 }
@@ -389,7 +417,7 @@ fn udp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Resu
             };
             put(h, 6, check.to_ne_bytes());
         } else {
-            fix_complete(pkt, delta);
+            fix_complete(pkt, || delta);
         }
     }
     if new != old || !has_check {
@@ -415,7 +443,7 @@ fn sctp(pkt: &mut Packet, key: &mut FlowKey, value: &Ports, mask: &Ports) -> Res
     let check = u32::from_ne_bytes(part(&old, 8)) ^ correct_before ^ correct_after;
     put(&mut h, 8, check.to_ne_bytes());
     *pkt.writable(at)? = h;
-    fix_complete(pkt, csum::delta(&old, &h));
+    fix_complete(pkt, || csum::delta(&old, &h));
     forget_flow(pkt);
     set_key_ports(key, ports);
     Ok(())
@@ -434,7 +462,7 @@ fn mpls(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 4], mask: &[u8; 4]) ->
     let old = *entry;
     let new = masked(old, *value, *mask);
     *entry = new;
-    fix_complete(pkt, csum::delta(&old, &new));
+    fix_complete(pkt, || csum::delta(&old, &new));
     // A label just pushed is not in the key, which is stale until it is made anew: its words are other fields'.
     if matches!(key.eth_type.get(), ty::MPLS_UC | ty::MPLS_MC) {
         let mut labels = key.mpls();

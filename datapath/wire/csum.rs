@@ -28,11 +28,16 @@ pub const fn fold(sum: u32) -> u16 {
 }
 
 /// The sum of bytes that start at an even offset. A last odd byte counts as the first of a word.
-#[inline]
+#[inline(always)]
 pub fn sum(bytes: &[u8]) -> u32 {
     let mut s = 0u64;
     let mut rest = bytes;
-    while let Some((w, tail)) = rest.split_first_chunk::<2>() {
+    // Two words at a time: the carry from one into the other is one that folding adds anyway.
+    while let Some((w, tail)) = rest.split_first_chunk::<4>() {
+        s = s.wrapping_add(u64::from(u32::from_ne_bytes(*w)));
+        rest = tail;
+    }
+    if let Some((w, tail)) = rest.split_first_chunk::<2>() {
         s = s.wrapping_add(u64::from(u16::from_ne_bytes(*w)));
         rest = tail;
     }
@@ -43,7 +48,7 @@ pub fn sum(bytes: &[u8]) -> u32 {
 }
 
 /// What replacing `old` by `new` (same length, even offset) adds to a sum.
-#[inline]
+#[inline(always)]
 pub fn delta(old: &[u8], new: &[u8]) -> u32 {
     sub(sum(new), sum(old))
 }
@@ -63,6 +68,7 @@ pub const fn replace_pseudo(check: u16, delta: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{vec, vec::Vec};
 
     /// RFC 1071, from scratch.
     fn checksum(b: &[u8]) -> u16 {
@@ -82,6 +88,22 @@ mod tests {
         assert_eq!(u16::from_be(!fold(sum(&b))), 0x220d);
         assert_eq!(u16::from_be(!fold(sum(&b[..7]))), checksum(&b[..7]));
         assert_eq!(fold(sum(&[])), 0);
+    }
+
+    #[test]
+    fn any_length_is_summed() {
+        let bytes: Vec<u8> = (0..64u32).map(|n| (n * 151 + 7) as u8).collect();
+        for len in 0..bytes.len() {
+            assert_eq!(
+                u16::from_be(!fold(sum(&bytes[..len]))),
+                checksum(&bytes[..len]),
+                "{len}"
+            );
+            assert_eq!(
+                u16::from_be(!fold(sum(&vec![0xff; len]))),
+                checksum(&vec![0xff; len])
+            );
+        }
     }
 
     #[test]
