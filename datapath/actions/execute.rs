@@ -94,7 +94,7 @@ pub fn execute(
     }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
     // One output is what most flows do: no list. It may come back in through another port, and put something off there.
-    let result = if let [Action::Output(port)] = *acts.get().as_slice() {
+    let result = if let Some(port) = acts.get().only_output() {
         output(&cx, pkt, port, key);
         Ok(())
     } else {

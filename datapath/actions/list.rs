@@ -14,7 +14,9 @@
 use crate::datapath::abi::key_attr;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::env::{TxTunnel, VlanTag};
-use kernel::alloc::{KBox, KVVec};
+use core::slice;
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::{AllocError, KBox, KVVec};
 
 /// References that actions hold, by the number in the action; given back when the list is dropped, wherever in it they stand
 /// (spec A5, B22).
@@ -23,23 +25,29 @@ pub(super) struct Held {
     pub(super) tunnels: KVVec<TxTunnel>,
 }
 
-/// What does not fit in an action. Most lists have none of it, and no more room for it.
-pub(super) struct Beside {
-    /// What actions give as an offset and a length.
+/// What only some actions need.
+pub(super) struct More {
     pub(super) bytes: KVVec<u8>,
     pub(super) held: Option<KBox<Held>>,
 }
 
+/// The actions themselves. A single one needs no array: most flows are one output, and have one object less for it.
+pub(super) enum List {
+    One(Action),
+    Many(KVVec<Action>),
+}
+
 /// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
 pub struct Actions {
-    pub(super) list: KVVec<Action>,
-    pub(super) beside: Option<KBox<Beside>>,
+    pub(super) list: List,
+    /// Lists without have no room for it.
+    pub(super) more: Option<KBox<More>>,
     pub(super) orig_len: u32,
     pub(super) dump_len: u32,
 }
 
-// With what [`crate::rust::sync::RcuBox`] puts before it, 64 bytes of slab; each of its actions takes 16.
-const _: () = assert!(core::mem::size_of::<Actions>() <= 40);
+// With what an `RcuBox` adds, 64 bytes of slab.
+const _: () = assert!(core::mem::size_of::<Actions>() == 40);
 
 /// One action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,11 +264,85 @@ impl core::fmt::Debug for Actions {
     }
 }
 
+impl List {
+    /// Room for so many actions in an empty list; one needs none. ENOMEM.
+    pub(super) fn reserve(&mut self, n: usize) -> Result<(), AllocError> {
+        match self {
+            Self::Many(list) if n > 1 => list.reserve(n, GFP_KERNEL),
+            _ => Ok(()),
+        }
+    }
+
+    /// ENOMEM.
+    pub(super) fn push(&mut self, action: Action) -> Result<(), AllocError> {
+        match self {
+            Self::Many(list) if list.capacity() == 0 => *self = Self::One(action),
+            Self::Many(list) => list.push(action, GFP_KERNEL)?,
+            Self::One(first) => {
+                let mut list = KVVec::with_capacity(2, GFP_KERNEL)?;
+                list.push(*first, GFP_KERNEL)?;
+                list.push(action, GFP_KERNEL)?;
+                *self = Self::Many(list);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[Action] {
+        match self {
+            Self::One(action) => slice::from_ref(action),
+            Self::Many(list) => list,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, i: usize) -> Option<&mut Action> {
+        match self {
+            Self::One(action) => slice::from_mut(action).get_mut(i),
+            Self::Many(list) => list.get_mut(i),
+        }
+    }
+}
+
 impl Actions {
     /// All actions, nested ones in place.
     #[inline(always)]
     pub fn as_slice(&self) -> &[Action] {
-        &self.list
+        self.list.as_slice()
+    }
+
+    /// The port, if the list is one output.
+    #[inline(always)]
+    pub fn only_output(&self) -> Option<u16> {
+        match self.list {
+            List::One(Action::Output(port)) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// No actions yet: of a request's list of `orig_len` bytes, dumped in `dump_len`.
+    pub(super) fn empty(orig_len: u32, dump_len: u32) -> Self {
+        Self {
+            list: List::Many(KVVec::new()),
+            more: None,
+            orig_len,
+            dump_len,
+        }
+    }
+
+    /// What only some actions need, made if need be. ENOMEM.
+    pub(super) fn more_mut(&mut self) -> Result<&mut More, AllocError> {
+        match &mut self.more {
+            Some(more) => Ok(more),
+            none => {
+                let (bytes, held) = (KVVec::new(), None);
+                Ok(none.insert(KBox::new(More { bytes, held }, GFP_KERNEL)?))
+            }
+        }
+    }
+
+    fn held(&self) -> Option<&Held> {
+        self.more.as_deref()?.held.as_deref()
     }
 
     /// Length of the request's list in bytes (spec A7).
@@ -279,14 +361,10 @@ impl Actions {
         self.held()?.cts.get(index as usize)
     }
 
-    fn held(&self) -> Option<&Held> {
-        self.beside.as_deref()?.held.as_deref()
-    }
-
     fn bytes(&self, at: u32, len: usize) -> &[u8] {
-        self.beside
+        self.more
             .as_deref()
-            .and_then(|b| b.bytes.get(at as usize..)?.get(..len))
+            .and_then(|more| more.bytes.get(at as usize..)?.get(..len))
             .unwrap_or(&[])
     }
 

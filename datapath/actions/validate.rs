@@ -10,9 +10,7 @@
 
 pub mod layers;
 
-use super::list::{
-    Action, Actions, Beside, Body, CheckPktLen, Field, HashAlg, Held, Psample, Userspace,
-};
+use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, Userspace};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -23,6 +21,7 @@ use crate::datapath::ports::port::MAX_PORTS;
 use crate::datapath::wire::be::{Be16, Be32};
 use crate::datapath::wire::ether::{self, ty};
 use crate::datapath::wire::ipv4::proto;
+use core::mem;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{AllocError, KBox, KVVec};
 use kernel::error::code::{EINVAL, EMSGSIZE, EOVERFLOW};
@@ -71,9 +70,9 @@ pub struct Checker<'k> {
 }
 
 impl<'k> Checker<'k> {
-    /// `orig_len`: bytes of the request's list. `expected`: actions to make room for.
-    pub fn new(key: &'k Core, orig_len: usize, expected: usize) -> NlResult<Self> {
-        Ok(Self {
+    /// `orig_len`: bytes of the request's list.
+    pub fn new(key: &'k Core, orig_len: usize) -> Self {
+        Self {
             key,
             shape: Shape {
                 eth_type: key.eth_type.get(),
@@ -87,24 +86,24 @@ impl<'k> Checker<'k> {
             changes_key: false,
             outer: [None; MAX_DEPTH],
             depth: 0,
-            acts: Actions {
-                list: KVVec::with_capacity(expected, GFP_KERNEL)?,
-                beside: None,
-                orig_len: orig_len as u32, // CAST: an attribute is shorter than 64 KiB
-                dump_len: HDR,
-            },
-        })
+            acts: Actions::empty(orig_len as u32, HDR), // CAST: an attribute is shorter than 64 KiB
+        }
     }
 
-    /// The finished list. EMSGSIZE if it could not be dumped.
-    pub fn finish(self) -> NlResult<Actions> {
+    /// Room for so many actions, before the first. ENOMEM.
+    pub fn expect(&mut self, actions: usize) -> NlResult {
+        Ok(self.acts.list.reserve(actions)?)
+    }
+
+    /// The finished list, taken out: the checker itself is too large to be moved. EMSGSIZE if it could not be dumped.
+    pub fn finish(&mut self) -> NlResult<Actions> {
         check_len(self.acts.dump_len)?;
-        Ok(self.acts)
+        Ok(mem::replace(&mut self.acts, Actions::empty(0, HDR)))
     }
 
     /// Appends an action whose dumped argument has `len` bytes.
     fn add(&mut self, action: Action, len: usize) -> NlResult {
-        self.acts.list.push(action, GFP_KERNEL)?;
+        self.acts.list.push(action)?;
         self.grow_dump(HDR.wrapping_add(len as u32).wrapping_add(3) & !3) // CAST: len is below 64 KiB
     }
 
@@ -116,21 +115,10 @@ impl<'k> Checker<'k> {
 
     /// Keeps bytes beside the list and says where.
     fn keep(&mut self, bytes: &[u8]) -> NlResult<u32> {
-        let kept = &mut self.beside()?.bytes;
+        let kept = &mut self.acts.more_mut()?.bytes;
         let at = kept.len() as u32; // CAST: at most twice the request's 64 KiB
         kept.extend_from_slice(bytes, GFP_KERNEL)?;
         Ok(at)
-    }
-
-    /// What stands beside the list's actions. ENOMEM.
-    fn beside(&mut self) -> Result<&mut Beside, AllocError> {
-        match &mut self.acts.beside {
-            Some(beside) => Ok(beside),
-            none => {
-                let (bytes, held) = (KVVec::new(), None);
-                Ok(none.insert(KBox::new(Beside { bytes, held }, GFP_KERNEL)?))
-            }
-        }
     }
 
     pub fn output(&mut self, port: u32) -> NlResult {
@@ -240,7 +228,7 @@ impl<'k> Checker<'k> {
 
     /// What the list's actions hold. ENOMEM.
     fn held(&mut self) -> Result<&mut Held, AllocError> {
-        match &mut self.beside()?.held {
+        match &mut self.acts.more_mut()?.held {
             Some(held) => Ok(held),
             none => {
                 let (cts, tunnels) = (KVVec::new(), KVVec::new());
@@ -274,10 +262,10 @@ impl<'k> Checker<'k> {
     pub fn set(&mut self, field: Field, value: &[u8]) -> NlResult {
         self.check_set(field, value, None)?;
         let at = self.keep(value)?;
-        let full = field.size();
-        self.beside()?.bytes.extend_with(full, 0xff, GFP_KERNEL)?;
+        let bytes = &mut self.acts.more_mut()?.bytes;
+        bytes.extend_with(field.size(), 0xff, GFP_KERNEL)?;
         if field == Field::Ipv6 {
-            self.limit_label_mask(at.wrapping_add(40))?;
+            limit_label_mask(bytes, at.wrapping_add(40));
         }
         self.changes_key = true;
         self.add(
@@ -325,16 +313,6 @@ impl<'k> Checker<'k> {
             },
             len,
         )
-    }
-
-    /// The flow label has 20 bits; the rest of its word is not writable.
-    fn limit_label_mask(&mut self, mask_at: u32) -> NlResult {
-        let label = (mask_at as usize).wrapping_add(32);
-        let bytes = self.beside()?.bytes.get_mut(label..);
-        if let Some(m) = bytes.and_then(|b| b.first_chunk_mut()) {
-            *m = [0, 0x0f, 0xff, 0xff];
-        }
-        Ok(())
     }
 
     /// Spec A17, A18.
@@ -475,14 +453,14 @@ impl<'k> Checker<'k> {
         };
         let outer = Outer {
             shape: self.shape,
-            opener: self.acts.list.len(),
+            opener: self.acts.as_slice().len(),
             dump_len: self.acts.dump_len,
             last,
         };
         *slot = Some(outer);
         self.depth = self.depth.wrapping_add(1);
         self.enter(&outer);
-        self.acts.list.push(action, GFP_KERNEL)?;
+        self.acts.list.push(action)?;
         self.grow_dump(headers)
     }
 
@@ -498,7 +476,7 @@ impl<'k> Checker<'k> {
 
     /// How many actions there are since the opener.
     fn body_len(&self, outer: &Outer) -> u32 {
-        let all = self.acts.list.len().wrapping_sub(outer.opener);
+        let all = self.acts.as_slice().len().wrapping_sub(outer.opener);
         all.wrapping_sub(1) as u32 // CAST: fewer than 16 Ki actions fit in a request
     }
 
@@ -525,6 +503,14 @@ impl<'k> Checker<'k> {
         self.shape = outer.shape;
         self.changes_key = true; // so counts every list inside a list
         Ok(())
+    }
+}
+
+/// The flow label has 20 bits; the rest of its word is not writable.
+fn limit_label_mask(bytes: &mut [u8], mask_at: u32) {
+    let label = (mask_at as usize).wrapping_add(32);
+    if let Some(m) = bytes.get_mut(label..).and_then(|b| b.first_chunk_mut()) {
+        *m = [0, 0x0f, 0xff, 0xff];
     }
 }
 

@@ -36,14 +36,16 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// SET: changes the actions or clears the statistics of a flow (spec F7).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
-    let mut set = PreparedSet::prepare(req, parse_set(req)?)?;
+    let mut m = None;
+    let mut set = PreparedSet::prepare(req, parse_set(req, &mut m)?)?;
     let ovs = OvsGuard::lock(req.ctx);
     set.commit(req, &ovs)
 }
 
 /// GET: tells about one flow (spec F8).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
-    let wanted = parse_get(req)?;
+    let mut key = None;
+    let wanted = parse_get(req, &mut key)?;
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     let flow = find(&dp, &wanted.which, &ovs)?;
@@ -55,7 +57,8 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
 
 /// DEL: deletes one flow, or all (spec F9).
 pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
-    let wanted = parse_del(req)?;
+    let mut key = None;
+    let wanted = parse_del(req, &mut key)?;
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
     match wanted {
@@ -179,15 +182,15 @@ impl<'m> PreparedNew<'m> {
 }
 
 /// SET with everything allocated that can be without the flow.
-struct PreparedSet {
-    which: FlowName,
+struct PreparedSet<'m> {
+    which: FlowName<'m>,
     actions: Option<RcuBox<Actions>>,
     clear: bool,
     msg: Message,
 }
 
-impl PreparedSet {
-    fn prepare(req: &Request<'_>, set: FlowSet) -> NlResult<Self> {
+impl<'m> PreparedSet<'m> {
+    fn prepare(req: &Request<'_>, set: FlowSet<'m>) -> NlResult<Self> {
         let actions = match set.actions {
             Some(actions) => Some(RcuBox::new(actions, GFP_KERNEL)?),
             None => None,
@@ -224,13 +227,13 @@ impl PreparedSet {
 fn del_one(
     req: &Request<'_>,
     dp: &Datapath,
-    wanted: &FlowRef,
+    wanted: &FlowRef<'_>,
     ovs: &OvsGuard,
 ) -> NlResult<Outcome> {
     let flow = find(dp, &wanted.which, ovs)?;
-    let mut msg = Message::new(req, wanted.ufid_flags);
     let mut outcome = Outcome::Done;
     if must_notify(req) {
+        let mut msg = Message::new(req, wanted.ufid_flags);
         outcome = match msg.make_room_for(&flow, None, ovs) {
             Ok(()) => msg.event(cmd::DEL, &flow, ovs),
             Err(err) => Outcome::Lost(Group::Flow, err),
@@ -240,7 +243,7 @@ fn del_one(
     Ok(outcome)
 }
 
-fn find<'o>(dp: &'o Datapath, which: &FlowName, ovs: &'o OvsGuard) -> NlResult<FlowEntry<'o>> {
+fn find<'o>(dp: &'o Datapath, which: &FlowName<'_>, ovs: &'o OvsGuard) -> NlResult<FlowEntry<'o>> {
     let flow = match which {
         FlowName::Ufid(ufid) => dp.table.lookup_ufid(ufid, ovs),
         FlowName::Key(key) => dp.table.lookup_exact(key, ovs),

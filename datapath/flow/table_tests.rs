@@ -32,7 +32,7 @@ fn prepare<'m>(
     ufid: Option<&[u8]>,
     port: u32,
 ) -> Result<PreparedFlow<'m>> {
-    let mut list = Checker::new(key, 8, 1).map_err(|e| e.errno)?;
+    let mut list = Checker::new(key, 8);
     list.output(port).map_err(|e| e.errno)?;
     let actions = RcuBox::new(list.finish().map_err(|e| e.errno)?, GFP_KERNEL)?;
     let ufid = ufid.map(|u| Ufid::new(u).unwrap());

@@ -28,7 +28,8 @@ use kernel::error::code::{EINVAL, EMSGSIZE, EOPNOTSUPP, ERANGE};
 /// Compiles the list in `attr` for a flow of `net` with this masked key. May sleep. `probe`: userspace is only trying, log nothing (K38).
 pub fn parse(net: &Net, attr: Attr<'_>, masked_key: &Core, probe: bool) -> NlResult<Actions> {
     let mut list = attr.nested();
-    let mut check = Checker::new(masked_key, attr.len(), list.count())?;
+    let mut check = Checker::new(masked_key, attr.len());
+    check.expect(list.count())?;
     // The lists around the current one, and what comes between it and them.
     let mut outer = [(Attrs::new(&[]), None); MAX_DEPTH];
     let mut depth = 0usize;
@@ -459,6 +460,7 @@ fn put_list(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u
 /// [`put_list`] of a list with lists in it.
 #[inline(never)]
 fn put_lists(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: u16) -> Put {
+    let all = acts.as_slice();
     let mut at = list.start;
     let mut cur = Open {
         end: list.end,
@@ -486,7 +488,7 @@ fn put_lists(acts: &Actions, list: Range<usize>, w: &mut Writer<'_>, attr_type: 
             cur = outer.get_mut(i).and_then(Option::take).ok_or(Full)?;
             continue;
         }
-        let action = acts.as_slice().get(at).ok_or(Full)?;
+        let action = all.get(at).ok_or(Full)?;
         let next = at.wrapping_add(action.extent());
         at = at.wrapping_add(1);
         let Some(inner) = open(action, at, next, w)? else {

@@ -32,8 +32,8 @@ pub struct FlowNew {
 }
 
 /// SET: a change of a flow.
-pub struct FlowSet {
-    pub which: FlowName,
+pub struct FlowSet<'m> {
+    pub which: FlowName<'m>,
     pub actions: Option<Actions>,
     /// Zero the statistics.
     pub clear: bool,
@@ -41,16 +41,16 @@ pub struct FlowSet {
 }
 
 /// GET, and DEL of one flow.
-pub struct FlowRef {
-    pub which: FlowName,
+pub struct FlowRef<'m> {
+    pub which: FlowName<'m>,
     pub ufid_flags: u32,
 }
 
 /// How a request names a flow.
-pub enum FlowName {
+pub enum FlowName<'m> {
     Ufid(Ufid),
-    /// Unmasked.
-    Key(KeyBuf),
+    /// Unmasked. It stays where it was read: a key is too large to be moved.
+    Key(&'m KeyBuf),
 }
 
 /// Reads NEW (spec F1); what it matches goes into `m`.
@@ -85,19 +85,22 @@ pub fn parse_new(req: &Request<'_>, m: &mut FlowMatch) -> NlResult<FlowNew> {
     })
 }
 
-/// Reads SET (spec F7).
-pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
+/// Reads SET (spec F7); what it matches goes into `parsed`, if it says so.
+pub fn parse_set<'m>(
+    req: &Request<'_>,
+    parsed: &'m mut Option<FlowMatch>,
+) -> NlResult<FlowSet<'m>> {
     let a = req.attrs;
     let probe = is_probe(a);
     let ufid = ufid(a);
     let key = a.get(flow_attr::KEY);
     let acts = a.get(flow_attr::ACTIONS);
-    let mut parsed = None;
     if let Some(key) = key {
         let m = parsed.insert(FlowMatch::empty());
         parse_match(req.net, key, a.get(flow_attr::MASK), m)?;
     }
-    let actions = match (acts, &parsed) {
+    let parsed = parsed.as_ref();
+    let actions = match (acts, parsed) {
         (Some(acts), Some(m)) => Some(compile(
             req.net,
             acts,
@@ -113,7 +116,7 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
     };
     let which = match (ufid, parsed) {
         (Some(ufid), _) => FlowName::Ufid(ufid),
-        (None, Some(m)) => FlowName::Key(m.key),
+        (None, Some(m)) => FlowName::Key(&m.key),
         (None, None) => {
             let why = c"Flow set message rejected, Key attribute missing.";
             return Err(NlError::new(EINVAL, why));
@@ -128,9 +131,9 @@ pub fn parse_set(req: &Request<'_>) -> NlResult<FlowSet> {
     })
 }
 
-/// Reads GET (spec F8).
-pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
-    match parse_name(req.net, req.attrs)? {
+/// Reads GET (spec F8); a key goes into `key`.
+pub fn parse_get<'m>(req: &Request<'_>, key: &'m mut Option<KeyBuf>) -> NlResult<FlowRef<'m>> {
+    match parse_name(req.net, req.attrs, key)? {
         Some(which) => Ok(FlowRef {
             which,
             ufid_flags: ufid_flags(req.attrs),
@@ -142,12 +145,15 @@ pub fn parse_get(req: &Request<'_>) -> NlResult<FlowRef> {
     }
 }
 
-/// Reads DEL (spec F9); `None`: all flows.
+/// Reads DEL (spec F9); `None`: all flows. A key goes into `key`.
 ///
 /// A UFID of a bad length and no key is refused: C takes the UFID for absent and flushes the table (spec F2, Q6).
-pub fn parse_del(req: &Request<'_>) -> NlResult<Option<FlowRef>> {
+pub fn parse_del<'m>(
+    req: &Request<'_>,
+    key: &'m mut Option<KeyBuf>,
+) -> NlResult<Option<FlowRef<'m>>> {
     let a = req.attrs;
-    match (parse_name(req.net, a)?, a.get(flow_attr::UFID)) {
+    match (parse_name(req.net, a, key)?, a.get(flow_attr::UFID)) {
         (Some(which), _) => Ok(Some(FlowRef {
             which,
             ufid_flags: ufid_flags(a),
@@ -172,12 +178,25 @@ fn compile(net: &Net, attr: Attr<'_>, m: &FlowMatch, probe: bool, what: &str) ->
 }
 
 /// The UFID if there is a valid one, else the key; the key must parse even if the UFID is used.
-fn parse_name(net: &Net, a: &TopAttrs<'_>) -> NlResult<Option<FlowName>> {
-    let key = match a.get(flow_attr::KEY) {
-        Some(key) => Some(parse_key(net, key)?),
-        None => None,
-    };
-    Ok(ufid(a).map(FlowName::Ufid).or(key.map(FlowName::Key)))
+#[inline(always)]
+fn parse_name<'m>(
+    net: &Net,
+    a: &TopAttrs<'_>,
+    key: &'m mut Option<KeyBuf>,
+) -> NlResult<Option<FlowName<'m>>> {
+    if let Some(attr) = a.get(flow_attr::KEY) {
+        read_key(net, attr, key)?;
+    }
+    Ok(match ufid(a) {
+        Some(ufid) => Some(FlowName::Ufid(ufid)),
+        None => key.as_ref().map(FlowName::Key),
+    })
+}
+
+#[inline(never)]
+fn read_key(net: &Net, attr: Attr<'_>, key: &mut Option<KeyBuf>) -> NlResult {
+    *key = Some(parse_key(net, attr)?);
+    Ok(())
 }
 
 fn is_probe(a: &TopAttrs<'_>) -> bool {

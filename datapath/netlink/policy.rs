@@ -22,7 +22,7 @@ pub const MASKS_CACHE_MAX: u32 = 4096;
 #[derive(Clone, Copy)]
 enum Rule {
     /// At least so many bytes; integers too, whose excess bytes are ignored.
-    Min(usize),
+    Min(u32),
     /// An unsigned 32-bit integer up to the bound.
     U32Max(u32),
     /// A signed 32-bit integer, not negative.
@@ -42,7 +42,7 @@ const NAME: Rule = Rule::NulString(15);
 /// `struct ovs_flow_stats`
 const FLOW_STATS: Rule = Rule::Min(16);
 
-fn rule(family: Group, ty: u16) -> Rule {
+const fn rule(family: Group, ty: u16) -> Rule {
     match family {
         Group::Datapath => match ty {
             dp_attr::NAME => NAME,
@@ -90,7 +90,7 @@ fn rule(family: Group, ty: u16) -> Rule {
     }
 }
 
-fn band_rule(ty: u16) -> Rule {
+const fn band_rule(ty: u16) -> Rule {
     match ty {
         band_attr::TYPE | band_attr::RATE | band_attr::BURST => U32,
         band_attr::STATS => FLOW_STATS,
@@ -98,41 +98,62 @@ fn band_rule(ty: u16) -> Rule {
     }
 }
 
-fn max_type(family: Group) -> usize {
+/// Rules by attribute type: what `$rule` says of each type, looked up instead of asked. Types beyond the end have none.
+macro_rules! table {
+    ($name:ident, $max:expr, |$ty:ident| $rule:expr) => {
+        static $name: [Rule; $max + 1] = {
+            let mut table = [Rule::Min(0); $max + 1];
+            let mut $ty = 0u16;
+            while ($ty as usize) < table.len() {
+                table[$ty as usize] = $rule;
+                $ty += 1;
+            }
+            table
+        };
+    };
+}
+
+table!(DATAPATH, dp_attr::MAX, |ty| rule(Group::Datapath, ty));
+table!(VPORT, vport_attr::MAX, |ty| rule(Group::Vport, ty));
+table!(FLOW, flow_attr::MAX, |ty| rule(Group::Flow, ty));
+table!(PACKET, packet_attr::MAX, |ty| rule(Group::Packet, ty));
+table!(METER, meter_attr::MAX, |ty| rule(Group::Meter, ty));
+table!(CT_LIMIT, ct_limit_attr::MAX, |ty| rule(Group::CtLimit, ty));
+table!(BAND, band_attr::MAX, |ty| band_rule(ty));
+
+fn rules(family: Group) -> &'static [Rule] {
     match family {
-        Group::Datapath => dp_attr::MAX,
-        Group::Vport => vport_attr::MAX,
-        Group::Flow => flow_attr::MAX,
-        Group::Packet => packet_attr::MAX,
-        Group::Meter => meter_attr::MAX,
-        Group::CtLimit => ct_limit_attr::MAX,
+        Group::Datapath => &DATAPATH,
+        Group::Vport => &VPORT,
+        Group::Flow => &FLOW,
+        Group::Packet => &PACKET,
+        Group::Meter => &METER,
+        Group::CtLimit => &CT_LIMIT,
     }
 }
 
 /// Sorts the attributes of a `family` request by type into `top`, which has none yet. Unknown types are skipped, of
 /// duplicates the last counts but every one is checked, trailing bytes are ignored.
 pub fn validate<'a>(family: Group, attrs: &'a [u8], top: &mut TopAttrs<'a>) -> NlResult {
-    sort(attrs, max_type(family), |ty| rule(family, ty), top)
+    sort(attrs, rules(family), top)
 }
 
 /// The same for the attributes of a meter's band, which core does not look into.
 pub fn validate_band<'a>(band: Attr<'a>, top: &mut TopAttrs<'a>) -> NlResult {
-    sort(band.payload(), band_attr::MAX, band_rule, top)
+    sort(band.payload(), &BAND, top)
 }
 
-fn sort<'a>(
-    attrs: &'a [u8],
-    max_type: usize,
-    rule: impl Fn(u16) -> Rule,
-    top: &mut TopAttrs<'a>,
-) -> NlResult {
+fn sort<'a>(attrs: &'a [u8], rules: &[Rule], top: &mut TopAttrs<'a>) -> NlResult {
     for attr in Attrs::new(attrs) {
-        let ty = attr.ty();
-        if ty == 0 || usize::from(ty) > max_type {
+        let ty = usize::from(attr.ty());
+        let Some(rule) = rules.get(ty).filter(|_| ty != 0) else {
             continue;
+        };
+        match *rule {
+            Rule::Min(n) if attr.len() >= n as usize => {}
+            rule => check(rule, &attr)?,
         }
-        check(rule(ty), &attr)?;
-        if let Some(slot) = top.0.get_mut(usize::from(ty)) {
+        if let Some(slot) = top.0.get_mut(ty) {
             *slot = Some(attr);
         }
     }
@@ -142,7 +163,7 @@ fn sort<'a>(
 fn check(rule: Rule, attr: &Attr<'_>) -> NlResult {
     let len = attr.len();
     let long_enough = match rule {
-        Rule::Min(n) => len >= n,
+        Rule::Min(n) => len >= n as usize,
         Rule::U32Max(max) => return check_range(attr, attr.u32().map(|v| v <= max)),
         Rule::S32NotNegative => return check_range(attr, attr.u32().map(|v| v <= i32::MAX as u32)),
         Rule::Nested => len == 0 || len >= super::attr::HDRLEN,

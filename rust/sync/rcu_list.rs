@@ -43,7 +43,7 @@ impl<T> ListBox<T> {
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
         let node = Node {
-            header: Header::new(()),
+            header: Header::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
             position: 0,
             value,

@@ -33,10 +33,10 @@ const MAX_LOG2: u32 = 28;
 
 type Link<T, const N: usize> = AtomicPtr<Node<T, N>>;
 
-/// An entry on the heap. `header.word` has a bit for each index that it is linked in.
+/// An entry on the heap. `header.tag` has a bit for each index that it is linked in.
 #[repr(C)]
 struct Node<T, const N: usize> {
-    header: Header<u32>,
+    header: Header,
     hash: [u32; N],
     next: [[Link<T, N>; 2]; N],
     value: T,
@@ -64,7 +64,7 @@ impl<T, const N: usize> Node<T, N> {
 
     /// Whether it belongs in index `i`.
     fn is_in(&self, i: usize) -> bool {
-        self.header.word & (1 << i) != 0
+        self.header.tag.load(Ordering::Relaxed) & (1 << i) != 0
     }
 
     /// Its hash in index `i < N`.
@@ -205,7 +205,7 @@ impl<T, const N: usize> Buckets<T, N> {
         // SAFETY: the memory is large enough for the struct and its `n` heads.
         unsafe {
             this.as_ptr().write(Self {
-                header: Header::new(()),
+                header: Header::new(0),
                 mask: (n - 1) as u32, // CAST: log2 <= 28.
                 seed: sys::get_random_u32(),
                 version,
@@ -472,14 +472,16 @@ impl<T: Send + Sync + 'static, const N: usize> RcuTable<T, N> {
         hashes: [Option<u32>; N],
     ) -> Entry<'g, T, N> {
         let mut node = entry.0;
+        let mut linked = 0;
         for (i, hash) in hashes.into_iter().enumerate() {
             if hash.is_some() || i == 0 {
-                node.header.word |= 1 << i;
+                linked |= 1 << i;
             }
             if let Some(slot) = node.hash.get_mut(i) {
                 *slot = hash.unwrap_or(0);
             }
         }
+        node.header.tag.store(linked, Ordering::Relaxed);
         // SAFETY: a box is not null; the table owns the node from here, and no removal frees it
         // while the guard is borrowed.
         let node = unsafe { &*KBox::into_raw(node) };
@@ -500,23 +502,20 @@ impl<T: Send + Sync + 'static, const N: usize> RcuTable<T, N> {
     /// Unlinks an entry; `None` if it is not in this table (any more).
     pub fn remove(&self, guard: &OvsGuard, entry: Entry<'_, T, N>) -> Option<Retired<T>> {
         let node = entry.0;
-        // SAFETY: 0 < N; the guard keeps changes away. A node that is not in index 0 of this
-        // table is in none of its indexes.
-        unsafe { self.link_to(0, node)? };
-        for (i, index) in self
-            .indexes
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| node.is_in(*i))
-        {
+        for (i, index) in self.indexes.iter().enumerate() {
+            if !node.is_in(i) {
+                continue;
+            }
             // SAFETY: indexes are in range; the guard keeps changes away.
             unsafe {
+                let Some(link) = self.link_to(i, node) else {
+                    // A node that is not in index 0 of this table is in none of its indexes.
+                    return None;
+                };
                 let version = index.load().as_ref().version;
-                if let Some(link) = self.link_to(i, node) {
-                    let next = node.link(i, version).load(Ordering::Relaxed);
-                    link.store(next, Ordering::Release);
-                    index.adjust(-1);
-                }
+                let next = node.link(i, version).load(Ordering::Relaxed);
+                link.store(next, Ordering::Release);
+                index.adjust(-1);
             }
         }
         let node = NonNull::from(node);

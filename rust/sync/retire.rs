@@ -21,22 +21,21 @@ use core::{
 use kernel::alloc::{AllocError, Flags, KBox};
 
 /// What an object needs to be retired. First field of each such object.
-///
-/// `W` is the container's: 32 bits that would be padding otherwise. Where the rest is does not depend on it.
 #[repr(C)]
-pub(super) struct Header<W = ()> {
+pub(super) struct Header {
     rcu: RcuHead,
     /// The mutex section that retired the object.
     section: AtomicU32,
-    pub(super) word: W,
+    /// Free for the container's use.
+    pub(super) tag: AtomicU32,
 }
 
-impl<W> Header<W> {
-    pub(super) fn new(word: W) -> Self {
+impl Header {
+    pub(super) fn new(tag: u32) -> Self {
         Self {
             rcu: RcuHead::new(),
             section: AtomicU32::new(0),
-            word,
+            tag: AtomicU32::new(tag),
         }
     }
 }
@@ -62,7 +61,7 @@ pub(super) unsafe trait Retire: Sized {
 /// `this` is valid.
 pub(super) unsafe fn mark<O: Retire>(this: NonNull<O>, guard: &OvsGuard) {
     // SAFETY: valid, and starts with a header, by the contracts of this function and `Retire`.
-    let header: &Header = unsafe { this.cast().as_ref() };
+    let header = unsafe { this.cast::<Header>().as_ref() };
     header.section.store(guard.section(), Ordering::Relaxed);
 }
 
@@ -96,17 +95,22 @@ unsafe extern "C" fn on_grace<O: Retire>(head: *mut RcuHead) {
 ///
 /// # Invariants
 ///
-/// `header.word` counts the owners: the box, slot or [`Retired`], and every [`RcuPin`]. The last one frees.
+/// `header.tag` counts the owners: the box, slot or [`Retired`], and every [`RcuPin`]. The last one frees.
 #[repr(C)]
 pub(super) struct Object<T> {
-    header: Header<AtomicU32>,
+    header: Header,
     pub(super) value: T,
 }
 
 impl<T> Object<T> {
+    #[inline(always)]
+    fn refs(&self) -> &AtomicU32 {
+        &self.header.tag
+    }
+
     /// Whether the caller, an owner, is the only one.
     pub(super) fn is_unique(&self) -> bool {
-        self.header.word.load(Ordering::Acquire) == 1
+        self.refs().load(Ordering::Acquire) == 1
     }
 }
 
@@ -125,7 +129,7 @@ unsafe impl<T: Send> Retire for Object<T> {
 /// The caller owns a reference and does not use it again.
 unsafe fn put<T>(this: NonNull<Object<T>>) {
     // SAFETY: alive, because the caller owns a reference.
-    let refs = unsafe { &this.as_ref().header.word };
+    let refs = unsafe { this.as_ref() }.refs();
     if refs.fetch_sub(1, Ordering::Release) == 1 {
         fence(Ordering::Acquire);
         // SAFETY: that was the last reference; the object came from a `KBox`.
@@ -146,7 +150,7 @@ pub struct RcuBox<T>(KBox<Object<T>>);
 impl<T> RcuBox<T> {
     /// Allocates and moves `value` in.
     pub fn new(value: T, flags: Flags) -> Result<Self, AllocError> {
-        let header = Header::new(AtomicU32::new(1));
+        let header = Header::new(1);
         Ok(Self(KBox::new(Object { header, value }, flags)?))
     }
 
@@ -205,7 +209,7 @@ impl<'g, T> RcuRef<'g, T> {
     pub fn pin(self) -> RcuPin<T> {
         // Alive, so somebody owns a reference: the slot does until a grace period after `'g`. The count would wrap if 2^32
         // pins were leaked; those that are not are few: deferred work has them, of which a CPU has a handful, and requests.
-        self.0.header.word.fetch_add(1, Ordering::Relaxed);
+        self.0.refs().fetch_add(1, Ordering::Relaxed);
         // INVARIANT: the reference added just above.
         RcuPin(NonNull::from(self.0))
     }

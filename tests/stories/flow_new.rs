@@ -345,3 +345,23 @@ fn n11_refusals_are_logged_unless_probing() {
     s.create(&good).unwrap();
     assert_eq!(text(&mut s, &good), "", "EEXIST");
 }
+
+/// A table of a million flows is as large as what each takes: the flow, a CPU's counters, the actions.
+#[test]
+fn a_flow_of_one_output_is_three_objects() {
+    let mut s = Switch::new();
+    let mut create = |n: u8, ports: &[u32]| {
+        let udp = Udp {
+            src: n.into(),
+            ..UDP
+        };
+        let attrs = flow(&udp).mask(mask(!0, !0, !0, !0)).acts(ports);
+        s.create(&attrs.ufid(&[n; 16])).unwrap();
+        kernel::testing::rcu::barrier();
+        live()
+    };
+    let first = create(1, &[0]); // brings the mask
+    assert_eq!(create(2, &[0]) - first, 3);
+    assert_eq!(create(3, &[0, 0]) - first, 3 + 4, "an array of actions");
+    assert_eq!(create(4, &[]) - first, 3 + 4 + 3, "no action at all");
+}

@@ -44,7 +44,7 @@ fn table(masks: u32) -> Table {
     let ovs = OvsGuard::lock(&openvswitch::sys::testing::process_context());
     for n in 0..masks * 100 {
         let key = key(n);
-        let actions = Checker::new(&key, 0, 0).unwrap().finish().unwrap();
+        let actions = Checker::new(&key, 0).finish().unwrap();
         let actions = RcuBox::new(actions, GFP_KERNEL).unwrap();
         let flow =
             PreparedFlow::new(&key.into(), &mask(n % masks), None, actions, GFP_KERNEL).unwrap();
