@@ -46,24 +46,30 @@ pub struct Context<'a> {
 #[derive(Clone)]
 struct List<'a> {
     acts: RcuRef<'a, Actions>,
+    /// All of them.
+    all: &'a [Action],
     range: Range<usize>,
 }
 
 impl<'a> List<'a> {
+    #[inline(always)]
+    fn whole(acts: RcuRef<'a, Actions>) -> Self {
+        let all = acts.get().as_slice();
+        let range = 0..all.len();
+        List { acts, all, range }
+    }
+
+    #[inline(always)]
     fn actions(&self) -> &'a [Action] {
-        self.acts
-            .get()
-            .as_slice()
-            .get(self.range.clone())
-            .unwrap_or(&[])
+        self.all.get(self.range.clone()).unwrap_or(&[])
     }
 
     /// A nested list of `len` actions, which has still `behind` actions of this list after it.
     fn inner(&self, len: usize, behind: usize) -> Self {
         let end = self.range.end.wrapping_sub(behind);
         List {
-            acts: self.acts,
             range: end.wrapping_sub(len)..end,
+            ..*self
         }
     }
 }
@@ -98,9 +104,8 @@ pub fn execute(
         output(&cx, pkt, port, key);
         Ok(())
     } else {
-        let range = 0..acts.get().as_slice().len();
         let mut key = Key { key, valid: true };
-        run::<false>(&cx, List { acts, range }, pkt, &mut key)
+        run::<false>(&cx, List::whole(acts), pkt, &mut key)
     };
     if storage.has_deferred() {
         run_deferred(storage, &level, bh);
@@ -122,9 +127,8 @@ fn unusual(
         return too_deep(cx.dp, pkt, cx.bh);
     }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
-    let range = 0..acts.get().as_slice().len();
     let mut key = Key { key, valid: true };
-    let result = run::<true>(cx, List { acts, range }, pkt, &mut key);
+    let result = run::<true>(cx, List::whole(acts), pkt, &mut key);
     if cx.storage.has_deferred() {
         run_deferred(cx.storage, level, cx.bh);
     }
@@ -440,10 +444,8 @@ fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
         let dp = &*work.dp;
         match work.then {
             Then::Run(ref acts, range) => {
-                let list = List {
-                    acts: acts.as_ref(),
-                    range,
-                };
+                let mut list = List::whole(acts.as_ref());
+                list.range = range;
                 let mut key = Key {
                     key: &mut own,
                     valid: work.key_valid,
