@@ -65,6 +65,8 @@ step 'packet path' both tools/check-fastpath.sh %
 step 'format and lints' tools/cargo.sh lint
 step 'unit tests' tools/cargo.sh test
 SHOW=1 step 'cases in VMs, 6.1 and 6.12' env OVS_STRICT=1 tools/vm.sh test 6.1,6.12
+SHOW=1 step "OVS's own suite: one test or more a feature, 6.12" \
+	tools/vm.sh system 6.12 ours --suite ovs-4.0 --tests subset --strict --out "$PWD/$logs/system"
 printf '[%4d s] done\n' $((SECONDS - start))
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

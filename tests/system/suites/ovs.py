@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """OVS's own `make check-kernel`: tests/system-kmod-testsuite of Debian's openvswitch source packages."""
 
+import os
 import re
 
 from . import image, trees
@@ -40,34 +41,11 @@ def autotest_list(text):
     return dict(re.findall(r"^ *(\d+): \S+ +(.*?) *$", text, re.M))
 
 
-# One test or more for every feature; a release has those that it knows: 4.0 all, 3.1 eighteen.
-SUBSET = """
-datapath - ping between two ports
-datapath - ping between two ports on vlan
-datapath - ping between two ports on cvlan
-datapath - ping6 between two ports
-datapath - ping over vxlan tunnel
-datapath - ping over gre tunnel
-datapath - ping over geneve tunnel
-datapath - bridging IPv4 and IPv6 flow based geneve tunnels
-datapath - mpls actions
-datapath - basic truncate action
-datapath - drop action
-datapath - Dump OF rules corresponding to UFID
-QoS - 64bit
-conntrack - IPv4 ping
-conntrack - multiple zones
-conntrack - IPv4 fragmentation
-conntrack - IPv6 fragmentation
-conntrack - limit by zone
-conntrack - simple SNAT
-conntrack - simple DNAT
-802.1ad - vlan_limit
-nsh - encap header
-psample - sanity check
-layer3 - ping over VXLAN-GPE
-interface - datapath port rename
-""".strip().splitlines()
+def subset():
+    """{title: feature} of subset.txt."""
+    with open(os.path.join(os.path.dirname(__file__), "subset.txt")) as f:
+        pairs = [line.strip().split(" | ") for line in f if line.strip() and not line.startswith("#")]
+    return {title: feature for feature, title in pairs}
 
 
 class Ovs:
@@ -86,7 +64,8 @@ class Ovs:
         self.tree = trees.Tree(self.name, self.parts, BUILD, given, log)
         self.disk = image.tree(self.tree)
         self.tests = autotest_list(self.tree.read("list"))
-        self.subset = [number for number, title in self.tests.items() if title in SUBSET]
+        wanted = subset()
+        self.subset = [number for number, title in self.tests.items() if title in wanted]
 
     setup = SETUP
 

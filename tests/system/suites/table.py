@@ -158,6 +158,20 @@ def alone(tests, results, reason=lambda result: ""):
     return lines, by
 
 
+def strict(tests, results):
+    """([test that passed], {test: why it did not}) where every test must pass: skipped is as bad as failed."""
+    good, bad = [], {}
+    for test in sorted(tests, key=number):
+        o = results.outcome(test)
+        if o.kernel:
+            bad[test] = "kernel: " + o.kernel[0]
+        elif o.kind != "ok":
+            bad[test] = o.result or "not run"
+        else:
+            good.append(test)
+    return good, bad
+
+
 def summary(by):
     order = [SAME, BETTER, WORSE, NEITHER, SKIPPED, UNKNOWN, "ok", "failed"]
     return ", ".join("%d %s" % (len(by[k]), k) for k in order if by.get(k)) or "nothing was run"
