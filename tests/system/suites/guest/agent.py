@@ -95,9 +95,12 @@ def send_files(port, patterns, lines, output):
     found = {os.path.basename(p): p for pattern in patterns for p in sorted(glob.glob(pattern)) if os.path.isfile(p)}
     blobs = {"dmesg": "\n".join(lines).encode(), "output": output}
     for name, path in found.items():
-        with open(path, "rb") as f:
-            f.seek(max(0, os.path.getsize(path) - LONGEST))
-            blobs[name] = f.read()
+        try:
+            with open(path, "rb") as f:
+                f.seek(max(0, os.path.getsize(path) - LONGEST))
+                blobs[name] = f.read()
+        except FileNotFoundError:
+            pass  # the result is printed before the test has cleared up: it may still remove files
     for name, data in blobs.items():
         port.send(file=name, data=base64.b64encode(data[-LONGEST:]).decode())
 
