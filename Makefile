@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo check test loom asan fuzz lint walls abi-coverage vm-test system bench clean
+.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench clean
 help:
 	@cat tools/help.txt
 
@@ -28,6 +28,9 @@ loads:
 
 demo:
 	@tools/vm.sh demo
+
+ovn-demo:
+	@tools/vm.sh ovn-demo "$(KVER)"
 
 check:
 	@tools/check.sh

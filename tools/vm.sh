@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# vm.sh demo | test KERNELS [OPTION | CASE...] | system KERNELS [MODULE [OPTION...]] | bench
+# vm.sh demo | ovn-demo KERNEL | test KERNELS [OPTION | CASE...] | system KERNELS [MODULE [OPTION...]] | bench
 #
 # What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system. What is built with
 # features denied (OVS_WITHOUT) goes to a directory of its own, as do its logs.
@@ -15,6 +15,9 @@ case $what in
 demo)
 	tools/build-modules.sh -k 6.1
 	exec tests/system/demo ;;
+ovn-demo)
+	tools/build-modules.sh -k "$1"
+	exec tests/system/ovn-demo --kernel "$1" ;;
 test)
 	kernels=$1
 	shift
@@ -30,5 +33,5 @@ system)
 bench)
 	for k in 6.1 6.12; do tools/build-modules.sh -k "$k"; done
 	exec tests/bench/run "$@" ;;
-*) die "usage: vm.sh demo|test|system|bench" ;;
+*) die "usage: vm.sh demo|ovn-demo|test|system|bench" ;;
 esac

@@ -40,17 +40,18 @@ PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexist
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
 
 
-def build(log):
-    """Return the path of the image, building it if the cache lacks it."""
+def build(log, more=()):
+    """Return the path of the image, building it if the cache lacks it; `more` are packages beside the usual ones."""
     apt = Apt()
-    plan = {p: v for p, v in apt.plan(PACKAGES).items() if p not in UNUSED}
+    packages = PACKAGES + list(more)
+    plan = {p: v for p, v in apt.plan(packages).items() if p not in UNUSED}
     key = digest((sorted(plan.items()), RECIPE, STRIP))
     image = os.path.join(CACHE, "rootfs-%s.ext4" % key)
     if os.path.exists(image):
         os.utime(image)
         return image
     log("building the VM's root from %d Debian packages (once)" % len(plan))
-    debs = apt.download(PACKAGES, lambda p: p not in UNUSED)
+    debs = apt.download(packages, lambda p: p not in UNUSED)
     root = os.path.join(CACHE, "rootfs-%s.%d.tmp" % (key, os.getpid()))
     shutil.rmtree(root, ignore_errors=True)
     for d in ("bin", "sbin", "lib", "lib64"):

@@ -40,10 +40,10 @@ stop_ovs() {
 	ovs-appctl -t ovsdb-server exit
 }
 
-# ovs_log_clean [REGEX]: no warning or error in ovs-vswitchd's log but those that match REGEX, and those that only say that
-# an emulated machine is slow.
+# ovs_log_clean [REGEX [DAEMON]]: no warning or error in ovs-vswitchd's log (or DAEMON's) but those that match REGEX, and those
+# that only say that an emulated machine is slow.
 ovs_log_clean() {
-	! grep -E '\|(WARN|ERR|EMER)\|' "$OUT/ovs-vswitchd.log" |
+	! grep -E '\|(WARN|ERR|EMER)\|' "$OUT/${2:-ovs-vswitchd}.log" |
 		grep -Ev '\|(timeval|ovs_rcu)(\([^)]*\))?\|WARN\|(Unreasonably long|faults:|disk:|context switches:|blocked [0-9]+ ms)' |
 		grep -Ev '\|WARN\|Dropped [0-9]+ log messages' | grep -Ev "${1:-^$}"
 }
