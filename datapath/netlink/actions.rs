@@ -542,11 +542,12 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             } else {
                 action_attr::SET
             })?;
-            let mask = if masked { mask } else { &[] };
-            let room = w.reserve(field.attr(), value.len().wrapping_add(mask.len()))?;
-            let (v, m) = room.split_at_mut_checked(value.len()).ok_or(Full)?;
-            v.copy_from_slice(value);
-            m.copy_from_slice(mask);
+            let attr = w.nest(field.attr())?;
+            w.append(value)?;
+            if masked {
+                w.append(mask)?;
+            }
+            w.end_nest(attr)?;
             w.end_nest(set)
         }
         Action::SetTunnel { at, len, .. } => {

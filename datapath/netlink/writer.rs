@@ -83,12 +83,13 @@ impl<'a> Writer<'a> {
         Ok(room)
     }
 
-    fn append(&mut self, b: &[u8]) -> Put {
+    /// Appends bytes as they are, in multiples of 4.
+    pub fn append(&mut self, b: &[u8]) -> Put {
         self.grow(b.len())?.copy_from_slice(b);
         Ok(())
     }
 
-    /// Appends bytes as they are: what is no attribute, or attributes put together already. In multiples of 4.
+    /// [`Self::append`] of what has a fixed length: what is no attribute, or attributes put together already.
     #[inline]
     pub fn put_raw<const N: usize>(&mut self, b: &[u8; N]) -> Put {
         *self.grow(N)?.first_chunk_mut().ok_or(Full)? = *b;
