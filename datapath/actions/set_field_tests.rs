@@ -251,6 +251,7 @@ fn any_bytes(n: usize) -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
+    // B49: the device's sum too, after every SET of IPv6 fields.
     #[test]
     fn checksums_follow_every_set(
         ip in any_ip(),

@@ -577,6 +577,7 @@ fn c9_a_natted_packet_finds_its_connection_after_userspace() {
     assert_eq!(pkt.bytes(), natted);
 }
 
+// B33
 #[test]
 fn b33_a_packet_that_was_kept_is_not_touched() {
     let lab = Lab::new();

@@ -135,6 +135,7 @@ fn a_deep_mask_takes_an_absent_part_for_zeros() {
     ));
 }
 
+// T3
 #[test]
 fn hashes_of_similar_keys_differ() {
     let full = Mask::new(key_of(&[!0; WORDS]));
@@ -156,6 +157,7 @@ fn hashes_of_similar_keys_differ() {
     assert!(seen.len() + 16 >= distinct, "{} of {distinct}", seen.len());
 }
 
+// T3
 #[test]
 fn low_bits_of_hashes_are_spread() {
     // What a port scan or a few hosts behind one port give: consecutive values in one field.

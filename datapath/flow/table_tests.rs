@@ -262,7 +262,7 @@ fn rebalancing_puts_busy_masks_first() {
     assert_eq!(t.masks.read(&ovs)[1].mask, second);
 }
 
-// T10, F2.
+// T10, F2, K37.
 #[test]
 fn flows_answer_to_the_name_they_were_given() {
     let t = table();

@@ -145,6 +145,7 @@ fn c2_masks_are_not_zero_and_need_commit() {
     assert!(read(&[mark(0, 1), labels(0, 1), flag(FORCE)]).is_ok());
 }
 
+// B13
 #[test]
 fn b13_names_end_with_a_nul() {
     for (ty, max) in [(ct_attr::HELPER, 16), (ct_attr::TIMEOUT, 32)] {

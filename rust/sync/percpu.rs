@@ -13,6 +13,20 @@ use kernel::alloc::{AllocError, Flags};
 /// The others' values can be read too, and code that holds a [`BhGuard`] may be re-entered on its
 /// own CPU, so `T` is shared: counters are [`LocalU64`](super::LocalU64), the rest cells.
 ///
+/// An RCU section is not enough for this CPU's value, as the thread may be on another CPU at the next access (spec B61):
+///
+/// ```compile_fail,E0308
+/// use openvswitch::rust::sync::{PerCpu, RcuGuard};
+/// let values = PerCpu::new(|cpu| cpu, kernel::alloc::flags::GFP_KERNEL).unwrap();
+/// values.get(&RcuGuard::new());
+/// ```
+///
+/// ```
+/// use openvswitch::rust::sync::{BhGuard, PerCpu};
+/// let values = PerCpu::new(|cpu| cpu, kernel::alloc::flags::GFP_KERNEL).unwrap();
+/// values.get(&BhGuard::enter());
+/// ```
+///
 /// # Invariants
 ///
 /// `base` came from `alloc_percpu` for a `T`; the copy of each possible CPU is initialised.

@@ -379,6 +379,23 @@ fn per_cpu_values_are_separate() {
     assert_eq!(testing::live(), before);
 }
 
+// B61: per-CPU data take the evidence that the thread stays on its CPU, and that evidence cannot go to another thread.
+#[test]
+fn per_cpu_values_are_bound_to_a_section() {
+    // A type for which two of these hold is ambiguous, and this does not compile.
+    trait Bound<A> {
+        fn to_its_thread() {}
+    }
+    struct Sends;
+    struct Shares;
+    impl<T> Bound<()> for T {}
+    impl<T: Send> Bound<Sends> for T {}
+    impl<T: Sync> Bound<Shares> for T {}
+    <BhGuard as Bound<_>>::to_its_thread();
+    <BhSection as Bound<_>>::to_its_thread();
+    <RcuGuard as Bound<_>>::to_its_thread();
+}
+
 #[test]
 fn once_slot_keeps_the_first() {
     let before = testing::live();

@@ -37,6 +37,7 @@ fn a8_what_nobody_takes_is_dropped_with_a_reason() {
     assert_eq!(lab.counts(), [0; 3]);
 }
 
+// A27, B55
 #[test]
 fn a27_a_port_that_cannot_send_drops() {
     let mut lab = Lab::new();

@@ -97,7 +97,7 @@ fn a10_devices_that_hand_packets_back_end_too() {
     let log = take_log();
     let line = "recursion limit reached on datapath br0, probable configuration error";
     assert!(log.iter().any(|(_, l)| l.contains(line)), "{log:?}");
-    // The level is balanced: the next packet gets as far.
+    // B60: the level is balanced, so the next packet gets as far.
     assert!(lab.devs[0].receive(&udp()));
     assert_eq!(lab.sent(3).len(), 5);
 }

@@ -95,3 +95,32 @@ fn f11_flow_dumps_refuse_bad_attributes_and_other_dumps_ignore_them() {
         1
     );
 }
+
+// B59: packets wait for a batch, not for the dump; and come between batches, not between a batch's flows, where they could
+// keep it from ending.
+#[test]
+fn b59_packets_come_between_batches() {
+    use openvswitch::datapath::control;
+    use openvswitch::datapath::netlink::writer::{MsgHeader, Writer};
+    use openvswitch::sys::testing::{process_context, take_bh_sections};
+    let mut s = Switch::new();
+    fill(&mut s, 300);
+    let header = MsgHeader {
+        dp_ifindex: s.dp,
+        ..MsgHeader::default()
+    };
+    let (mut cursor, mut batches) = ([0; 2], 0);
+    loop {
+        let mut room = [0; 4096];
+        let mut w = Writer::new(&mut room);
+        take_bh_sections();
+        let ctx = process_context();
+        control::dump(&ctx, Group::Flow, &s.net, &[], &mut cursor, header, &mut w).unwrap();
+        assert_eq!(take_bh_sections(), 1, "batch {batches}");
+        if w.is_empty() {
+            break;
+        }
+        batches += 1;
+    }
+    assert!(batches > 10, "{batches}");
+}

@@ -304,7 +304,7 @@ fn b25_modifying_puts_back_what_it_did_not_use() {
     assert_eq!(live(), before);
 }
 
-// The kernel's selftests look for this sentence.
+// N11, K38: the kernel's selftests look for this sentence.
 #[test]
 fn n11_actions_that_do_not_fit_are_logged_unless_probing() {
     let mut s = Switch::new();
@@ -321,7 +321,7 @@ fn n11_actions_that_do_not_fit_are_logged_unless_probing() {
     );
 }
 
-/// What is wrong with a key or a request stands in the log too; what is missing or in the way does not.
+/// What is wrong with a key or a request stands in the log too; what is missing or in the way does not (N11, K38).
 #[test]
 fn n11_refusals_are_logged_unless_probing() {
     let mut s = Switch::new();

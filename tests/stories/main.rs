@@ -14,6 +14,7 @@ mod act_psample;
 mod act_recirc;
 mod act_tunnel;
 mod bad_input;
+mod bug_classes;
 mod churn;
 mod ct_limit;
 mod dp_create;

@@ -9,6 +9,7 @@ fn types(m: &Message) -> Vec<u16> {
     m.types()
 }
 
+// U1, U4; U9: user data as they came, padded.
 #[test]
 fn u1_u4_headers_and_order_of_attributes() {
     let mut lab = Lab::new();
@@ -84,6 +85,7 @@ fn u5_a_tag_beside_the_data_is_in_the_packet() {
     assert_eq!(lab.bytes(2), [udp()]);
 }
 
+// U7
 #[test]
 fn u7_hash_of_the_packet_comes_along() {
     let mut lab = Lab::new();

@@ -169,6 +169,7 @@ fn two_switches_in_a_chain() {
     );
 }
 
+// B55
 #[test]
 fn output_to_a_port_that_left() {
     let (mut s, a, b) = switch();

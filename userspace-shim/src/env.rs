@@ -185,6 +185,8 @@ struct NetInner {
     refusal: Mutex<Option<Error>>,
     /// Why the next tunnel that a switch had made cannot be a port.
     tunnel_link_error: Mutex<Option<Error>>,
+    /// What every device delivers as soon as it can.
+    early: Mutex<Option<Vec<u8>>>,
 }
 
 /// An upcall as userspace got it: the whole netlink message.
@@ -233,6 +235,7 @@ impl FakeNet {
             work_queued: AtomicBool::new(false),
             refusal: Mutex::new(None),
             tunnel_link_error: Mutex::new(None),
+            early: Mutex::new(None),
         }))
     }
 
@@ -300,6 +303,12 @@ impl FakeNet {
     /// Makes the next link of a tunnel that a switch had made err.
     pub fn refuse_tunnel_link(&self, e: Error) {
         *lock(&self.0.tunnel_link_error) = Some(e);
+    }
+
+    /// Makes every further device deliver this packet as soon as it is linked to its port, before the port is in the
+    /// datapath; or none.
+    pub fn set_early_packet(&self, bytes: Option<&[u8]>) {
+        *lock(&self.0.early) = bytes.map(<[u8]>::to_vec);
     }
 
     /// The work that the notifier queued, if any.
@@ -858,6 +867,10 @@ impl DeviceOps for FakeDevice {
             port.attached.store(true, SeqCst);
         }
         dev.0.vport.set(vport);
+        let early = lock(&dev.net().0.early).clone();
+        if let Some(bytes) = early {
+            dev.receive(&bytes);
+        }
         Ok(())
     }
 
@@ -982,14 +995,13 @@ impl DeviceOps for FakeDevice {
         }
     }
 
-    fn send(&self, mut pkt: Packet, bh: &BhGuard) {
+    fn send(&self, pkt: Packet, bh: &BhGuard) {
         let len = pkt.len();
         if !self.count_send(len as u64) {
             return;
         }
-        pkt.pull(len).expect("memory for a packet");
         lock(&self.0.sent).push(Sent {
-            bytes: pkt.linear().to_vec(),
+            bytes: pkt.bytes().to_vec(),
             vlan: pkt.vlan_tag(),
             protocol: pkt.protocol(),
             priority: pkt.priority(),

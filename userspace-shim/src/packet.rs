@@ -45,6 +45,7 @@ thread_local! {
     static DROPS: RefCell<Vec<Dropped>> = const { RefCell::new(Vec::new()) };
     static FAIL_IN: Cell<u64> = const { Cell::new(0) };
     static ALIVE: Cell<isize> = const { Cell::new(0) };
+    static TX_ERRORS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What this thread dropped since the last call.
@@ -61,6 +62,11 @@ pub fn take_samples() -> Vec<Sampled> {
 /// Says whether the failure ordered before has happened, or none was.
 pub fn fail_nth(n: u64) -> bool {
     FAIL_IN.with(|f| f.replace(n)) == 0
+}
+
+/// How often this thread has told a zero-copy sender that its packet failed (`skb_tx_error`) since the last call.
+pub fn take_tx_errors() -> usize {
+    TX_ERRORS.replace(0)
 }
 
 /// Packets made on this thread minus packets freed on it.
@@ -159,8 +165,6 @@ pub struct Packet {
     /// Bytes before the data pointer.
     front: Vec<u8>,
     pub ignore_df: bool,
-    /// `skb_tx_error` was called.
-    pub failed_tx: bool,
 }
 
 impl Packet {
@@ -205,7 +209,6 @@ impl Packet {
             conn: None,
             front: Vec::new(),
             ignore_df: false,
-            failed_tx: false,
         }
     }
 
@@ -843,7 +846,7 @@ impl PacketOps for Packet {
     }
 
     fn tx_error(&mut self) {
-        self.failed_tx = true;
+        TX_ERRORS.set(TX_ERRORS.get() + 1);
     }
 
     fn from_bytes(bytes: &[u8], _ctx: &impl MaySleep) -> Result<Self> {

@@ -210,6 +210,7 @@ static BH: (Mutex<[bool; CPUS as usize]>, Condvar) =
 
 thread_local! {
     static BH_DEPTH: Cell<u32> = const { Cell::new(0) };
+    static BH_SECTIONS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Keeps softirqs and other threads off this CPU.
@@ -223,6 +224,7 @@ pub fn local_bh_disable() {
     if depth != 0 {
         return;
     }
+    BH_SECTIONS.set(BH_SECTIONS.get() + 1);
     let mut busy = BH.0.lock().unwrap_or_else(PoisonError::into_inner);
     while busy[cpu] {
         busy = BH.1.wait(busy).unwrap_or_else(PoisonError::into_inner);
@@ -498,6 +500,11 @@ pub mod testing {
         assert!(cpu < CPUS);
         assert_eq!(super::BH_DEPTH.get(), 0, "moved with BH disabled");
         CPU.set(cpu);
+    }
+
+    /// How many BH sections this thread has entered since the last call, those inside of others not counted.
+    pub fn take_bh_sections() -> u32 {
+        super::BH_SECTIONS.replace(0)
     }
 
     /// Sets this thread's clock, in milliseconds since boot.

@@ -150,6 +150,7 @@ fn marks(p: &Packet) -> impl PartialEq + core::fmt::Debug {
     (marks, p.protocol(), p.vlan_tag(), p.bytes().to_vec())
 }
 
+// Also B47: "ip6 later fragment" and "ip6 extensions" in all their orders; B64: "nd option" of length 0, 255 and cut short.
 #[test]
 fn vectors_give_their_keys() {
     let all = vectors();
@@ -160,6 +161,7 @@ fn vectors_give_their_keys() {
     }
 }
 
+// B64: neighbour discovery options too are read where they may not be linear.
 #[test]
 fn key_and_marks_do_not_depend_on_what_is_linear_at_any_length() {
     for v in vectors() {
@@ -493,7 +495,7 @@ fn service_headers_must_be_sound() {
     }
 }
 
-// B44: a stack of any length ends, with the packet at the latest.
+// B44, K32: a stack of any length ends, with the packet at the latest.
 #[test]
 fn endless_label_stacks_end() {
     let mut frame = vec![0; 12];
