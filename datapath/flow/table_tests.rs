@@ -6,7 +6,7 @@ use crate::datapath::actions::validate::Checker;
 use crate::datapath::actions::Action;
 use crate::datapath::flow::key::Core;
 use crate::datapath::flow::mask::Mask;
-use crate::sys::testing::{each_failure, process_context, run_rcu, set_cpu, Account};
+use crate::sys::testing::{each_failure, live, process_context, run_rcu, set_cpu, Account};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -418,6 +418,33 @@ fn a_mask_that_could_not_leave_goes_with_the_next_change() {
     assert_eq!((t.count(), t.n_masks(&ovs)), (1, 2));
     t.rebalance(&ovs);
     assert_eq!((t.count(), t.n_masks(&ovs)), (1, 1));
+}
+
+// T14
+#[test]
+fn what_is_taken_out_stays_for_its_readers() {
+    let t = table();
+    add(&t, &key(1, 0, 1), mask(0xff, 0), None, 7);
+    run_rcu();
+    let full = live();
+    let account = Account::current();
+    let bh = BhGuard::enter();
+    let packet = FlowKey::of_words(&key(1, 0, 1).words());
+    let flow = t.lookup(&packet, 0, &bh).flow.unwrap();
+    let acts = flow.actions.read(&*bh).unwrap();
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            account.adopt();
+            set_cpu(1);
+            assert!(remove(&t, &key(1, 0, 1)));
+        });
+    });
+    assert_eq!(look(&t, &key(1, 0, 1), 0).0, None);
+    assert!(live() >= full, "freed under a reader");
+    assert_eq!(acts.get().as_slice(), [Action::Output(7)]);
+    drop(bh);
+    run_rcu();
+    assert!(live() < full, "not freed");
 }
 
 // T2, T5, T9, B21: lookups while masks and flows come and go and the table grows and is rebalanced.
