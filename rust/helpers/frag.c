@@ -148,6 +148,9 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 	struct net *net = dev_net(dev);
 	struct ovs_frag_route r;
 
+	/* B43: what is behind the dst is the route's. */
+	BUILD_BUG_ON(offsetof(struct ovs_frag_route, dev) < sizeof(struct rtable));
+	BUILD_BUG_ON(offsetof(struct ovs_frag_route, dev) < sizeof(struct rt6_info));
 	memset(&r, 0, sizeof(r));
 	ovs_dst_init(&r.dst, &ovs_frag_dst_ops);
 	dst_init_metrics(&r.dst, r.metrics, true);
