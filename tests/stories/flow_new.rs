@@ -365,3 +365,33 @@ fn a_flow_of_one_output_is_three_objects() {
     assert_eq!(create(3, &[0, 0]) - first, 3 + 4, "an array of actions");
     assert_eq!(create(4, &[]) - first, 3 + 4 + 3, "no action at all");
 }
+
+// F14: for a probe anything else than EINVAL and EOVERFLOW would not mean "not supported".
+#[test]
+fn f14_what_is_not_known_is_invalid() {
+    let mut s = Switch::new();
+    let before = s.flows();
+    let probe = |s: &mut Switch, key: Bytes, acts: Bytes| {
+        let attrs = Bytes::new()
+            .nest(flow_attr::KEY, key)
+            .nest(flow_attr::ACTIONS, acts)
+            .flag(flow_attr::PROBE);
+        refused(s.create(&attrs))
+    };
+    for len in [0, 1, 4, 8, 16, 100] {
+        for ty in (26..300).chain([0, 0x3fff]) {
+            let acts = Bytes::new().put(ty, &vec![0; len]);
+            assert_eq!(probe(&mut s, UDP.key(), acts), EINVAL, "action {ty}, {len}");
+        }
+        for ty in (33..300).chain([0x3fff]) {
+            let mut key = UDP.key();
+            key = key.put(ty, &vec![0; len]);
+            let got = probe(&mut s, key, Bytes::new());
+            assert_eq!(got, EINVAL, "key {ty}, {len}");
+        }
+    }
+    let clone = |inner: Bytes| Bytes::new().nest(action_attr::CLONE, inner);
+    let deep = (0..17).fold(Bytes::new(), |l, _| clone(l));
+    assert_eq!(probe(&mut s, UDP.key(), deep), EOVERFLOW);
+    assert_eq!(s.flows(), before);
+}

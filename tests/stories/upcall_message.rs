@@ -253,3 +253,64 @@ fn b53_no_memory_for_an_upcall_is_a_lost_upcall() {
         }
     }
 }
+
+// U15: the room that is reserved is enough for everything at once.
+#[test]
+fn u15_the_largest_message_fits() {
+    use openvswitch::datapath::abi::tunnel_attr as ta;
+    let mut lab = Lab::new();
+    // Geneve options of 128 and 124 bytes.
+    let mut options = [[1, 2, 3, 31], [0; 4]].concat();
+    options.resize(128, 7);
+    options.extend([1, 2, 3, 30]);
+    options.resize(252, 7);
+    let tunnel = Bytes::new()
+        .put(ta::ID, &[9; 8])
+        .put(ta::IPV6_SRC, &[1; 16])
+        .put(ta::IPV6_DST, &[2; 16])
+        .put(ta::TOS, &[3])
+        .put(ta::TTL, &[64])
+        .flag(ta::DONT_FRAGMENT)
+        .flag(ta::CSUM)
+        .flag(ta::OAM)
+        .be16(ta::TP_SRC, 5)
+        .be16(ta::TP_DST, 6081)
+        .put(ta::GENEVE_OPTS, &options);
+    let key = Bytes::new()
+        .u32(key_attr::PRIORITY, 1)
+        .u32(key_attr::IN_PORT, 1)
+        .u32(key_attr::SKB_MARK, 2)
+        .u32(key_attr::DP_HASH, 3)
+        .u32(key_attr::RECIRC_ID, 4)
+        .nest(key_attr::TUNNEL, tunnel);
+    // A neighbour solicitation behind two tags.
+    let mut frame = udp()[..12].to_vec();
+    frame.extend([
+        0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 58, 255,
+    ]);
+    frame.extend([0xfd; 32]);
+    frame.extend([135, 0, 0, 0, 0, 0, 0, 0]);
+    frame.extend([0xfd; 16]);
+    frame.extend([1, 1, 2, 0, 0, 0, 0, 9]);
+    for len in [0, 1, 255, 4001] {
+        let more = Bytes::new()
+            .put(userspace_attr::USERDATA, &vec![8; len])
+            .flag(userspace_attr::ACTIONS);
+        let many = (0..50).fold(list(), |l, n| l.hash(0, n));
+        let acts = many.trunc(60).user_with(9, more);
+        let attrs = Bytes::new()
+            .put(packet_attr::PACKET, &frame)
+            .nest(packet_attr::KEY, key.clone())
+            .nest(packet_attr::ACTIONS, acts.clone())
+            .u16(packet_attr::MRU, 1400);
+        lab.run(&attrs).expect("no error");
+        let upcalls = lab.upcalls(9);
+        let [m] = &upcalls[..] else {
+            panic!("{len}: {} upcalls", upcalls.len())
+        };
+        assert_eq!(m.types().len(), 7, "all there is");
+        assert_eq!(m.get(packet_attr::USERDATA), Some(&vec![8; len][..]));
+        assert_eq!(m.get(packet_attr::ACTIONS), Some(&acts.0[..]));
+        assert!(m.get(packet_attr::KEY).unwrap().len() > 500);
+    }
+}
