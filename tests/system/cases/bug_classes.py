@@ -68,6 +68,23 @@ for n in (1, 2):
     s.new_port(DP0, "p%d" % n, n)
 w1, w2 = Wire("q1"), Wire("q2")
 
+# A dump of ours that is not read to the end pins the module itself.
+for n in range(300):
+    r = s.new_flow(DP0, [k_port(1), k_eth(), k_type(0x800), k_ipv4(), k_udp(n)], [])
+    if r.errno:
+        sys.exit("flow %d: %s" % (n, r.error))
+idle = references()
+left = Sock()
+left.s.send(struct.pack("=IHHIIBBHi", 24, left.family("ovs_flow"), NLM_F_REQUEST | NLM_F_DUMP, 1, left.pid, GET, 1, 0, DP0))
+left.s.recv(64)
+if references() != idle + 1 or modprobe("-r", "openvswitch") == 0:
+    sys.exit("B40 a dump does not pin the module")
+left.close()
+if references() != idle:
+    sys.exit("B40 a dump that is gone pins the module")
+s.flow(DEL, DP0)
+print("B40 ok: dumps pin")
+
 # ---- B43: the stack cuts with a route that lies on our stack. Everything comes out again, whatever stands before the IP header.
 
 DATA = udp(bytes(range(256)) * 5)
