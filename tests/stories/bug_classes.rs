@@ -19,6 +19,21 @@ impl Lab {
             .be16(key_attr::ETHERTYPE, 0x800)
             .put(key_attr::IPV4, &ip)
             .put(key_attr::UDP, &[0; 4]);
+        self.match_all(key, acts);
+    }
+
+    /// Those with one label.
+    fn mpls_flow(&mut self, acts: Bytes) {
+        let key = list()
+            .u32(key_attr::RECIRC_ID, 0)
+            .u32(key_attr::IN_PORT, 1)
+            .put(key_attr::ETHERNET, &[0; 12])
+            .be16(key_attr::ETHERTYPE, 0x8847)
+            .put(key_attr::MPLS, &[0, 0, 0x51, 64]);
+        self.match_all(key, acts);
+    }
+
+    fn match_all(&mut self, key: Bytes, acts: Bytes) {
         let mask = list()
             .be16(key_attr::ETHERTYPE, 0xffff)
             .u32(key_attr::RECIRC_ID, u32::MAX)
@@ -161,12 +176,20 @@ fn ten_that_wait() -> Bytes {
     )))
 }
 
+/// [`udp`] behind a label.
+fn with_label() -> Vec<u8> {
+    let mut frame = udp();
+    frame.splice(12..14, [0x88, 0x47, 0, 0, 0x51, 64]);
+    frame
+}
+
 // B37, B38, B60: whatever takes, copies, keeps or puts off a packet, in every order, and every allocation of packet memory
 // failing in turn: no packet is left or freed twice, and the next packet finds level, key copies and queue as ever.
 #[test]
 fn b38_every_order_and_every_failure_balances() {
     let mut lab = Lab::new();
-    // The key is stale, so that RECIRC and CT look at the packet again.
+    // The key is stale, so that RECIRC and CT look at the packet again; behind a label at what nobody has read yet.
+    let labelled = with_label();
     let stale = || list().push_vlan(0x8100, 0x1001).push_vlan(0x8100, 0x1002);
     let inner = || list().hash(0, 0).recirc(6);
     let parts: [(&str, Bytes); 8] = [
@@ -190,21 +213,31 @@ fn b38_every_order_and_every_failure_balances() {
     };
     let balanced = probe(&mut lab);
     assert_eq!(balanced, ([0, 9, 3], 1));
-    let mut struck = 0;
-    for i in 0..parts.len().pow(2) {
-        let chosen = [i % 8, i / 8].map(|n| &parts[n]);
-        let acts = chosen
-            .iter()
-            .fold(stale(), |l, (_, part)| l.cat(part.clone()));
+    let (mut struck, mut failed) = (0, 0);
+    for i in 0..2 * parts.len().pow(2) {
+        let (plain, chosen) = (i < 64, [i % 8, i / 8 % 8].map(|n| &parts[n]));
+        let all = |l: Bytes| chosen.iter().fold(l, |l, (_, part)| l.cat(part.clone()));
         lab.forget_flows();
-        lab.udp_flow(0, acts);
+        let frame = if plain {
+            lab.udp_flow(0, all(stale()));
+            udp()
+        } else if chosen.iter().any(|(name, _)| *name == "ct") {
+            continue; // not of what is under a label
+        } else {
+            lab.mpls_flow(all(list().pop_mpls(0x800)));
+            labelled.clone()
+        };
         lab.udp_flow(5, list().pop_vlan().output(3));
         for n in 1.. {
             packet::fail_nth(n);
-            let pkt = Packet::split(&udp(), 14);
+            let pkt = Packet::split(&frame, 14);
             lab.devs[0].receive_packet(pkt, &BhGuard::enter());
             let reached = packet::fail_nth(0);
             assert_eq!(packet::alive(), 0, "{chosen:?}, failure {n}");
+            failed += drops()
+                .iter()
+                .filter(|d| **d == DropReason::ActionError)
+                .count();
             lab.forget();
             assert_eq!(probe(&mut lab), balanced, "{chosen:?}, failure {n}");
             if !reached {
@@ -213,7 +246,7 @@ fn b38_every_order_and_every_failure_balances() {
             struck += 1;
         }
     }
-    assert!(struck > 200, "{struck}");
+    assert!(struck > 200 && failed > 20, "{struck} {failed}");
 }
 
 /// A tag as a list of actions or as bytes of a frame has it.
