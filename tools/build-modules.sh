@@ -35,7 +35,8 @@ else
 	series=$(sed -E 's|.*linux-headers-([0-9]+\.[0-9]+)\..*|\1|' <<<"$kdir")
 	! grep -qE "^kernel .*\<${series/./\\.}\>" rust/helpers/features.expected || OVS_EXPECT=$series
 fi
-[ -e "$kdir/Makefile" ] || die "no kernel headers in $kdir; install with: apt-get install linux-headers-$(uname -r)"
+wanted=$(sed -nE 's|^/lib/modules/([^/]+)/build/*$|\1|p' <<<"$kdir")
+[ -e "$kdir/Makefile" ] || die "no kernel headers in $kdir; install with: apt-get install linux-headers-${wanted:-$(uname -r)}"
 release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h" 2>/dev/null || :)
 [ -n "$release" ] || die "$kdir is not prepared; run there: make modules_prepare"
 conf=$kdir/include/config/auto.conf
@@ -112,8 +113,12 @@ assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
 eval "$assignments"
 
 # ---- the farm of links: all that Kbuild and the C compiler read --------------------------------------------
-mkdir -p "$out/$release"
+mkdir -p "$out/$release" 2>/dev/null && [ -w "$out/$release" ] || die "cannot write to $out; O= names another directory"
 m=$(realpath "$out/$release")
+# Kbuild takes a blank for the end of a name.
+for path in "$src" "$m" "$(realpath "$kdir")" "$OVS_RS_CACHE"; do
+	[[ $path != *[[:space:]]* ]] || die "a kernel module cannot be built where a path has blanks: $path; move it, or name another one with O=, KDIR=, OVS_RS_CACHE="
+done
 find Kbuild kmod rust -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name features.list -o -name features.expected -o \
 	-name bindgen_parameters | while read -r f; do
 	[ "$m/$f" -ef "$src/$f" ] || { mkdir -p "$m/$(dirname "$f")" && ln -sfn "$src/$f" "$m/$f"; }

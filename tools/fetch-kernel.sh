@@ -38,8 +38,9 @@ exec 9>"$OVS_RS_CACHE/headers.lock"
 flock 9
 all=$(apt_plan "$package" || :)
 plan=$(grep -E '^linux-(headers-[0-9]|kbuild-|base)' <<<"$all" | grep -v '^linux-base=' || :)
-release=$(printf '%s\n' "$plan" | sed -n 's/^linux-headers-\([^=]*\)=.*/\1/p' | grep -v -- '-common$' | head -n 1)
-[ -n "$release" ] || die "no headers of kernel $name; install with: apt-get install linux-headers-$name"
+release=$(awk -F= '/^linux-headers-/ && $1 !~ /-common$/ { print substr($1, 15); exit }' <<<"$plan")
+[ -n "$release" ] || die "no headers of kernel $name in the package lists of Debian's $suite ($APT_DIR/lists: remove them to have" \
+	"them read again); KVER= takes 5.10, 6.1, 6.12, 7.3 or a whole release (6.1.0-56-amd64), KDIR= any headers"
 dir=$OVS_RS_CACHE/headers/$(printf '%s\n' "$plan" | sed -n "s/^linux-headers-$release=\(.*\)/$release-\1/p" | tr '~' -)
 kdir=$dir/usr/src/linux-headers-$release
 mkdir -p "$OVS_RS_CACHE/headers"

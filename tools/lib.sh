@@ -69,7 +69,8 @@ apt_private() {
 		[ -z "$security" ] || text=$(printf '%s\n\nTypes: deb\nURIs: %s\nSuites: %s-security\nComponents: main\nSigned-By: %s' \
 			"$text" "$security" "$1" "$key") ;;
 	esac
-	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc"
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc" 2>/dev/null && [ -w "$dir/etc" ] ||
+		die "cannot write to the cache in $OVS_RS_CACHE; OVS_RS_CACHE= names another directory"
 	[ -e "$dir/status" ] || : > "$dir/status"
 	APT=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/etc" -o "Dir::State::lists=$dir/lists"
 		-o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir" -o "Dir::Cache::archives=$dir/archives"
@@ -81,7 +82,11 @@ apt_private() {
 		[ -z "${OVS_RS_OFFLINE:-}" ] || return 1
 		say "reading the package lists of $suites"
 		printf '%s\n' "$text" > "$dir/etc/debian.sources"
-		apt-get -q "${APT[@]}" update >"$dir/update.log" 2>&1 || { cat "$dir/update.log" >&2; return 1; }
+		# Without network apt-get update warns, and succeeds.
+		apt-get -q "${APT[@]}" update >"$dir/update.log" 2>&1 && [ -n "$(ls "$dir"/lists/*_Packages* 2>/dev/null)" ] || {
+			grep -m 2 '^[EW]: ' "$dir/update.log" >&2 || cat "$dir/update.log" >&2
+			return 1
+		}
 	fi
 }
 apt_bullseye() { apt_private apt-bullseye bullseye; }

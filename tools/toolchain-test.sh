@@ -71,5 +71,9 @@ expect 'missing gcc-77; install with: apt-get install gcc-77' tools/build-module
 rm "$t/k/.kernelvariables"
 echo 'CONFIG_GCC_VERSION=990100' >> "$t/k/include/config/auto.conf"
 expect 'missing gcc-99; install with: apt-get install gcc-99' tools/build-modules.sh -d "$t/k"
+# Lists of packages without the kernel. The first call makes them, out of nothing.
+program bin/apt-get 'for o; do case $o in Dir::State::lists=*) : > "${o#*=}/none_Packages" ;; esac; done'
+env -i HOME="$t" PATH="$t/bin:/usr/bin:/bin" OVS_RS_CACHE="$t/cache" tools/fetch-kernel.sh 5.4.0-none >/dev/null 2>&1
+expect 'no headers of kernel 5.4.0-none' tools/build-modules.sh -k 5.4.0-none
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
