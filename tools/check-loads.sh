@@ -101,7 +101,8 @@ need objcopy:binutils
 if [ "${1:-}" = --self-test ]; then
 	self_test
 elif [ $# -ge 2 ]; then
+	for f; do [ -r "$f" ] && [ ! -d "$f" ] || die "no file $f"; done
 	check "$@" || die "$1 would not load there"
 else
-	die "usage: check-loads.sh [--names] KO MODULE.SYMVERS..."
+	die "usage: make loads KO=openvswitch.ko SYMBOLS=Module.symvers [NAMES=y]"
 fi

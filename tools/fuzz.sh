@@ -10,7 +10,9 @@ seconds=${1:-60}
 shift || :
 cargo +nightly --version >/dev/null 2>&1 || die "fuzz: no nightly toolchain (rustup toolchain install nightly --profile minimal)"
 command -v c++ >/dev/null || die "fuzz: no C++ compiler (apt-get install g++)"
-[ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"/\1/p' userspace-shim/fuzz/Cargo.toml | sed 1d)
+all=$(sed -n 's/^name = "\(.*\)"/\1/p' userspace-shim/fuzz/Cargo.toml | sed 1d)
+[ $# -gt 0 ] || set -- $all
+for t; do grep -qxF -- "$t" <<<"$all" || die "fuzz: no target $t; there are" $all; done
 corpus=${OVS_RS_CACHE:-$HOME/.cache/openvswitch-rs}/fuzz
 mkdir -p out/fuzz
 python3 userspace-shim/fuzz/seeds.py "$corpus"

@@ -21,12 +21,15 @@ ovn-demo)
 test)
 	kernels=$1
 	shift
-	built=out${OVS_WITHOUT:+/without}
+	kernels=${kernels// /,} built=out${OVS_WITHOUT:+/without}
+	[ -n "$kernels" ] || die "KERNELS= names no kernel; there are 5.10, 6.1, 6.12 and 7.3"
+	tests/system/run --list "$@" >/dev/null # Are there such cases? Building takes minutes.
 	for k in ${kernels//,/ }; do tools/build-modules.sh -o "$built" -k "$k"; done
 	exec tests/system/run --kernel "$kernels" --built "$built" --out "$built/vm" "$@" ;;
 system)
 	kernels=$1 module=${2:-both}
 	shift; shift || :
+	case $module in stock | ours | both) ;; *) die "no MODULE=$module; there are stock, ours and both" ;; esac
 	need pip3:python3-pip unshare:util-linux
 	[ "$module" = stock ] || for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/suites/run --kernel "$kernels" --module "$module" "$@" ;;
