@@ -3,8 +3,8 @@
 # check-layers.sh [TOP] | --self-test
 #
 # The walls: who may name what and where `unsafe` may stand (tools/layers.rules), that unsafe is argued, that files say
-# what they are, that numbers of protocols stand in datapath/wire, that no source asks for the kernel's version, and that
-# what is cited of docs/abi.md is there (check-abi.sh).
+# what they are, that numbers of protocols stand in datapath/wire, that no source asks for the kernel's version, that what is
+# cited of docs/abi.md is there (check-abi.sh), and that links of Markdown lead to files.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -12,6 +12,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 sources() { # of the tree, not of what is built in it
 	find datapath rust kmod userspace-shim tests tools "$@" \
 		\( -name target -o -name out -o -name __pycache__ \) -prune -o -type f -print 2>/dev/null | sort
+}
+
+links() { # of Markdown to files
+	local f line link
+	find . \( -name target -o -name out -o -name .git \) -prune -o -name '*.md' -print | sort | while read -r f; do
+		{ grep -noE '\]\([^)#:]+[):#]' "$f" || :; } | while IFS=: read -r line link; do
+			link=${link#*\(}
+			case $link in http | https) ;; *) [ -e "${f%/*}/${link%[)#]}" ] || echo "$f:$line: no such file: ${link%[)#]}" ;; esac
+		done
+	done
 }
 
 check() { # TOP
@@ -27,6 +37,7 @@ check() { # TOP
 		done
 		grep -nE '^[^*]*(LINUX_VERSION_CODE|KERNEL_VERSION *\()' $(sources | grep -E '\.[ch]$') /dev/null |
 			sed 's/\([^:]*:[0-9]*\):.*/\1: asks for the kernel'"'"'s version; probe a feature instead/' || :
+		links
 		"$here/check-abi.sh" .
 	})
 	[ -z "$bad" ] || { printf '%s\n' "$bad"; return 1; }
@@ -124,6 +135,8 @@ self_test() {
 	tree; printf 'f("A%s none")\n' $i >> "$t/x/tests/c.py"; bad "cited in Python"
 	tree; printf '# A%s\n' $i >> "$t/x/Makefile"; bad "cited in a Makefile"
 	tree; printf 'As A%s says.\n' $i >> "$t/x/docs/abi.md"; bad "cited in the document"
+	tree; echo '[a](../datapath/mod.rs), [b](#a1), [c](abi.md#a1), [d](https://x.org/y)' >> "$t/x/docs/abi.md"; good "links"
+	tree; echo '[a](../datapath/none.rs)' >> "$t/x/docs/abi.md"; bad "a link to no file"
 	tree; printf '%s\n' '- <a id="a1"></a>**A1** Again.' >> "$t/x/docs/abi.md"; bad "defined twice"
 	tree; rm "$t/x/docs/abi.md"; bad "no docs/abi.md"
 	echo "check-layers: self-test: $n cases"
