@@ -25,7 +25,9 @@ def log():
     with open("/dev/kmsg", "w") as f:
         f.write(MARK + "\n")
     lines = [line.removeprefix("openvswitch: ").removeprefix("openvswitch: ") for line in lines[marks[-1] + 1 if marks else 0:]]
-    return [line for line in lines if "promiscuous mode" not in line and "link becomes ready" not in line]
+    # What was suppressed is told some seconds later, by whoever logs next.
+    noise = "promiscuous mode", "link becomes ready", "net_ratelimit: "
+    return [line for line in lines if not any(word in line for word in noise)]
 
 
 def say(label, only=""):

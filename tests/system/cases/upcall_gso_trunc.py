@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: a truncated upcall of a GSO frame (B52: the stock module of 6.12.95 panics here)
+# title: a truncated upcall of a GSO frame (B52: the stock modules of 5.10 and 6.12.95 panic here)
 import os
 import sys
 
@@ -8,7 +8,7 @@ from frames import *
 from ovsnl import *
 from wire import *
 
-if os.environ["MODULE"] == "stock" and os.environ["KERNEL"].startswith("6.12."):
+if os.environ["MODULE"] == "stock" and os.environ["KERNEL"].startswith(("5.10.", "6.12.")):
     print("the stock module of this kernel panics (CVE-2026-68123)")
     sys.exit(77)
 g, s = Golden(), Sock()
