@@ -31,6 +31,10 @@
 #endif
 #include "features.h"
 
+#ifndef fallthrough
+#define fallthrough do { } while (0)
+#endif
+
 /* ---- RCU ---- */
 
 /*
@@ -395,7 +399,15 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #define ovs_secpath_reset(skb) secpath_reset(skb)
 #endif
 
+/* A template's timeout policy, where the kernel can give it one (spec S2). Elsewhere TIMEOUT is an unknown attribute (spec C5). */
+#if defined(HAVE_CT_SET_TIMEOUT) && IS_ENABLED(CONFIG_NF_CONNTRACK_TIMEOUT)
+#define OVS_CT_TIMEOUTS 1
+#else
+#define OVS_CT_TIMEOUTS 0
+#endif
+
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
+#include <linux/kmod.h>
 #include <linux/netfilter.h>
 #include <net/ipv6_frag.h>
 #include <net/netfilter/ipv6/nf_defrag_ipv6.h>
@@ -414,6 +426,10 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #endif
 #if IS_ENABLED(CONFIG_NF_NAT)
 #include <net/netfilter/nf_nat.h>
+#ifndef HAVE_NAT_IN_ONE
+#include <net/netfilter/nf_nat_core.h>
+#include <net/netfilter/nf_nat_l3proto.h>
+#endif
 #endif
 
 /* Declared whatever the configuration, exported only with it (spec C19). */
@@ -440,6 +456,80 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #else
 #define ovs_helper_l3num(helper) ((helper)->tuple.src.l3num)
 #define ovs_helper_protonum(helper) ((helper)->tuple.dst.protonum)
+#endif
+
+/* The tuple of the other direction. */
+#ifdef HAVE_CT_INVERT_TUPLE
+#define ovs_ct_invert_tuple(inverse, tuple) nf_ct_invert_tuple(inverse, tuple)
+#else
+#define ovs_ct_invert_tuple(inverse, tuple) nf_ct_invert_tuplepr(inverse, tuple)
+#endif
+
+/* Tracks a packet as the hook of this number would. */
+static inline unsigned int ovs_conntrack_in(struct net *net, u8 pf, unsigned int hook, struct sk_buff *skb)
+{
+#ifdef HAVE_CT_IN_STATE
+	const struct nf_hook_state state = { .hook = hook, .pf = pf, .net = net };
+
+	return nf_conntrack_in(skb, &state);
+#else
+	return nf_conntrack_in(net, pf, hook, skb);
+#endif
+}
+
+/* Where OVS_CT_TIMEOUTS is 0 nobody comes here. */
+#ifdef HAVE_CT_SET_TIMEOUT
+#define ovs_ct_set_timeout(net, ct, l3num, proto, name) nf_ct_set_timeout(net, ct, l3num, proto, name)
+#define ovs_ct_destroy_timeout(ct) nf_ct_destroy_timeout(ct)
+#else
+static inline int ovs_ct_set_timeout(struct net *net, struct nf_conn *ct, u8 l3num, u8 proto, const char *name)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void ovs_ct_destroy_timeout(struct nf_conn *ct)
+{
+}
+#endif
+
+/*
+ * The NAT half of a helper, held until it is put. Where it cannot be held it is loaded all the same, and missing it is no error:
+ * whoever unloads it has the helper work without. The kernel's own way to add helpers holds it by itself.
+ */
+#ifdef HAVE_NAT_HELPER_GET
+#define ovs_nat_helper_get(name, l3num, proto) nf_nat_helper_try_module_get(name, l3num, proto)
+#else
+static inline int ovs_nat_helper_get(const char *name, u16 l3num, u8 proto)
+{
+	request_module("ip_nat_%s", name);
+	return 0;
+}
+#endif
+#if defined(HAVE_NAT_HELPER_GET) || defined(OVS_NF_CT_OVS)
+#define ovs_nat_helper_put(helper) nf_nat_helper_put(helper)
+#else
+#define ovs_nat_helper_put(helper) do { } while (0)
+#endif
+
+/*
+ * NAT of each family may be a module of its own. A kernel without one of them cannot even be asked to map such a connection: it
+ * would follow a NULL pointer.
+ */
+#if defined(HAVE_NAT_IN_ONE)
+#define ovs_nat_has_family(family) true
+#else
+#define ovs_nat_has_family(family) \
+	((family) == NFPROTO_IPV6 ? IS_ENABLED(CONFIG_NF_NAT_IPV6) : IS_ENABLED(CONFIG_NF_NAT_IPV4))
+#endif
+#if defined(HAVE_NAT_IN_ONE) || IS_ENABLED(CONFIG_NF_NAT_IPV4)
+#define ovs_nat_icmp_reply(skb, ct, ctinfo, hook) nf_nat_icmp_reply_translation(skb, ct, ctinfo, hook)
+#else
+#define ovs_nat_icmp_reply(skb, ct, ctinfo, hook) 0
+#endif
+#if defined(HAVE_NAT_IN_ONE) || IS_ENABLED(CONFIG_NF_NAT_IPV6)
+#define ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) nf_nat_icmpv6_reply_translation(skb, ct, ctinfo, hook, len)
+#else
+#define ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) 0
 #endif
 #endif /* CONFIG_NF_CONNTRACK */
 

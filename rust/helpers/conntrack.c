@@ -18,8 +18,8 @@
 
 void rust_helper_ct_untrack(struct sk_buff *skb)
 {
-	nf_reset_ct(skb);
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	nf_conntrack_put(skb_nfct(skb));
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 #endif
 }
@@ -142,7 +142,7 @@ bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_c
 	if (!nf_ct_get_tuplepr(skb, skb_network_offset(skb), OVS_NFPROTO(ipv6), net, &tuple))
 		return false;
 	if (natted) {
-		if (!nf_ct_invert_tuple(&inverse, &tuple))
+		if (!ovs_ct_invert_tuple(&inverse, &tuple))
 			return false;
 		tuple = inverse;
 	}
@@ -240,16 +240,10 @@ void rust_helper_ct_delete(struct sk_buff *skb)
 
 int rust_helper_ct_track(struct net *net, struct sk_buff *skb, struct nf_conn *tmpl, bool ipv6)
 {
-	struct nf_hook_state state = {
-		.hook = NF_INET_PRE_ROUTING,
-		.pf = OVS_NFPROTO(ipv6),
-		.net = net,
-	};
-
-	nf_reset_ct(skb);
+	nf_conntrack_put(skb_nfct(skb));
 	nf_conntrack_get(&tmpl->ct_general);
 	nf_ct_set(skb, tmpl, IP_CT_NEW);
-	return ovs_ct_verdict(nf_conntrack_in(skb, &state));
+	return ovs_ct_verdict(ovs_conntrack_in(net, OVS_NFPROTO(ipv6), NF_INET_PRE_ROUTING, skb));
 }
 
 #ifdef OVS_NF_CT_OVS
@@ -317,7 +311,7 @@ static int ovs_nat_icmp_error(struct sk_buff *skb, struct nf_conn *ct, enum ip_c
 	if (ip_hdr(skb)->version == 4) {
 		if (ip_hdr(skb)->protocol != IPPROTO_ICMP)
 			return -ENOENT;
-		return nf_nat_icmp_reply_translation(skb, ct, ctinfo, hook) ? NF_ACCEPT : NF_DROP;
+		return ovs_nat_icmp_reply(skb, ct, ctinfo, hook) ? NF_ACCEPT : NF_DROP;
 	}
 #if IS_ENABLED(CONFIG_IPV6)
 	{
@@ -326,7 +320,7 @@ static int ovs_nat_icmp_error(struct sk_buff *skb, struct nf_conn *ct, enum ip_c
 		int len = ipv6_skip_exthdr(skb, sizeof(struct ipv6hdr), &nexthdr, &frag_off);
 
 		if (len >= 0 && nexthdr == IPPROTO_ICMPV6)
-			return nf_nat_icmpv6_reply_translation(skb, ct, ctinfo, hook, len) ? NF_ACCEPT : NF_DROP;
+			return ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) ? NF_ACCEPT : NF_DROP;
 	}
 #endif
 	return -ENOENT;
@@ -382,6 +376,8 @@ static int ovs_nat(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_in
 	int wanted = *action, err;
 
 	*action = 0;
+	if (!ovs_nat_has_family(nf_ct_l3num(ct)))
+		return NF_DROP;
 	if (!nf_ct_is_confirmed(ct) && !nf_ct_nat_ext_add(ct))
 		return NF_DROP;
 	/* A connection that another has led to gets its mapping when it is committed. */
@@ -514,7 +510,7 @@ static int nf_ct_add_helper(struct nf_conn *tmpl, const char *name, u8 nfproto, 
 		goto put;
 #if IS_ENABLED(CONFIG_NF_NAT)
 	if (nat) {
-		err = nf_nat_helper_try_module_get(name, nfproto, proto);
+		err = ovs_nat_helper_get(name, nfproto, proto);
 		if (err)
 			goto put;
 	}
@@ -700,12 +696,12 @@ void rust_helper_ct_tmpl_free(struct nf_conn *tmpl)
 
 int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto, const char *name)
 {
-	return nf_ct_set_timeout(net, tmpl, OVS_NFPROTO(ipv6), proto, name);
+	return ovs_ct_set_timeout(net, tmpl, OVS_NFPROTO(ipv6), proto, name);
 }
 
 void rust_helper_ct_tmpl_destroy_timeout(struct nf_conn *tmpl)
 {
-	nf_ct_destroy_timeout(tmpl);
+	ovs_ct_destroy_timeout(tmpl);
 }
 
 /* The helper, for rust_helper_ct_helper_put(), or an ERR_PTR. */
@@ -721,7 +717,7 @@ void rust_helper_ct_helper_put(struct nf_conntrack_helper *helper, bool nat)
 {
 #if IS_ENABLED(CONFIG_NF_NAT)
 	if (nat)
-		nf_nat_helper_put(helper);
+		ovs_nat_helper_put(helper);
 #endif
 	nf_conntrack_helper_put(helper);
 }

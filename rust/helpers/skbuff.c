@@ -90,7 +90,7 @@ __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int of
  */
 bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
 {
-	if (skb_is_gso_tcp(skb) && !skb->encapsulation &&
+	if (skb_shinfo(skb)->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6) && !skb->encapsulation &&
 	    (!skb_transport_header_was_set(skb) || skb_transport_offset(skb) < 0 ||
 	     skb_transport_offset(skb) + sizeof(struct tcphdr) > skb_headlen(skb)))
 		return false;
