@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Stub of `compiler_builtins` for mode B.
 //!
-//! `memcpy`, `memset`, `memmove`, `memcmp` and `bcmp` come from the kernel. Every other intrinsic that
-//! `core` may mention is one the kernel does not have: it panics, and LTO drops it when, as it should
-//! be, nothing calls it.
+//! `memcpy`, `memset`, `memmove` and `memcmp` come from the kernel, and `bcmp` is made `memcmp` (rust/mode.mk).
+//! Every other intrinsic that `core` may mention is one the kernel does not have: it panics, and LTO drops
+//! it when, as it should be, nothing calls it.
 //!
 //! C counterpart: none (upstream: `rust/compiler_builtins.rs`).
 #![feature(compiler_builtins)]

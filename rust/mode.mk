@@ -171,8 +171,9 @@ $(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(OVS_SRC)/r
 # out and the linker does not: without that of .exit.text objtool of 4.19 writes no unwinding table at all.
 #
 # A name longer than the kernel's KSYM_NAME_LEN (iterators upon iterators have such) is cut: objtool cannot put a prefix to it.
+# LLVM asks for bcmp() where only equality matters. Some kernels have none, in others it calls memcmp(), which says enough.
 rk_objtool = $(if $(__objtool_obj),; $(LD) -r -o $(rk)/lto.o $@; mv $(rk)/lto.o $@; $(__objtool_obj) $(objtool_args) $@,$(cmd_objtool))
-rk_long_names = $(NM) $(rk)/lto.o | awk 'length($$NF) > 500 { print $$NF, substr($$NF, 1, 480) ".cut" ++n }' > $(rk)/long-names
+rk_renames = { echo 'bcmp memcmp'; $(NM) $(rk)/lto.o | awk 'length($$NF) > 500 { print $$NF, substr($$NF, 1, 480) ".cut" ++n }'; } > $(rk)/renames
 quiet_cmd_ovs_module = RUSTC   $@
       cmd_ovs_module = $(if $(rk_clippy),$(call rk_run,$(rk_clippy)) $(rk_lints) $(rk_clippy_lints) \
 	--crate-name openvswitch --crate-type rlib --extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg \
@@ -180,8 +181,8 @@ quiet_cmd_ovs_module = RUSTC   $@
 	$(rk_rustc) $(rk_lints) --crate-name openvswitch --crate-type staticlib -Clto=fat \
 	--extern kernel=$(rk)/libkernel.rlib @$(rk)/features.cfg --emit=link=$(rk)/libopenvswitch.a $<; \
 	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o; \
-	$(rk_long_names); \
-	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment --redefine-syms=$(rk)/long-names $(rk)/lto.o $@ $(rk_objtool)
+	$(rk_renames); \
+	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment --redefine-syms=$(rk)/renames $(rk)/lto.o $@ $(rk_objtool)
 $(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_generated.rs \
 		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE
 	$(call if_changed,ovs_module)
