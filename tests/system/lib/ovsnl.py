@@ -525,10 +525,10 @@ class Sock:
 
     def new_dp(self, name="dp0", ifindex=1000, pid=0, features=0):
         r = self.dp(NEW, 0, attr(DP.NAME, name.encode() + b"\0"), attr(DP.UPCALL_PID, u32(pid)),
-                    attr(DP.USER_FEATURES, u32(features)), attr(DP.IFINDEX, u32(ifindex)))
+                    attr(DP.USER_FEATURES, u32(features)), attr(DP.IFINDEX, u32(ifindex)), flags=NLM_F_ECHO)
         if r.errno:
             raise OSError(r.errno, os.strerror(r.errno), "new datapath " + name)
-        return socket.if_nametoindex(name)  # Linux 5.10's module does not know the attribute
+        return r.messages[0].dp_ifindex  # Linux 5.10's module does not know the attribute
 
     def new_port(self, dp, name, number=0, kind=NETDEV, pid=0, *more):
         r = self.vport(NEW, dp, attr(VPORT.NAME, name.encode() + b"\0"), attr(VPORT.TYPE, u32(kind)),
