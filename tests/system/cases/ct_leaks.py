@@ -2,6 +2,7 @@
 # title: connection tracking gives everything back: lists that go, namespaces that end with traffic (A5, B22, B23, B27, B28, B51)
 # timeout: 240
 # smp: 2
+import glob
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from ovsnl import *
 from rtnl import *
 from wire import *
 
-for m in ("nf_conntrack_netlink", "nf_conntrack_ftp", "nf_nat_ftp", "nfnetlink_cttimeout"):
+subprocess.run(["modprobe", "-qr", "nf_nat_ftp"])  # from another case
+for m in ("nf_conntrack_netlink", "nf_conntrack_ftp", "nfnetlink_cttimeout"):
     subprocess.run(["modprobe", m], check=True)
 
 
@@ -25,6 +27,15 @@ def references(module):
 
 def held():
     return [references(m) for m in ("nf_conntrack_ftp", "nf_nat_ftp", "nfnetlink_cttimeout")]
+
+
+def holds_nat():
+    """As if for kernels that cannot hold a helper's NAT half (WITHOUT=nat_helper_get), the module imports nothing to do it with."""
+    for path in glob.glob("/lib/modules/%s/updates/openvswitch.ko" % os.uname().release):
+        with open(path, "rb") as f:
+            ko = f.read()
+        return b"nf_nat_helper_try_module_get\0" in ko or b"nf_ct_add_helper\0" in ko
+    return True
 
 
 def soon(what, is_so):
@@ -39,18 +50,24 @@ def soon(what, is_so):
 s, table = Sock(), Table()
 if table.timeout_policy("slow", 6, 7777):
     sys.exit("no timeout policy")
-none = held()
 dp = s.new_dp("dp0", 1000)
 KEY4 = [k_port(1), k_eth(), k_type(0x800), k_ipv4(proto=6), k_tcp(), k_tcp_flags(0)]
+for nat in [], [c_nat(attr(NAT.SRC))]:
+    r = s.new_flow(dp, KEY4, [a_ct(c_name(CT.HELPER, "ftp"), *nat, zone=5, commit=True)])
+    if r.errno or os.path.exists("/sys/module/nf_nat_ftp") != bool(nat):
+        sys.exit("with NAT its half of the helper is loaded, without not: %s %s" % (nat, r.error))
+    s.flow(DEL, dp, nest(FLOW.KEY, *KEY4))
+soon("both given back", lambda: held()[:2] == [1, 0])  # one half holds the other
+none = held()
 FULL = a_ct(c_name(CT.HELPER, "ftp"), c_name(CT.TIMEOUT, "slow"), c_nat(attr(NAT.SRC)), zone=5, commit=True)
 NESTED = [a_clone(FULL, a_sample(5, FULL, a_clone(FULL))), FULL]
-for n in range(300):
+for n in range(300 if holds_nat() else 6):  # what cannot be held is asked of modprobe each time
     r = s.new_flow(dp, KEY4, NESTED)
     if r.errno:
         sys.exit("flow: " + r.error)
     if n == 0:
         got = [b - a for a, b in zip(none, held())]
-        if got[:2] != [4, 4]:
+        if got[:2] != [4, 4 if holds_nat() else 0]:
             sys.exit("held by four actions: %s" % got)
     if n % 3 == 0:
         s.flow(SET, dp, nest(FLOW.KEY, *KEY4), nest(FLOW.ACTIONS, *NESTED[:1]))
