@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 logs=out/check
 rm -rf "$logs"
 mkdir -p "$logs"
+# The first steps' own; whatever else is needed, each step fetches itself.
+need as:binutils cc:gcc python3:python3 || exit
 passed=0 failed=0 start=$SECONDS
 
 step() { # TITLE COMMAND...
