@@ -8,6 +8,7 @@ from golden import Golden
 from ovsnl import *
 from wire import *
 
+subprocess.run(["modprobe", "nfnetlink_cttimeout"], check=True)  # without it, the kernel says that there are no policies at all
 MARK = "log_lines has read so far"
 g = Golden()
 s = Sock()
