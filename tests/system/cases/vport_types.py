@@ -90,7 +90,7 @@ def brief(label, name):
 
 def devices(label):
     """Without what is there by itself, or as soon as a driver is loaded."""
-    own = "lo", "gre0", "gretap0", "erspan0", "dummy0"
+    own = "lo", "gre0", "gretap0", "erspan0", "dummy0", "ip6gre0", "ip6tnl0", "sit0", "tunl0"
     g.say(label, " ".join(sorted(n for n in os.listdir("/sys/class/net") if n not in own)))
 
 
