@@ -41,11 +41,15 @@ struct dp_upcall_info;
 	__field(u16, key_ct_zone)			\
 	__field(unsigned int, flow_key_valid)
 
-/* __assign_str() has one argument or two, as the kernel is new or old; what it does stayed. */
+/*
+ * __assign_str() has one argument or two, as the kernel is new or old, and old ones copy up to the NUL. The device may get
+ * a longer name in between, of its namespace's owner: no more is copied than there was room made for.
+ */
+#define OVS_TRACE_COPY(field, name) strscpy(__get_str(field), name, __get_dynamic_array_len(field))
 #define OVS_TRACE_ASSIGN_PLACE				\
 	__entry->dpaddr = dp;				\
-	strcpy(__get_str(dp_name), t->dp_name);		\
-	strcpy(__get_str(dev_name), skb->dev->name);	\
+	OVS_TRACE_COPY(dp_name, t->dp_name);		\
+	OVS_TRACE_COPY(dev_name, skb->dev->name);	\
 	__entry->skbaddr = skb;				\
 	__entry->len = skb->len;			\
 	__entry->data_len = skb->data_len;		\

@@ -6,15 +6,7 @@ use crate::datapath::netlink::attr::Attrs;
 use kernel::error::Error;
 use proptest::prelude::*;
 
-const ALL: Features = Features {
-    tracking: true,
-    zones: true,
-    marks: true,
-    labels: true,
-    nat: true,
-    timeouts: true,
-    limits: true,
-};
+const ALL: Features = crate::World::CONNTRACK;
 
 fn attr(ty: u16, payload: &[u8]) -> Vec<u8> {
     let mut b = Vec::new();
