@@ -9,14 +9,11 @@ import os
 from golden import Golden
 from frames import *
 from ovsnl import *
+from underlay import *
 from wire import *
 
 g, s = Golden(), Sock()
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def ip(*words):
-    subprocess.run(["ip", *" ".join(words).split()], check=True)
 
 
 def quiet(device):
@@ -36,18 +33,7 @@ def far(make):
 
 DP0 = s.new_dp("dp0", 1000)
 veth("p1", "q1", 2000)
-ip("netns add far")
-ip("link add u0 address 02:00:00:00:31:01 type veth peer name u1 address 02:00:00:00:31:02 netns far")
-with open("/proc/sys/net/ipv6/conf/u0/disable_ipv6", "w") as f:
-    f.write("0")  # whatever new devices begin with
-for net, dev, n in (("", "u0", 1), ("-n far", "u1", 2)):
-    ip(net, "addr add 172.31.0.%d/24 dev %s" % (n, dev))
-    ip(net, "addr add fd31::%d/64 dev %s nodad" % (n, dev))
-    ip(net, "link set", dev, "up")
-ip("neigh add 172.31.0.2 lladdr 02:00:00:00:31:02 dev u0")
-ip("neigh add fd31::2 lladdr 02:00:00:00:31:02 dev u0")
-ip("-n far neigh add 172.31.0.1 lladdr 02:00:00:00:31:01 dev u1")
-ip("-n far neigh add fd31::1 lladdr 02:00:00:00:31:01 dev u1")
+underlay()
 PLAIN = {"vx4": "vxlan id 7 local 172.31.0.2 remote 172.31.0.1 dstport 4789 dev u1", "vx6": "vxlan id 8 local fd31::2 remote fd31::1 dstport 4789 dev u1",
          "gn4": "geneve id 7 remote 172.31.0.1", "gn6": "geneve id 8 remote fd31::1 udp6zerocsumrx",
          "gr4": "gretap local 172.31.0.2 remote 172.31.0.1 key 7", "gr6": "ip6gretap local fd31::2 remote fd31::1 key 8 encaplimit none"}

@@ -14,6 +14,7 @@ from golden import Golden
 from frames import *
 from ovsnl import *
 from rtnl import Rtnl
+from underlay import *
 from wire import *
 
 STOCK = os.environ["MODULE"] == "stock"
@@ -277,18 +278,7 @@ s.dp(DEL, 1000)
 # Traffic: each type with a plain tunnel in another namespace.
 s.new_dp("dp0", 1000)
 veth("p1", "q1", 2000)
-ip("netns add far")
-ip("link add u0 address 02:00:00:00:31:01 type veth peer name u1 address 02:00:00:00:31:02 netns far")
-with open("/proc/sys/net/ipv6/conf/u0/disable_ipv6", "w") as f:
-    f.write("0")
-for net, dev, n in (("", "u0", 1), ("-n far", "u1", 2)):
-    ip(net, "addr add 172.31.0.%d/24 dev %s" % (n, dev))
-    ip(net, "addr add fd31::%d/64 dev %s nodad" % (n, dev))
-    ip(net, "link set", dev, "up")
-ip("neigh add 172.31.0.2 lladdr 02:00:00:00:31:02 dev u0")
-ip("neigh add fd31::2 lladdr 02:00:00:00:31:02 dev u0")
-ip("-n far neigh add 172.31.0.1 lladdr 02:00:00:00:31:01 dev u1")
-ip("-n far neigh add fd31::1 lladdr 02:00:00:00:31:01 dev u1")
+underlay()
 PLAIN = {"vx4": "vxlan id 7 local 172.31.0.2 remote 172.31.0.1 dstport 4789 dev u1 gbp", "vx6": "vxlan id 8 local fd31::2 remote fd31::1 dstport 4789 dev u1 gbp udp6zerocsumrx",
          "gn4": "geneve id 7 remote 172.31.0.1", "gn6": "geneve id 8 remote fd31::1 udp6zerocsumrx",
          "gr4": "gretap local 172.31.0.2 remote 172.31.0.1 key 7"}
