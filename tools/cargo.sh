@@ -49,6 +49,7 @@ lint)
 		say "clippy"
 		cargo clippy --quiet --locked --manifest-path $manifest --workspace --all-targets -- -D warnings \
 			-D clippy::undocumented_unsafe_blocks -D clippy::missing_safety_doc || rc=1
+		cargo clippy --quiet --locked --manifest-path userspace-shim/fuzz/Cargo.toml --no-default-features -- -D warnings || rc=1
 	else
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
 	fi

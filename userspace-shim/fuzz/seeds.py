@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""seeds.py DIR: first inputs for the fuzz targets, DIR/extract from tests/vectors/keys.txt, DIR/nl_flow, DIR/nl_actions."""
+"""seeds.py DIR: first inputs for the fuzz targets, DIR/extract from tests/vectors/keys.txt, DIR/nl_flow, DIR/nl_actions, DIR/requests."""
 import os
 import struct
 import sys
 
 top = sys.argv[1]
-for d in 'extract', 'nl_flow', 'nl_actions':
+for d in 'extract', 'nl_flow', 'nl_actions', 'requests':
     os.makedirs(f'{top}/{d}', exist_ok=True)
 
 
@@ -116,3 +116,39 @@ ACTS += [attr(20, a) + OUT for a in ACTS[-6:]] + [attr(6, attr(1, b'\xff' * 4) +
 for n, a in enumerate(ACTS):
     for kind in 1, 9, 17, 0, 2:
         write('nl_actions', n * 5 + kind % 5, bytes([kind, n]) + a)
+
+# Rows of requests: family and flags, command, allocation that fails, words of attributes, attributes.
+DATAPATH, VPORT, FLOW, PACKET, METER, CT_LIMIT = range(6)
+CREATE, ECHO = 8, 16
+
+
+def request(head, cmd, attrs, fail=0):
+    return bytes([head, cmd, fail, len(attrs) // 4]) + attrs
+
+
+def u32(n):
+    return struct.pack('=I', n)
+
+
+def port(name, kind, *more):
+    return attr(3, name + b'\0') + attr(2, u32(kind)) + attr(5, u32(7)) + b''.join(more)
+
+
+FLOW_KEY = nest(ip4(17) + [(10, PORTS)], 0, False)
+FLOW_ATTRS = attr(1, FLOW_KEY) + attr(2, OUT) + attr(7, nest(ip4(17) + [(10, PORTS)], 0, True)) + attr(9, b'\7' * 16)
+BAND = attr(0, attr(1, u32(1)) + attr(2, u32(10)) + attr(3, u32(5)))
+METERS = attr(1, u32(1)) + attr(2, b'') + attr(4, BAND)
+LIMITS = attr(1, struct.pack('=iII', -1, 5, 0) + struct.pack('=iII', 3, 9, 0))
+ROWS = [request(DATAPATH, 1, attr(1, b'br1\0') + attr(2, u32(0)) + attr(5, u32(0x1f)) + attr(7, u32(64))),
+        request(DATAPATH, 4, attr(1, b'br0\0') + attr(5, u32(8)) + attr(8, u32(1) + u32(2))), request(DATAPATH, 2, b''), request(DATAPATH, 3, b'')]
+ROWS += [request(VPORT, 1, port(b'i1', 2, attr(1, u32(9)))), request(VPORT, 1, port(b'p3', 1)), request(VPORT, 1, port(b'g1', 3)),
+         request(VPORT, 1, port(b'v1', 4, attr(4, attr(1, b'\xb5\x12') + attr(2, attr(1, b''))))), request(VPORT, 1, port(b'n1', 5, attr(4, attr(1, b'\xc1\x17')))),
+         request(VPORT, 4, attr(3, b'p1\0') + attr(5, u32(1) + u32(2))), request(VPORT, 3, attr(1, u32(1))), request(VPORT, 2, attr(1, u32(1)))]
+ROWS += [request(FLOW | CREATE, 1, FLOW_ATTRS), request(FLOW | ECHO, 4, FLOW_ATTRS), request(FLOW, 3, attr(9, b'\7' * 16)), request(FLOW | ECHO, 2, attr(9, b'\7' * 16)), request(FLOW, 2, b'')]
+ROWS += [request(PACKET, 3, attr(1, bytes(60)) + attr(2, FLOW_KEY) + attr(3, OUT))]
+ROWS += [request(METER, cmd, METERS) for cmd in (1, 2, 4, 3)] + [request(CT_LIMIT, cmd, LIMITS) for cmd in (1, 3, 2)]
+for n, row in enumerate(ROWS):
+    write('requests', n, row)
+    write('requests', 100 + n, row[:2] + b'\2' + row[3:] + row)
+    write('requests', 200 + n, b''.join(ROWS[n:n + 6]))
+write('requests', 99, b''.join(ROWS[4:] + ROWS[:3]))

@@ -68,13 +68,13 @@ fuzz_target!(|input: &[u8]| {
     let alone = NET.with(|net| parse_key(net, key));
     for m in exact.iter().chain(masked.iter()) {
         assert_eq!(alone.as_ref().ok(), Some(&m.key));
-        let applied = applied(m);
-        assert!(eq_masked(applied.as_ref(), m.key.as_ref(), &m.mask));
+        let masked = applied(m);
+        assert!(eq_masked(masked.as_ref(), m.key.as_ref(), &m.mask));
         let hash = |key: &KeyBuf| masked_hash(key.as_ref(), &m.mask);
-        assert_eq!(hash(&applied), hash(&m.key));
+        assert_eq!(hash(&masked), hash(&m.key));
         let written = [
             emit(&m.key, None),
-            emit(&applied, None),
+            emit(&masked, None),
             emit(&m.key, Some(&m.mask.key)),
         ];
         // What was written of a whole key and mask is read as a match of no other packets, if it is read.
