@@ -72,6 +72,14 @@ impl<'a> List<'a> {
             ..*self
         }
     }
+
+    /// Goes on in a nested list instead of in this one, which has `rest` to come; `behind`: lists of the same action after it.
+    #[inline(always)]
+    fn enter(&mut self, rest: &mut &'a [Action], len: usize, behind: usize) -> Result {
+        *self = self.inner(len, behind.wrapping_add(rest.len()));
+        *rest = self.actions();
+        Ok(())
+    }
 }
 
 /// A packet's key, and whether it still describes the packet (spec A9).
@@ -95,12 +103,11 @@ pub fn execute(
     };
     let level = storage.enter();
     let cx = Context { dp, bh, storage };
-    if level.depth() > trace::usual_depth() {
-        return unusual(&cx, pkt, key, acts, &level);
-    }
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
     // One output is what most flows do: no list. It may come back in through another port, and put something off there.
-    let result = if let Some(port) = acts.get().only_output() {
+    let result = if level.depth() > trace::usual_depth() {
+        unusual(&cx, pkt, key, acts, &level)
+    } else if let Some(port) = acts.get().only_output() {
         output(&cx, pkt, port, key);
         Ok(())
     } else {
@@ -118,7 +125,7 @@ pub fn execute(
 #[inline(never)]
 fn unusual(
     cx: &Context<'_>,
-    mut pkt: Packet,
+    pkt: Packet,
     key: &mut FlowKey,
     acts: RcuRef<'_, Actions>,
     level: &Level<'_>,
@@ -126,13 +133,8 @@ fn unusual(
     if level.depth() > RECURSION_LIMIT {
         return too_deep(cx.dp, pkt, cx.bh);
     }
-    pkt.meta_mut().acts_origlen = acts.get().orig_len();
     let mut key = Key { key, valid: true };
-    let result = run::<true>(cx, List::whole(acts), pkt, &mut key);
-    if cx.storage.has_deferred() {
-        run_deferred(cx.storage, level, cx.bh);
-    }
-    result
+    run::<true>(cx, List::whole(acts), pkt, &mut key)
 }
 
 #[cold]
@@ -178,8 +180,7 @@ fn run<const TRACED: bool>(
             return stop(pkt, DropReason::LastAction);
         };
         if TRACED {
-            let (key, acts) = ((&*key.key, key.valid), list.acts.get());
-            trace::action(cx.dp, &pkt, key, acts, rest, cx.bh);
+            note(cx, &list, rest, &pkt, key);
         }
         // What most packets do, before all else.
         if let Action::Output(port) = *action {
@@ -188,7 +189,6 @@ fn run<const TRACED: bool>(
                 return Ok(());
             }
             output_copy(cx, &mut pkt, port, key.key);
-            pkt.meta_mut().cutlen = u32::MAX;
             rest = after;
             continue;
         }
@@ -211,12 +211,8 @@ fn run<const TRACED: bool>(
                 match nested::choose(&pkt, action) {
                     None => Ok(()),
                     Some(branch) if rest.is_empty() => {
-                        if let Some(p) = branch.probability {
-                            pkt.meta_mut().probability = p;
-                        }
-                        list = list.inner(branch.len, branch.behind);
-                        rest = list.actions();
-                        Ok(())
+                        branch.mark(&mut pkt);
+                        list.enter(&mut rest, branch.len, branch.behind)
                     }
                     Some(branch) => {
                         run_on_copy::<TRACED>(cx, &list, &branch, rest.len(), &mut pkt, key)
@@ -226,14 +222,9 @@ fn run<const TRACED: bool>(
             Action::DecTtl(body) => {
                 rest = behind(action, rest);
                 match nested::dec_ttl(&mut pkt, key.key) {
-                    Ok(true) => Ok(()),
                     Ok(false) if body.len == 0 => return stop(pkt, DropReason::IpTtl),
-                    Ok(false) => {
-                        list = list.inner(body.len as usize, rest.len());
-                        rest = list.actions();
-                        Ok(())
-                    }
-                    Err(e) => Err(e),
+                    Ok(false) => list.enter(&mut rest, body.len as usize, 0),
+                    alive => alive.map(drop),
                 }
             }
             Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
@@ -246,8 +237,7 @@ fn run<const TRACED: bool>(
                 }
                 None => return Ok(()), // kept: fragments wait for others
             },
-            Action::Drop(0) => return stop(pkt, DropReason::Explicit),
-            Action::Drop(_) => return stop(pkt, DropReason::ExplicitWithError),
+            Action::Drop(error) => return stop(pkt, on_purpose(error)),
             ref change => edit(&mut pkt, key, list.acts.get(), change),
         };
         if let Err(e) = result {
@@ -257,7 +247,24 @@ fn run<const TRACED: bool>(
     }
 }
 
-/// The end of a packet on purpose.
+/// Tells the tracepoint of the first action of `rest`.
+#[cold]
+#[inline(never)]
+fn note(cx: &Context<'_>, list: &List<'_>, rest: &[Action], pkt: &Packet, key: &Key<'_>) {
+    let (key, acts) = ((&*key.key, key.valid), list.acts.get());
+    trace::action(cx.dp, pkt, key, acts, rest, cx.bh);
+}
+
+/// Why DROP drops, by its error number.
+#[inline(always)]
+fn on_purpose(error: u32) -> DropReason {
+    match error {
+        0 => DropReason::Explicit,
+        _ => DropReason::ExplicitWithError,
+    }
+}
+
+/// The end of a packet that is no error.
 #[inline(always)]
 fn stop(pkt: Packet, why: DropReason) -> Result {
     pkt.discard(why);
@@ -345,9 +352,7 @@ fn run_on_copy<const TRACED: bool>(
     let Ok(mut copy) = pkt.try_clone() else {
         return Ok(());
     };
-    if let Some(p) = branch.probability {
-        copy.meta_mut().probability = p;
-    }
+    branch.mark(&mut copy);
     if branch.in_place {
         return run::<TRACED>(cx, list, copy, key);
     }

@@ -21,7 +21,7 @@ pub struct Branch {
     /// As [`Body::in_place`].
     pub in_place: bool,
     /// What the packet is to know of a SAMPLE.
-    pub probability: Option<u32>,
+    probability: Option<u32>,
 }
 
 impl Branch {
@@ -32,6 +32,14 @@ impl Branch {
             behind: 0,
             in_place: body.in_place,
             probability,
+        }
+    }
+
+    /// Tells the packet, which is to go this way, with which probability it was chosen.
+    #[inline(always)]
+    pub fn mark(&self, pkt: &mut Packet) {
+        if let Some(p) = self.probability {
+            pkt.meta_mut().probability = p;
         }
     }
 }

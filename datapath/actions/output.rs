@@ -29,12 +29,13 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &Core) {
     send(cx, pkt, dev, key.mac_proto)
 }
 
-/// A copy to a port; none if memory is short (spec A32).
+/// A copy to a port, none if memory is short (spec A32). The packet itself is no longer to be truncated (spec A28).
 #[inline(never)]
 pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &Core) {
     if let Ok(copy) = pkt.try_clone() {
         output(cx, copy, port, key);
     }
+    pkt.meta_mut().cutlen = u32::MAX;
 }
 
 /// Truncates, but never into the Ethernet header (spec A28).
