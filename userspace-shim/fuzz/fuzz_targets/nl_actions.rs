@@ -3,9 +3,11 @@
 //! packet, with packet memory failing somewhere: no packet is left behind.
 #![no_main]
 
+mod lab;
+
 use libfuzzer_sys::fuzz_target;
 use openvswitch::client::{Bytes, Client};
-use openvswitch::datapath::abi::{cmd, dp_attr, key_attr, packet_attr, packet_cmd, vport_attr};
+use openvswitch::datapath::abi::{key_attr, packet_attr, packet_cmd};
 use openvswitch::datapath::actions::Actions;
 use openvswitch::datapath::env::Group;
 use openvswitch::datapath::flow::extract::from_device;
@@ -17,31 +19,7 @@ use openvswitch::env::FakeNet;
 use openvswitch::packet::{alive, fail_nth, take_drops, take_samples, Packet};
 
 thread_local! {
-    static LAB: (FakeNet, i32) = lab();
-}
-
-/// A datapath with two ports.
-fn lab() -> (FakeNet, i32) {
-    let net = FakeNet::new();
-    let mut client = Client::new(&net);
-    let dp = Bytes::new()
-        .name(dp_attr::NAME, "br0")
-        .u32(dp_attr::UPCALL_PID, 0);
-    let dp = client
-        .call(Group::Datapath, cmd::NEW, 0, &dp)
-        .expect("a datapath")
-        .dp_ifindex();
-    for name in ["p1", "p2"] {
-        net.add(name);
-        let port = Bytes::new()
-            .name(vport_attr::NAME, name)
-            .u32(vport_attr::TYPE, 1)
-            .u32(vport_attr::UPCALL_PID, 7);
-        client
-            .call(Group::Vport, cmd::NEW, dp, &port)
-            .expect("a port");
-    }
-    (net, dp)
+    static LAB: (FakeNet, i32) = lab::lab();
 }
 
 /// Frames that reach every kind of SET.

@@ -6,12 +6,13 @@
 //! allocation fails (0: none), and how many words of attributes follow.
 #![no_main]
 
+mod lab;
+
 use libfuzzer_sys::fuzz_target;
 use openvswitch::client::{Bytes, Client, Message};
-use openvswitch::datapath::abi::{cmd, ct_limit_cmd, dp_attr, meter_attr, meter_cmd, vport_attr};
+use openvswitch::datapath::abi::{ct_limit_cmd, meter_attr, meter_cmd};
 use openvswitch::datapath::env::Group;
 use openvswitch::datapath::netlink::nlm;
-use openvswitch::env::FakeNet;
 use openvswitch::packet::{alive, take_drops, take_samples};
 use openvswitch::sys::testing::{fail_nth, live, run_rcu, take_log, take_warnings};
 
@@ -42,31 +43,6 @@ impl Head {
     }
 }
 
-/// A namespace with a datapath of two ports.
-fn lab() -> (FakeNet, Client, i32) {
-    let net = FakeNet::new();
-    let mut client = Client::new(&net);
-    let dp = Bytes::new()
-        .name(dp_attr::NAME, "br0")
-        .u32(dp_attr::UPCALL_PID, 0);
-    let dp = client
-        .call(Group::Datapath, cmd::NEW, 0, &dp)
-        .expect("a datapath")
-        .dp_ifindex();
-    for name in ["p1", "p2"] {
-        net.add(name);
-        let port = Bytes::new()
-            .name(vport_attr::NAME, name)
-            .u32(vport_attr::TYPE, 1)
-            .u32(vport_attr::UPCALL_PID, 7);
-        client
-            .call(Group::Vport, cmd::NEW, dp, &port)
-            .expect("a port");
-    }
-    net.add("p3");
-    (net, client, dp)
-}
-
 /// All that the families tell, as far as there still is a datapath.
 fn state(client: &mut Client, dp: i32) -> Vec<Message> {
     let flags = std::mem::take(&mut client.flags);
@@ -90,7 +66,9 @@ fn state(client: &mut Client, dp: i32) -> Vec<Message> {
 
 /// Runs the row on a new namespace.
 fn play(mut input: &[u8]) {
-    let (net, mut client, dp) = lab();
+    let (net, dp) = lab::lab();
+    net.add("p3");
+    let mut client = Client::new(&net);
     let mut before = state(&mut client, dp);
     let packets = alive();
     while let Some((&[head, cmd, fail, words], rest)) = input.split_first_chunk::<4>() {
