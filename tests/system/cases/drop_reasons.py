@@ -15,7 +15,7 @@ TRACING = "/sys/kernel/tracing"
 STOCK = os.environ["MODULE"] == "stock"
 with open("/proc/kallsyms") as f:
     SUBSYSTEMS = any(line.split()[2] == "drop_reasons_by_subsys" for line in f)
-LAST_ACTION, ACTION_ERROR, EXPLICIT, EXPLICIT_WITH_ERROR, METER, RECURSION_LIMIT, DEFERRED_LIMIT, L2_TOO_LONG, INVALID_PROTO, CONNTRACK, IP_TTL = range(1, 12)
+LAST_ACTION, ACTION_ERROR, EXPLICIT, EXPLICIT_WITH_ERROR, METERED, RECURSION_LIMIT, DEFERRED_LIMIT, L2_TOO_LONG, INVALID_PROTO, CONNTRACK, IP_TTL = range(1, 12)
 NAMES = ("", "LAST_ACTION", "ACTION_ERROR", "EXPLICIT", "EXPLICIT_WITH_ERROR", "METER", "RECURSION_LIMIT", "DEFERRED_LIMIT", "FRAG_L2_TOO_LONG",
          "FRAG_INVALID_PROTO", "CONNTRACK", "IP_TTL")
 failed, seen = [], set()
@@ -170,7 +170,7 @@ r = s.meter(METER_SET, DP0, attr(METER.ID, u32(1)), attr(METER.KBPS), nest(METER
 if r.errno:
     sys.exit("meter: %s %s" % (r.error, r.note))
 execute("as much as a meter's bucket holds", UDP, [], a_meter(1), OUT2)
-execute("more than a meter's bucket holds", F["1500 bytes"], [METER], a_meter(1), OUT2)
+execute("more than a meter's bucket holds", F["1500 bytes"], [METERED], a_meter(1), OUT2)
 execute("no life left", UDP, [IP_TTL], a_set(k_ipv4(ttl=1)), a_dec_ttl(), OUT2)
 s.request("ovs_ct_limit", 1, 0, attr(CT_LIMIT.ZONE_LIMIT, struct.pack("=iII", 9, 1, 0)))
 execute("a zone's limit kept", UDP, [], a_ct(commit=True, zone=9), OUT2)

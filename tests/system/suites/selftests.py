@@ -6,6 +6,9 @@ import re
 from . import image, trees
 from .ovs import SETUP
 
+IN = "tools/testing/selftests"
+FILES = [IN + "/" + p for p in ("net/*.sh", "net/lib/*", "net/openvswitch/*", "lib.sh", "kselftest/*")]
+
 
 class Selftests:
     """Those of one kernel release; they run on any kernel that boots here."""
@@ -20,18 +23,18 @@ class Selftests:
         self.subset = ["arp_ping", "netlink_checks"]
 
     def make(self, given, log):
-        self.tree = trees.SelftestTree(self.name, self.version, given, log)
+        self.tree = trees.KernelTree(self.name, self.version, FILES, [], given, log)
         self.disk = image.tree(self.tree)
-        self.tests = selftest_list(self.tree.read("selftests/net/openvswitch/openvswitch.sh"))
+        self.tests = selftest_list(self.tree.read(IN + "/net/openvswitch/openvswitch.sh"))
 
     setup = SETUP
 
     def batch(self, tests):
         test, = tests
         return {
-            "cwd": "/suite/selftests/net/openvswitch", "command": ["bash", "./openvswitch.sh", test],
+            "cwd": "/suite/%s/net/openvswitch" % IN, "command": ["bash", "./openvswitch.sh", test],
             "env": {"KSFT_MACHINE_SLOW": "yes"},
-            "keep": ["/suite/selftests/net/openvswitch/*%TEST%*/" + n for n in ("debug.log", "stdout", "stderr", "*.err", "*.out")],
+            "keep": ["/suite/%s/net/openvswitch/*%%TEST%%*/%s" % (IN, n) for n in ("debug.log", "stdout", "stderr", "*.err", "*.out")],
         }
 
     def reason(self, result):

@@ -73,6 +73,11 @@ def in_chroot(root, tree, script, logfile):
         raise SystemExit("building in the chroot failed (%d); all of it: %s\n%s" % (p.returncode, logfile, tail))
 
 
+def here(path):
+    """A file of this directory."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), path)
+
+
 def newest(package, suite):
     """The newest version of a source package in a suite."""
     apt = Apt(NEWEST_SOURCE[suite])
@@ -155,36 +160,41 @@ class Tree:
             return f.read()
 
 
-class SelftestTree:
-    """tools/testing/selftests/net of Debian's linux-source-VERSION: scripts only, nothing is compiled."""
+class KernelTree:
+    """Some files of Debian's linux-source-VERSION, as they are: scripts only, nothing is compiled.
 
-    def __init__(self, name, version, given, log):
+    `paths` are theirs in the kernel's tree, with `*`; `python` are packages that go beside them, in /suite/python.
+    """
+
+    def __init__(self, name, version, paths, python, given, log):
         apt_name = {"6.1": "apt", "6.12": "apt-backports"}.get(version, "apt-trixie")
         self.name = name
         package = "linux-source-" + version
         apt = Apt(apt_name)
+        backport = "" if apt_name == "apt" else "/%s-backports" % ("bookworm" if apt_name == "apt-backports" else "trixie")
         if package in given:
             self.versions = {package: "given"}
         else:
-            backport = "" if apt_name == "apt" else "/%s-backports" % ("bookworm" if apt_name == "apt-backports" else "trixie")
             self.versions = {package: apt.plan([package + backport])[package]}
-        self.key = "%s-%s-%d" % (name, re.sub(r"[^\w.+~-]", "_", self.versions[package]), RECIPE)
+        self.key = "%s-%s-%s" % (name, re.sub(r"[^\w.+~-]", "_", self.versions[package]), digest((paths, python, RECIPE))[:8])
         self.dir = os.path.join(CACHE, "suites", self.key)
         if os.path.isdir(self.dir) and package not in given:
             return
         tmp = "%s.%d.tmp" % (self.dir, os.getpid())
         shutil.rmtree(tmp, ignore_errors=True)
-        os.makedirs(tmp + "/selftests")
-        inside = "tools/testing/selftests"
+        os.makedirs(tmp)
+        # Not every kernel has all of them.
         if package in given:
-            shutil.copytree(os.path.join(given[package], inside, "net"), tmp + "/selftests/net", symlinks=True)
+            sh(["sh", "-c", "cd '%s' && cp -r --parents %s '%s' 2>/dev/null || :" % (given[package], " ".join(paths), tmp)])
         else:
-            log("fetching %s %s for its selftests" % (package, self.versions[package]))
+            log("fetching %s %s for %s" % (package, self.versions[package], name))
             deb = apt.download([package + backport], lambda p: p == package)[package]
             sh(["sh", "-c", "dpkg-deb --fsys-tarfile '%s' | tar -xO ./usr/src/%s.tar.xz | "
-                "tar -xJ -C '%s' --strip-components=3 --wildcards '*/%s/net/*.sh' '*/%s/net/lib/*' '*/%s/net/openvswitch/*' "
-                "'*/%s/lib.sh' '*/%s/kselftest/*'  2>/dev/null || test -d '%s/selftests/net/openvswitch'" % (
-                    deb, package, tmp, inside, inside, inside, inside, inside, tmp)])
+                "tar -xJ -C '%s' --strip-components=1 --wildcards %s 2>/dev/null || :" % (
+                    deb, package, tmp, " ".join("'*/%s'" % p for p in paths))])
+        if not os.listdir(tmp):
+            raise SystemExit("%s %s has none of %s" % (package, self.versions[package], " ".join(paths)))
+        wheels(python, os.path.join(tmp, "python"), log)
         shutil.rmtree(self.dir, ignore_errors=True)
         os.rename(tmp, self.dir)
 
