@@ -8,6 +8,7 @@
  * checked: the device's may become smaller at any time, and then kernels without a check of their own would cut for ever.
  */
 #include <linux/if_vlan.h>
+#include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <net/dst.h>
@@ -49,14 +50,22 @@ static struct dst_ops ovs_frag_dst_ops = {
 	.mtu = ovs_frag_mtu,
 };
 
-/* IPv6 fragments may be longer than the device takes, and a frame that is payload counts with its header (spec A31). */
-static bool ovs_frag_over_mtu(const struct sk_buff *skb, const struct net_device *dev)
+/*
+ * IPv6 fragments may be longer than the device takes, and a frame that is payload counts with its header (spec A31): counted,
+ * and logged.
+ */
+static bool ovs_frag_over_mtu(const struct sk_buff *skb, struct net_device *dev)
 {
 	unsigned int l2_len = dev->hard_header_len;
+	unsigned int mtu = READ_ONCE(dev->mtu);
 
 	if (!skb_vlan_tag_present(skb) && eth_type_vlan(skb->protocol))
 		l2_len += VLAN_HLEN;
-	return skb->len > l2_len && skb->len - l2_len > READ_ONCE(dev->mtu);
+	if (skb->len <= l2_len || skb->len - l2_len <= mtu)
+		return false;
+	rust_helper_dev_count_tx_error(dev);
+	net_warn_ratelimited("openvswitch: %s: dropped over-mtu packet: %u > %u\n", dev->name, skb->len - l2_len, mtu);
+	return true;
 }
 
 /* One fragment, its data at the L3 header: a frame again, and out. */
@@ -88,7 +97,6 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 	}
 	skb_reset_mac_len(skb);
 	if (ovs_frag_over_mtu(skb, r->dev)) {
-		rust_helper_dev_count_tx_error(r->dev);
 		kfree_skb(skb);
 		return 0;
 	}
