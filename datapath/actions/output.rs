@@ -8,7 +8,7 @@ use crate::datapath::env::{Device, DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
 use crate::datapath::wire::{ether, ether::ty, ipv4, ipv6};
-use kernel::pr_warn;
+use kernel::{pr_info, pr_warn};
 
 /// Longest L2 header, tags and labels in the frame included, that fragments can be given again (spec A30).
 const MAX_L2_LEN: usize = 30;
@@ -72,6 +72,9 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &Core) {
         return pkt.discard(DropReason::PktTooBig);
     }
     if ip > MAX_L2_LEN {
+        if crate::World::log_allowed() {
+            pr_info!("netlink: L2 header too long to fragment\n");
+        }
         return pkt.discard(DropReason::FragL2TooLong);
     }
     if !takes(dev, key.mac_proto) {

@@ -123,7 +123,13 @@ fn a30_what_cannot_be_cut_is_dropped() {
         [DropReason::FragInvalidProto]
     );
     let tags = (0..6).fold(list(), |l, n| l.push_vlan(0x8100, 0x1000 + n));
+    take_log();
     assert_eq!(run(&udp(), tags.output(2)), [DropReason::FragL2TooLong]);
+    let log = take_log();
+    assert!(
+        matches!(&*log, [(_, line)] if line.contains("netlink: L2 header too long to fragment")),
+        "{log:?}"
+    );
 }
 
 #[test]

@@ -69,6 +69,11 @@ subprocess.run(["ip", "link", "set", "p2", "down"], check=True)
 log()
 s.execute(DP0, F["1500 bytes"], [k_port(1)], [OUT2])
 say("A27 down")
+subprocess.run(["ip", "link", "set", "p2", "mtu", "1500", "up"], check=True)
+log()
+LABELS = [a_push_mpls(lse(n, n == 0)) for n in range(5)]
+s.execute(DP0, F["1500 bytes"], [k_port(1)], LABELS + [OUT2], attr(PACKET.MRU, u16(576)))
+say("A30 an L2 header of 34 bytes")
 
 # Limits of connections.
 LIMIT = struct.Struct("=iII").pack
