@@ -150,7 +150,7 @@ fn too_deep(dp: &Datapath, pkt: Packet, bh: &BhGuard) -> Result {
     Err(ENETDOWN)
 }
 
-/// A datapath's name, for the log.
+/// What a datapath's local device is called now, for the log.
 struct Name<'a>(&'a Datapath, &'a BhGuard);
 
 impl core::fmt::Display for Name<'_> {
@@ -159,7 +159,7 @@ impl core::fmt::Display for Name<'_> {
             .0
             .ports
             .local(self.1)
-            .map(|port| port.name)
+            .map(|port| port.dev.name())
             .unwrap_or_default();
         let name = name.split(|&b| b == 0).next().unwrap_or(&[]);
         f.write_str(core::str::from_utf8(name).unwrap_or("?"))

@@ -74,6 +74,13 @@ fn a10_recirculation_for_ever_ends() {
     let log = take_log();
     let line = "br0: deferred action limit reached, drop recirc action (recirc_id=0x5)";
     assert!(log.iter().any(|(_, l)| l.contains(line)), "{log:?}");
+    // The line calls the datapath as its device is called now.
+    lab.switch.net.device("br0").unwrap().rename("br9");
+    lab.exec(list().recirc(5));
+    assert_eq!(drops(), [DropReason::DeferredLimit]);
+    let log = take_log();
+    let line = "br9: deferred action limit reached, drop recirc action (recirc_id=0x5)";
+    assert!(log.iter().any(|(_, l)| l.contains(line)), "{log:?}");
     // Every time, and with a copy that goes out each round: 3 at once and 9 that waited, 2 of them at once again each.
     lab.flow(6, 1, list().recirc(6).output(3));
     for _ in 0..3 {

@@ -74,6 +74,12 @@ log()
 LABELS = [a_push_mpls(lse(n, n == 0)) for n in range(5)]
 s.execute(DP0, F["1500 bytes"], [k_port(1)], LABELS + [OUT2], attr(PACKET.MRU, u16(576)))
 say("A30 an L2 header of 34 bytes")
+subprocess.run(["ip", "link", "set", "dp0", "name", "br9"], check=True)
+log()
+s.execute(DP0, UDP, [k_port(1)], [a_recirc(5)])
+say("A10 of a datapath with another name")
+subprocess.run(["ip", "link", "set", "br9", "name", "dp0"], check=True)
+log()
 
 # Limits of connections.
 LIMIT = struct.Struct("=iII").pack
