@@ -19,7 +19,7 @@ use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
-use crate::rust::sync::{OvsGuard, ProcessContext, RcuGuard, RcuList};
+use crate::rust::sync::{OvsGuard, OvsRtnl, ProcessContext, RcuGuard, RcuList};
 use crate::World;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::error::code::{EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP, EOVERFLOW, ERANGE};
@@ -180,23 +180,34 @@ pub fn exit_net(ctx: &ProcessContext, net: &Net) {
 
 /// The work that follows the netdev notifier: removes every netdev port whose device has left, and says so to the
 /// group (spec W6, V12).
+///
+/// A tunnel that goes with its port takes along what is stacked on it, and that may be a port that was passed before.
+/// Whoever releases the RTNL waits for it, and the work does not run twice at a time: so no such port is left behind.
 pub fn detach_unregistered(ctx: &ProcessContext, net: &Net) {
     let rtnl = OvsGuard::lock(ctx).with_rtnl();
-    for dp in net.state().dps.iter(&rtnl) {
+    while detach_pass(&rtnl, net) {}
+}
+
+/// One look at all ports; whether any was removed.
+fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
+    let mut any = false;
+    for dp in net.state().dps.iter(rtnl) {
         for port in dp
             .ports
-            .iter(&rtnl)
+            .iter(rtnl)
             .filter(|p| p.kind != VportType::Internal && !p.dev.is_attached())
         {
-            let message = vport::event(port, cmd::DEL, &rtnl);
-            vport::detach(&rtnl, port);
-            vport::shrink_headroom(&rtnl, dp);
+            any = true;
+            let message = vport::event(port, cmd::DEL, rtnl);
+            vport::detach(rtnl, port);
+            vport::shrink_headroom(rtnl, dp);
             match message {
-                Ok(message) => net.multicast(Group::Vport, message, &rtnl),
+                Ok(message) => net.multicast(Group::Vport, message, rtnl),
                 Err(e) => net.multicast_error(Group::Vport, e.errno),
             }
         }
     }
+    any
 }
 
 /// The periodic work: sorts the masks of all datapaths by use (spec T8).

@@ -321,3 +321,31 @@ fn w7_a_device_that_moved_is_deleted_where_it_is() {
     assert_eq!(refused(s.vport(cmd::GET, &by_number(1))), ENODEV);
     assert!(away.device_names().is_empty());
 }
+
+/// The work that deletes it waits for the ports on it as well, and nobody but this work lets go of them.
+#[test]
+fn w7_ports_on_a_device_that_moved_go_before_it_is_waited_for() {
+    for above_is_older in [true, false] {
+        let mut s = Switch::new();
+        let newer = new_dp(&mut s.client, "br9").unwrap().dp_ifindex();
+        let older = s.dp;
+        let (below, above) = match above_is_older {
+            true => (newer, older),
+            false => (older, newer),
+        };
+        s.dp = below;
+        s.new_port(&port("gre_sys", GRE)).unwrap();
+        let dev = s.net.device("gre_sys").unwrap();
+        let vlan = s.net.add("gre_sys.10");
+        vlan.stack_on(&dev);
+        s.dp = above;
+        s.add_port("gre_sys.10");
+        let away = FakeNet::new();
+        dev.move_without_work(&away);
+        s.net.run_work();
+        assert_eq!(s.net.device_names(), ["br0", "br9"]);
+        assert!(away.device_names().is_empty());
+        kernel::testing::rcu::barrier();
+        assert_eq!((dev.holders(), vlan.holders()), (0, 0));
+    }
+}

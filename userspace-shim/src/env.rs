@@ -181,6 +181,8 @@ struct NetInner {
     upcall_ports: Mutex<Option<Vec<u32>>>,
     /// The notifier has queued the namespace's work.
     work_queued: AtomicBool,
+    /// The work runs.
+    working: AtomicBool,
     /// What the next device that registers is refused with, late.
     refusal: Mutex<Option<Error>>,
     /// Why the next tunnel that a switch had made cannot be a port.
@@ -233,6 +235,7 @@ impl FakeNet {
             upcall_error: Mutex::default(),
             upcall_ports: Mutex::default(),
             work_queued: AtomicBool::new(false),
+            working: AtomicBool::new(false),
             refusal: Mutex::new(None),
             tunnel_link_error: Mutex::new(None),
             early: Mutex::new(None),
@@ -311,11 +314,15 @@ impl FakeNet {
         *lock(&self.0.early) = bytes.map(<[u8]>::to_vec);
     }
 
-    /// The work that the notifier queued, if any.
-    fn run_work(&self) {
-        if self.0.work_queued.swap(false, SeqCst) {
+    /// The work that the notifier queued, if any. It does not run twice at a time: who waits in it does not see it run.
+    pub fn run_work(&self) {
+        if self.0.working.swap(true, SeqCst) {
+            return;
+        }
+        while self.0.work_queued.swap(false, SeqCst) {
             crate::datapath::control::detach_unregistered(&process_context(), self);
         }
+        self.0.working.store(false, SeqCst);
     }
 
     /// Takes what was multicast since the last call: whole messages, whether anyone listens or not.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# title: VLANs, macvlans, bonds, bridges and tunnels on internal ports that are ports: all ways to delete end (W6, W16, W17)
-# timeout: 150
+# title: VLANs, macvlans, bonds, bridges and tunnels on internal ports that are ports, VLANs on tunnels: all ways to delete end (W6, W7, W16, W17)
+# timeout: 200
 # smp: 2
 #
 # Whoever unregisters an internal device waits for what is stacked on it. If that is a port, the switch must let go of it
@@ -329,6 +329,53 @@ for s in (na, nb):
     s.r.s.close()
 ended(a, b)
 case("two namespaces with ports on each other end at once")
+
+# ---- a tunnel that moves, which the work that follows deletes (W7), below a port that the work may have passed by then ----
+
+VXLAN = 4
+
+
+def tunnel(below, above):
+    """vx9, a port of `below` that the switch has made, and a VLAN on it that is a port of `above`; None if there are no such ports."""
+    dps = {name: n.dp(name) for name in ("dp0", "dp2")}
+    said = n.s.vport(NEW, dps[below], attr(VPORT.NAME, b"vx9\0"), attr(VPORT.TYPE, u32(VXLAN)), attr(VPORT.UPCALL_PID, u32(0)),
+                     nest(VPORT.OPTIONS, attr(VPORT_TUNNEL.DST_PORT, u16(4799))))
+    if said.error == "EAFNOSUPPORT":
+        return None
+    check(said.errno, "vx9")
+    n.vlan("vx9.10", "vx9", 10)
+    n.port(dps[above], "vx9.10")
+    return Namespace()
+
+
+def move():
+    n2.r.move("vx9", ns.fd)
+
+
+def only_local_ports():
+    """Before anybody but the work could let go of the port."""
+    end = time.monotonic() + LIMIT
+    while references() != 2:
+        if time.monotonic() > end:
+            watch("moved tunnel", [child(lambda: time.sleep(60))])
+        time.sleep(0.02)
+
+
+def both_dps_and_ns():
+    n.del_dp("dp0")
+    n.del_dp("dp2")
+    ended(ns)
+
+
+for below, above in ("dp2", "dp0"), ("dp0", "dp2"), ("dp0", "dp0"):
+    ns = tunnel(below, above)
+    if not ns:  # a kernel whose drivers make no devices for others
+        n.del_dp("dp0")
+        n.del_dp("dp2")
+        break
+    case("tunnel of %s below a port of %s moves" % (below, above), move, after=lambda: (only_local_ports(), both_dps_and_ns()))
+    ns = tunnel(below, above)
+    case("tunnel of %s below a port of %s moves while dp0 is deleted" % (below, above), move, first, after=lambda: (n.del_dp("dp2"), ended(ns)))
 
 # ---- with packets, and requests that want to add ports meanwhile ----
 
