@@ -445,8 +445,9 @@ pub trait DeviceOps: Sized + Send + Sync {
     /// L2/L3 rules of K39 and the MTU check of A31 are already done.
     fn send(&self, pkt: Packet, bh: &BhGuard);
     /// The same in IP fragments of at most `mru` bytes, each with the packet's L2 header and tag (spec A30).
-    /// That header is linear and has at most 30 bytes; an IPv4 header, or with `ipv6` an IPv6 header, follows.
-    fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard);
+    /// That header is linear and has at most 30 bytes; an IPv4 header, or with `ipv6` an IPv6 header, follows. `net`, the
+    /// datapath's, counts them.
+    fn fragment(&self, pkt: Packet, net: &Net, mru: u16, ipv6: bool, bh: &BhGuard);
 }
 
 /// A network namespace.

@@ -343,10 +343,10 @@ impl DeviceOps for Port {
         }
     }
 
-    fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
+    fn fragment(&self, pkt: Packet, net: &Namespace, mru: u16, ipv6: bool, bh: &BhGuard) {
         if let Some(dev) = self.dev() {
-            let payload = self.is_l3() && pkt.network_offset() != 0;
-            dev.fragment(pkt, mru, ipv6, self.hold.is_none(), payload, bh.rcu());
+            let internal = self.hold.is_none();
+            dev.fragment(pkt, net.as_ref(), mru, ipv6, internal, bh.rcu());
         }
     }
 }

@@ -98,7 +98,7 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &Core) {
     if pkt.pull(end).is_err() {
         return pkt.discard(DropReason::NoMem);
     }
-    dev.fragment(pkt, mru, ipv6, cx.bh)
+    dev.fragment(pkt, &cx.dp.net, mru, ipv6, cx.bh)
 }
 
 /// Whether the device takes what begins so (spec K39); a device may have become another type since it is a port.

@@ -7,6 +7,7 @@
  * It is a whole rtable or rt6_info, because that is what they cast it to (CVE-2021-46955). Its MTU is the one that was
  * checked: the device's may become smaller at any time, and then kernels without a check of their own would cut for ever.
  */
+#include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/net.h>
 #include <linux/netdevice.h>
@@ -149,11 +150,10 @@ static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 /*
  * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header, MPLS labels included, is linear and no
  * longer than OVS_FRAG_L2_MAX, up to the network header, or the inner one behind labels; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and 8 bytes.
- * internal: up the stack instead of out. payload: dev has no Ethernet header of its own and takes frames as payload.
+ * internal: up the stack instead of out. net: where fragments are counted and numbered, which dev may have left.
  */
-void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload)
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru, bool ipv6, bool internal)
 {
-	struct net *net = dev_net(dev);
 	struct ovs_frag_route r;
 
 	/* B43: what is behind the dst is the route's. */
@@ -169,7 +169,8 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, 
 	r.vlan_tci = skb_vlan_tag_get(skb);
 	r.vlan_proto = skb->vlan_proto;
 	r.internal = internal;
-	r.payload = payload;
+	/* A device without Ethernet header takes frames as payload. */
+	r.payload = dev->type == ARPHRD_NONE && skb_network_offset(skb);
 	r.mpls = eth_p_mpls(skb->protocol);
 	if (r.mpls) {
 		r.label = skb_network_offset(skb);

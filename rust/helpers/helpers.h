@@ -147,7 +147,7 @@ bool rust_helper_netif_is_registered(const struct net_device *dev);
 
 /* frag.c */
 #define OVS_FRAG_L2_MAX 30 /* Ethernet, a tag, and three more words: VLAN_ETH_HLEN + 3 * 4 */
-void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, u16 mru, bool ipv6, bool internal, bool payload);
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru, bool ipv6, bool internal);
 
 /* genetlink.c */
 struct net *rust_helper_genl_info_net(struct genl_info *info);

@@ -252,15 +252,15 @@ impl<'a> NetDevice<'a> {
     }
 
     /// Sends the L3 packet in a frame as IP fragments of at most `mru` bytes, each in a frame of its own, or with
-    /// `internal` hands them to the stack. `payload`: the device takes frames as payload. Drops the packet if its
-    /// network header, of IPv4 or with `ipv6` IPv6, is not where that can be done.
+    /// `internal` hands them to the stack. `net` counts them. Drops the packet if its network header, of IPv4 or with
+    /// `ipv6` IPv6, is not where that can be done.
     pub fn fragment(
         &self,
         skb: SkBuff,
+        net: NetRef<'_>,
         mru: u16,
         ipv6: bool,
         internal: bool,
-        payload: bool,
         _rcu: &RcuGuard,
     ) {
         let l2 = skb.network_offset();
@@ -270,16 +270,16 @@ impl<'a> NetDevice<'a> {
         if !fits || skb.linear().len() < l2.wrapping_add(l3) {
             return;
         }
-        // SAFETY: valid by the invariant; in a read section; both headers are linear, the first fits its copy; ownership
-        // of the packet goes to the kernel.
+        // SAFETY: device and namespace are there; in a read section; both headers are linear, the first fits its copy;
+        // ownership of the packet goes to the kernel.
         unsafe {
             bindings::rust_helper_fragment(
                 skb.into_raw(),
                 self.as_ptr(),
+                net.as_ptr(),
                 mru,
                 ipv6,
                 internal,
-                payload,
             )
         };
     }

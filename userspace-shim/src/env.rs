@@ -972,7 +972,7 @@ impl DeviceOps for FakeDevice {
     }
 
     /// IPv4 only, header checksums not updated; IPv6 goes out whole.
-    fn fragment(&self, pkt: Packet, mru: u16, ipv6: bool, bh: &BhGuard) {
+    fn fragment(&self, pkt: Packet, _net: &FakeNet, mru: u16, ipv6: bool, bh: &BhGuard) {
         let ip = match pkt.protocol() {
             0x8847 | 0x8848 => pkt.inner_network_offset(),
             _ => pkt.network_offset(),
