@@ -165,16 +165,17 @@ setns(home, 0x40000000)
 
 
 def fragmented():
-    """Packets cut up and their fragments, as a namespace counts them."""
+    """Packets cut up and their fragments, as a namespace has counted them."""
     with open("/proc/thread-self/net/snmp") as f:
         names, values = [line.split() for line in f if line.startswith("Ip:")]
-    return "%s in %s" % tuple(values[names.index(n)] for n in ("FragOKs", "FragCreates"))
+    return [int(values[names.index(n)]) for n in ("FragOKs", "FragCreates")]
 
 
+before = fragmented()
 s.execute(1000, eth(0x800, ipv4(17, udp(bytes(1000)))), [k_port(11)], [a_output(21)], attr(PACKET.MRU, u16(576)))
-g.say("A30 fragments, here", fragmented())
+g.say("A30 fragments, here", "%d in %d" % tuple(now - then for now, then in zip(fragmented(), before)))
 setns(ns, 0x40000000)
-g.say("A30 fragments, where the port's device is", fragmented())
+g.say("A30 fragments, where the port's device is", "%d in %d" % tuple(fragmented()))
 setns(home, 0x40000000)
 label = "W18 another namespace's datapath through a port that lives here"
 g.say(label, t.dp(GET, 3001).error)
