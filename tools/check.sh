@@ -66,6 +66,7 @@ step 'openvswitch.ko without what can be denied' env OVS_WITHOUT=all tools/build
 step 'packet path' both tools/check-fastpath.sh %
 step 'format and lints' tools/cargo.sh lint
 step 'unit tests' tools/cargo.sh test
+step 'XenServer host tools' xenserver/host/check.sh
 SHOW=1 step 'cases in VMs, 6.1 and 6.12' env OVS_STRICT=1 tools/vm.sh test 6.1,6.12
 SHOW=1 step "OVS's own suite: one test or more a feature, 6.12" \
 	tools/vm.sh system 6.12 ours --suite ovs-4.0 --tests subset --strict --out "$PWD/$logs/system"

@@ -339,7 +339,12 @@ enum VifKind {
 ///
 /// Started under the name of a tool, or with it as first argument, it is that tool.
 #[derive(Debug, Parser)]
-#[command(name = "ovs-xenserver", version, disable_help_subcommand = true)]
+#[command(
+    name = "ovs-xenserver",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = false
+)]
 struct Program {
     #[command(subcommand)]
     command: Own,
@@ -373,7 +378,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
                 Error::Usage(_) => format!("; see '{name} --help'"),
                 _ => String::new(),
             };
-            if !matches!(e, Error::Usage(_)) {
+            if !matches!(e, Error::Usage(_)) && !log::is_stderr() {
                 warning!("{e}");
             }
             // Nobody may be listening.

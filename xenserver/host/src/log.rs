@@ -50,6 +50,21 @@ pub fn init(name: &str, target: Target, level: Level) {
     });
 }
 
+/// Whether messages go to standard error, where main prints the error itself.
+pub fn is_stderr() -> bool {
+    let mut is = true;
+    with(|log| {
+        is = matches!(
+            log,
+            None | Some(Log {
+                target: Target::Stderr,
+                ..
+            })
+        )
+    });
+    is
+}
+
 /// Opens the log file anew, after logrotate moved it away. False without one, or when it cannot be opened.
 pub fn reopen() -> bool {
     let mut opened = false;

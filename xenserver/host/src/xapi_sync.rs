@@ -185,11 +185,10 @@ impl Sync<'_> {
             return;
         };
         match message["method"].as_str() {
-            Some("echo") => {
-                if connection.echo(message).is_err() {
-                    self.disconnect();
-                }
-            }
+            Some("echo") => match connection.echo(message) {
+                Ok(()) => {}
+                Err(_) => self.disconnect(),
+            },
             Some("update") => self.copy.update(&message["params"][1]),
             Some(_) => {}
             None if message["id"] == ovsdb::MONITOR => match message["error"].is_null() {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub const NAME: &str = "ovs-xapi-sync";
@@ -52,6 +52,13 @@ fn new_session(options: &Options) {
         // We are no group leader, so this does not fail.
         let _ = rustix::process::setsid();
     }
+}
+
+/// Signals that a program dies of by its own fault; any other is somebody's wish. 101 is a panic that unwinds.
+const FAULTS: [i32; 9] = [4, 6, 7, 8, 11, 13, 14, 24, 25];
+
+fn died(status: ExitStatus) -> bool {
+    status.signal().is_some_and(|n| FAULTS.contains(&n)) || status.code() == Some(101)
 }
 
 /// This program with the same arguments, in another role.
@@ -105,9 +112,8 @@ fn monitor(detached: bool) -> Result<()> {
         let status = worker
             .wait()
             .map_err(|e| failed!("cannot wait for {NAME}: {e}"))?;
-        let died = status.signal().is_some() || status.code() == Some(101);
-        if !died {
-            return match status.success() {
+        if !died(status) {
+            return match status.success() || status.signal().is_some() {
                 true => Ok(()),
                 false => Err(failed!("{NAME} ended: {status}")),
             };

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+//! interface-reconfigure as a program: from the cache and from xapi, against a real database and switch.
+
+use crate::sandbox::{state, Sandbox, CACHE};
+use serde_json::json;
+
+const TOOL: &str = "interface-reconfigure";
+
+fn with_cache(name: &str) -> Sandbox {
+    let host = Sandbox::new(name);
+    host.write("/var/xapi/network.dbcache", CACHE);
+    host
+}
+
+#[track_caller]
+fn ok(host: &Sandbox, args: &str) {
+    let out = host.run(TOOL, args);
+    assert_eq!(out.code, 0, "{args}: {}", out.stderr);
+}
+
+/// The sole call of ovs-vsctl that changes anything, its commands one a line.
+#[track_caller]
+fn transaction(calls: &[String]) -> String {
+    let changing = |c: &&String| c.starts_with("ovs-vsctl") && c.contains(" -- ");
+    let all: Vec<_> = calls.iter().filter(changing).collect();
+    assert_eq!(all.len(), 1, "one transaction: {calls:#?}");
+    let (head, commands) = all[0].split_once(" -- ").unwrap();
+    assert_eq!(head, "ovs-vsctl --timeout=20 -vconsole:off");
+    commands.replace(" -- ", "\n") + "\n"
+}
+
+#[test]
+fn up_runs_each_program_once_and_in_order() {
+    let host = with_cache("up");
+    ok(&host, "--force xenbr2 up");
+    let calls = host.calls();
+    let rest: Vec<_> = calls
+        .iter()
+        .filter(|c| !c.starts_with("ovs-vsctl"))
+        .collect();
+    let want = [
+        "ip link set dev eth2 up mtu 1500",
+        "ethtool -K eth2 gso off gro off lro off",
+        "ifup xenbr2",
+        "update-issue",
+    ];
+    assert_eq!(rest, want);
+    let text = transaction(&calls);
+    assert!(
+        text.starts_with("--with-iface --if-exists del-port eth2\n--may-exist add-br xenbr2\n"),
+        "{text}"
+    );
+    let position = |start: &str| calls.iter().position(|c| c.starts_with(start)).unwrap();
+    assert!(position("ethtool") < position("ovs-vsctl --timeout=20"));
+    assert!(position("ovs-vsctl --timeout=20") < position("ifup"));
+    assert!(host
+        .read("/etc/sysconfig/network-scripts/ifcfg-xenbr2")
+        .contains("\nBOOTPROTO=dhcp\n"));
+    assert_eq!(
+        host.read("/etc/sysconfig/network"),
+        "DNSDEV=xenbr2\nGATEWAYDEV=xenbr2\n"
+    );
+    // The cache is where this came from: it is not written.
+    assert_eq!(host.read("/var/xapi/network.dbcache"), CACHE);
+}
+
+#[test]
+fn a_bond_takes_its_cards_from_their_bridges() {
+    let host = with_cache("bond");
+    host.device("xenbr0", "00:16:3e:00:00:a0");
+    host.device("bond0", "00:16:3e:00:00:a0");
+    ok(&host, "--force xapi1 up");
+    let calls = host.calls();
+    let rest: Vec<_> = calls
+        .iter()
+        .filter(|c| !c.starts_with("ovs-vsctl") && !c.starts_with("ethtool"))
+        .collect();
+    let want = [
+        "ifdown xenbr0",
+        "ip link set dev eth0 up mtu 1500",
+        "ip link set dev eth1 up mtu 1500",
+        "ifup xapi1",
+        "ip link set dev bond0 up",
+        "update-issue",
+    ];
+    assert_eq!(rest, want);
+}
+
+#[test]
+fn what_fails_leaves_the_files_as_they_were() {
+    for (name, tool, absolute, args) in [
+        (
+            "fail-vsctl",
+            "ovs-vsctl",
+            "/usr/bin/ovs-vsctl",
+            "--force xenbr2 up",
+        ),
+        ("fail-ifup", "ifup", "/sbin/ifup", "--force xenbr2 up"),
+        ("fail-ip", "ip", "/sbin/ip", "--force xenbr2 up"),
+    ] {
+        let host = with_cache(name);
+        host.write("/etc/sysconfig/network", "HOSTNAME=h\n");
+        host.stub(absolute, "echo broken >&2\nexit 3");
+        let before = host.snapshot();
+        let out = host.run(TOOL, args);
+        assert_eq!(out.code, 1, "{name}: {}", out.stderr);
+        assert!(out.stderr.contains(tool), "{name}: {}", out.stderr);
+        let after: Vec<_> = host
+            .snapshot()
+            .into_iter()
+            .filter(|f| before.get(&f.0) != Some(&f.1))
+            .collect();
+        assert!(after.is_empty(), "{name}: {after:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_told_in_one_line_and_changes_nothing() {
+    type Setup = fn(&Sandbox);
+    let cases: [(&str, Setup, &str, &str); 9] = [
+        (
+            "no-cache",
+            |h| std::fs::remove_file(h.path("/var/xapi/network.dbcache")).unwrap(),
+            "--force xenbr2 up",
+            "interface-reconfigure rewrite",
+        ),
+        (
+            "bad-cache",
+            |h| {
+                h.write(
+                    "/var/xapi/network.dbcache",
+                    "<xenserver-network-configuration>",
+                )
+            },
+            "--force xenbr2 up",
+            "not XML",
+        ),
+        ("unknown", |_| {}, "--force xenbr9 up", "xe network-list"),
+        (
+            "bridge-mode",
+            |h| h.write("/etc/xensource/network.conf", "bridge\n"),
+            "--force xenbr2 up",
+            "xe-switch-network-backend",
+        ),
+        (
+            "odd-mode",
+            |h| h.write("/etc/xensource/network.conf", "both\n"),
+            "--force xenbr2 up",
+            "must say",
+        ),
+        (
+            "networkd",
+            |h| h.write("/usr/sbin/xcp-networkd", ""),
+            "--force xenbr2 up",
+            "xe pif-plug",
+        ),
+        ("no-xapi", |_| {}, "--pif-uuid U up", "is it running?"),
+        (
+            "no-card",
+            |h| std::fs::remove_dir_all(h.path("/sys/class/net/eth2")).unwrap(),
+            "--force xenbr2 up",
+            "no network card eth2",
+        ),
+        (
+            "renamed",
+            |h| {
+                h.device("eth2", "00:16:3e:00:00:a3");
+                h.device("eth3", "00:16:3e:00:00:a2");
+            },
+            "--force xenbr2 up",
+            "interface-rename",
+        ),
+    ];
+    for (name, setup, args, reason) in cases {
+        let host = with_cache(name);
+        setup(&host);
+        let before = host.snapshot();
+        let out = host.run(TOOL, args);
+        assert_eq!(out.code, 1, "{name}: {}", out.stderr);
+        let last = out.stderr.lines().last().unwrap();
+        assert!(
+            last.starts_with("interface-reconfigure: ") && last.contains(reason),
+            "{name}: {last}"
+        );
+        assert!(
+            !host
+                .calls()
+                .iter()
+                .any(|c| !c.starts_with("ovs-vsctl --timeout=5")),
+            "{name}"
+        );
+        assert_eq!(host.snapshot(), before, "{name}");
+    }
+}
+
+#[test]
+fn a_diskless_hosts_card_is_left_alone() {
+    let host = with_cache("ardence");
+    host.write("/proc/ardence", "Boot NIC 00:16:3E:00:00:A2\n");
+    ok(&host, "--force xenbr2 up");
+    ok(&host, "--force xenbr2 down");
+    assert!(host.calls().is_empty());
+}
+
+#[test]
+fn the_first_boot_waits_longer_for_dhcp() {
+    let host = with_cache("firstboot");
+    host.stub(
+        "/sbin/ifup",
+        "echo \"env:$DHCLIENTARGS\" >> \"$(dirname \"$0\")/../calls\"",
+    );
+    host.write("/etc/firstboot.d/README", "");
+    ok(&host, "--force xenbr2 up");
+    assert!(host.calls().contains(&"env:-T 240".to_string()));
+    host.write("/etc/firstboot.d/state/99-remove-firstboot-flag", "");
+    ok(&host, "--force xenbr2 up");
+    assert!(host.calls().contains(&"env:".to_string()));
+}
+
+#[test]
+fn the_first_cache_of_a_host() {
+    let host = Sandbox::new("initial");
+    let args = "--force xenbr0 rewrite --device=eth0 --mac=00:16:3e:00:00:a0 --mode=static --ip=192.0.2.5 \
+        --netmask=255.255.255.0 --gateway=192.0.2.1";
+    ok(&host, args);
+    assert!(host.calls().is_empty());
+    ok(&host, "--force xenbr0 up");
+    let text = transaction(&host.calls());
+    assert!(
+        text.contains("xs-network-uuids InitialManagementNetwork\n"),
+        "{text}"
+    );
+    let ifcfg = host.read("/etc/sysconfig/network-scripts/ifcfg-xenbr0");
+    assert!(
+        ifcfg.contains("NETMASK=255.255.255.0\nIPADDR=192.0.2.5\nGATEWAY=192.0.2.1\n"),
+        "{ifcfg}"
+    );
+}
+
+#[test]
+fn xapi_is_asked_for_this_host_only_and_the_cache_is_written() {
+    let mut host = Sandbox::new("xapi");
+    host.start_xapi(&state());
+    ok(
+        &host,
+        "--session OpaqueRef:given --pif OpaqueRef:pif-eth3 up",
+    );
+    let text = transaction(&host.calls());
+    assert!(
+        text.contains("--may-exist add-port xenbr3 eth3\n"),
+        "{text}"
+    );
+    let route = host.read("/etc/sysconfig/network-scripts/route-xenbr3");
+    assert_eq!(route.lines().count(), 2, "{route}");
+    let asked = host.xapi_calls();
+    assert!(
+        !asked.iter().any(|c| c.starts_with("session.")),
+        "the session was given: {asked:?}"
+    );
+    let written =
+        ovs_xenserver::netdb::cache::parse(&host.read("/var/xapi/network.dbcache")).unwrap();
+    let mut want = ovs_xenserver::netdb::cache::parse(CACHE).unwrap();
+    want.networks.values_mut().for_each(|n| n.mtu = Some(1500));
+    assert_eq!(written, want);
+    assert!(!host.read("/var/xapi/network.dbcache").contains("foreign"));
+}
+
+#[test]
+fn an_own_session_is_made_and_ended_also_on_an_old_host() {
+    let mut host = Sandbox::new("login");
+    let mut xapi = state();
+    xapi["old"] = json!(true);
+    host.start_xapi(&xapi);
+    ok(&host, "--pif-uuid 10000000-0000-4000-8000-000000000002 up");
+    let asked = host.xapi_calls();
+    assert_eq!(asked[1], "session.login_with_password [\"root\", \"\"]");
+    assert_eq!(asked.last().unwrap(), "session.logout []");
+    assert!(host.calls().contains(&"ifup xenbr2".to_string()));
+    ok(&host, "--management down");
+    assert!(transaction(&host.calls()).contains("--if-exists del-br xenbr2\n"));
+    // A PIF of another host is none of ours.
+    let out = host.run(TOOL, "--pif-uuid 10000000-0000-4000-8000-000000000099 up");
+    assert_eq!(out.code, 1);
+    assert!(out.stderr.contains("xe pif-list"), "{}", out.stderr);
+    let mut xapi = state();
+    xapi["sessions"] = json!(false);
+    host.set_xapi(&xapi);
+    let out = host.run(TOOL, "--management up");
+    assert!(
+        out.code == 1 && out.stderr.contains("SESSION_INVALID"),
+        "{}",
+        out.stderr
+    );
+}
+
+#[test]
+fn rewrite_writes_the_cache_and_names_networks_if_the_switch_runs() {
+    let mut host = Sandbox::new("rewrite");
+    host.start_xapi(&state());
+    ok(&host, "rewrite");
+    assert!(host.calls().is_empty(), "no database, nothing to do there");
+    assert!(host
+        .read("/var/xapi/network.dbcache")
+        .contains("50000000-0000-4000-8000-000000000002"));
+    host.write("/var/run/openvswitch/db.sock", "");
+    ok(&host, "rewrite-configuration");
+    let want = "br-set-external-id xenbr2 xs-network-uuids 50000000-0000-4000-8000-000000000002\n";
+    assert_eq!(transaction(&host.calls()), want);
+}
+
+// ---- on a real database and switch ----------------------------------------------------------------------------
+
+#[test]
+fn the_switch_takes_every_kind_of_interface_up_and_down() {
+    let mut host = with_cache("real");
+    host.start_ovs();
+    let bridges = |host: &Sandbox| host.vsctl("list-br").replace('\n', " ");
+    for (bridge, ports) in [
+        ("xenbr2", "eth2"),
+        ("xapi3", ""),
+        ("xapi1", "bond0"),
+        ("xapi2", ""),
+        ("xapi4", ""),
+    ] {
+        ok(&host, &format!("--force {bridge} up"));
+        assert_eq!(
+            host.vsctl(&format!("list-ports {bridge}")),
+            ports,
+            "{bridge}"
+        );
+        // Once more: nothing that is there may be in the way.
+        ok(&host, &format!("--force {bridge} up"));
+    }
+    assert_eq!(bridges(&host), "xapi1 xapi2 xapi3 xapi4 xenbr2 xenbr3");
+    assert_eq!(host.vsctl("br-to-parent xapi3"), "xenbr3");
+    assert_eq!(host.vsctl("br-to-vlan xapi3"), "123");
+    assert_eq!(host.vsctl("br-to-parent xapi2"), "xapi1");
+    assert_eq!(host.vsctl("list-ifaces xapi1"), "eth0\neth1");
+    assert_eq!(
+        host.vsctl("get Bridge xenbr3 fail_mode other_config:hwaddr"),
+        "standalone\n\"00:16:3e:00:00:a3\""
+    );
+    assert_eq!(
+        host.vsctl("get Port bond0 bond_mode bond_updelay lacp"),
+        "balance-slb\n31000\noff"
+    );
+    assert_eq!(
+        host.vsctl("br-get-external-id xapi3 xs-network-uuids"),
+        "50000000-0000-4000-8000-000000000003;50000000-0000-4000-8000-000000000006"
+    );
+    assert_eq!(
+        host.vsctl("get Interface xapi3 mac"),
+        "\"00:16:3e:00:00:a3\""
+    );
+
+    // A guest's port on the VLAN survives that the VLAN is brought up again.
+    host.vsctl("add-port xapi3 vif1.0");
+    ok(&host, "--force xapi3 up");
+    assert_eq!(host.vsctl("list-ports xapi3"), "vif1.0");
+
+    // A card on its own ends the bond that it was in.
+    ok(&host, "--force xenbr0 up");
+    assert_eq!(bridges(&host), "xapi3 xapi4 xenbr0 xenbr2 xenbr3");
+    for bridge in ["xapi3", "xapi4", "xenbr0", "xenbr2"] {
+        ok(&host, &format!("--force {bridge} down"));
+    }
+    assert_eq!(bridges(&host), "");
+}
+
+#[test]
+fn a_port_of_another_kind_is_made_anew() {
+    let mut host = with_cache("retype");
+    host.start_ovs();
+    host.vsctl("add-br xenbr2 -- add-port xenbr2 eth2 -- set Interface eth2 type=internal");
+    ok(&host, "--force xenbr2 up");
+    assert_eq!(host.vsctl("get Interface eth2 type"), "\"\"");
+}
+
+#[test]
+fn the_management_interface_stays_reachable_when_the_pool_becomes_secure() {
+    let mut host = Sandbox::new("secure");
+    host.write("/var/xapi/network.dbcache", &CACHE.replace(
+        "<pool ref=\"OpaqueRef:pool\">\n\t\t<other_config/>",
+        "<pool ref=\"OpaqueRef:pool\"><other_config><vswitch-controller-fail-mode>secure</vswitch-controller-fail-mode></other_config>",
+    ));
+    host.start_ovs();
+    ok(&host, "--force xenbr2 up");
+    assert_eq!(host.vsctl("get-fail-mode xenbr2"), "secure");
+    let flows = host.ofctl("dump-flows --no-stats xenbr2");
+    assert_eq!(flows.matches("priority=0").count(), 4, "{flows}");
+    assert!(
+        flows.contains("in_port=LOCAL,dl_src=00:16:3e:00:00:a2 actions=output:"),
+        "{flows}"
+    );
+    // Nobody else's: a controller may have said something by now.
+    host.ofctl("del-flows xenbr2");
+    host.calls();
+    ok(&host, "--force xenbr2 up");
+    assert!(!host.calls().iter().any(|c| c.starts_with("ovs-ofctl")));
+    ok(&host, "--force xenbr3 up");
+    assert!(
+        !host.calls().iter().any(|c| c.starts_with("ovs-ofctl")),
+        "not the management interface"
+    );
+}

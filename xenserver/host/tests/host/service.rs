@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+//! openvswitch-service, the start helper of init script and unit, with programs that write down how they were called.
+
+use crate::sandbox::{eventually, finish, Output, Sandbox, HOST_UUID, PROGRAM};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SCRIPTS: &str = "/usr/share/openvswitch/scripts";
+
+fn host(name: &str) -> Sandbox {
+    let host = Sandbox::new(name);
+    let inventory = format!(
+        "PRODUCT_BRAND='XenServer'\nPRODUCT_VERSION='6.5.0'\nBUILD_NUMBER='90233c'\nINSTALLATION_UUID='{HOST_UUID}'\n"
+    );
+    host.write("/etc/xensource-inventory", &inventory);
+    host.stub(&format!("{SCRIPTS}/ovs-ctl"), "echo said");
+    host.stub(&format!("{SCRIPTS}/ovs-xapi-sync"), "");
+    host.stub("/bin/ovs-appctl", "");
+    host.stub("/bin/firewall-cmd", "exit 1");
+    host.stub("/bin/pidof", "exit 1");
+    host
+}
+
+fn service(host: &Sandbox, args: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("files/openvswitch-service");
+    let path = format!(
+        "{}:{}",
+        host.path("/bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = Command::new(script);
+    command
+        .arg(format!("--root-prefix={}", host.root.display()))
+        .args(args.split_whitespace());
+    finish(command.env("PATH", path).stdin(Stdio::null()))
+}
+
+/// Calls of all but the firewall's question.
+fn calls(host: &Sandbox) -> Vec<String> {
+    host.calls()
+        .into_iter()
+        .filter(|c| c != "firewall-cmd --state" && !c.starts_with("pidof"))
+        .collect()
+}
+
+fn identity() -> String {
+    format!(
+        "--system-id={HOST_UUID} --external-id=xs-system-uuid={HOST_UUID} --system-type=XenServer \
+         --system-version=6.5.0-90233c --daemon-cwd=/var/xen/openvswitch --ovsdb-server-priority=-10 \
+         --ovs-vswitchd-priority=-10"
+    )
+}
+
+const SYNC: &str = "ovs-xapi-sync --root-prefix= --log-file --pidfile --detach --monitor unix:/var/run/openvswitch/db.sock";
+
+#[test]
+fn bridges_are_deleted_at_the_first_start_after_a_boot_only() {
+    let host = host("svc");
+    assert_eq!(service(&host, "start").code, 0);
+    let first = [
+        format!("ovs-ctl {} --delete-bridges start", identity()),
+        SYNC.to_string(),
+        "ovs-ctl --protocol=gre enable-protocol".to_string(),
+    ];
+    assert_eq!(calls(&host), first);
+    assert!(host.path("/var/lock/subsys/openvswitch").exists());
+    assert_eq!(
+        host.read("/var/log/openvswitch/ovs-ctl.log"),
+        "said\nsaid\n"
+    );
+    assert_eq!(service(&host, "restart").code, 0);
+    let again = calls(&host);
+    assert_eq!(
+        again[..2],
+        [
+            "ovs-ctl stop".to_string(),
+            format!("ovs-ctl {} start", identity())
+        ]
+    );
+}
+
+#[test]
+fn sysconfig_says_how() {
+    let host = host("svcconf");
+    host.write("/var/run/openvswitch.booted", "");
+    host.write("/etc/sysconfig/openvswitch", "FORCE_COREFILES=no\nVSWITCHD_MLOCKALL=no\nVSWITCHD_PRIORITY=-5\nOVS_CTL_OPTS='--a=1 --b'\n");
+    assert_eq!(service(&host, "start").code, 0);
+    let want = identity().replace(
+        "/openvswitch --ovsdb",
+        "/openvswitch --no-force-corefiles --no-mlockall --ovsdb",
+    );
+    let want = want.replace("vswitchd-priority=-10", "vswitchd-priority=-5");
+    assert_eq!(calls(&host)[0], format!("ovs-ctl {want} --a=1 --b start"));
+}
+
+#[test]
+fn every_setting_of_the_template_has_its_text_and_is_known() {
+    let template = include_str!("../../files/sysconfig.template");
+    let script = include_str!("../../files/openvswitch-service");
+    let plugin = include_str!("../../src/cfg_update.rs");
+    let mut names = 0;
+    for line in template.lines().filter_map(|l| l.strip_prefix("# ")) {
+        if let Some((name, _)) = line.split_once('=') {
+            if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+                names += 1;
+                assert!(
+                    template.contains(&format!("\n# {name}: ")),
+                    "{name} has no text"
+                );
+                assert!(
+                    script.contains(name) || plugin.contains(name),
+                    "{name} is not read"
+                );
+            }
+        }
+    }
+    assert_eq!(names, 6);
+}
+
+#[test]
+fn a_host_of_linux_bridges_is_left_alone() {
+    let host = host("svcgate");
+    for (mode, lines) in [("bridge", 0), ("what", 1)] {
+        host.write("/etc/xensource/network.conf", mode);
+        for verb in ["start", "status", "help", "force-reload-kmod"] {
+            let out = service(&host, verb);
+            assert_eq!(
+                (out.code, out.stderr.lines().count()),
+                (0, lines),
+                "{mode} {verb}"
+            );
+        }
+    }
+    assert!(calls(&host).is_empty());
+}
+
+#[test]
+fn a_failure_is_not_swallowed() {
+    let host = host("svcfail");
+    host.stub(&format!("{SCRIPTS}/ovs-ctl"), "exit 1");
+    for verb in [
+        "start",
+        "stop",
+        "restart",
+        "restart --save-flows=yes",
+        "status",
+        "version",
+        "force-reload-kmod",
+        "enable-protocol gre",
+    ] {
+        assert_eq!(service(&host, verb).code, 1, "{verb}");
+    }
+    assert!(!host.path("/var/lock/subsys/openvswitch").exists());
+    std::fs::remove_file(host.path(&format!("{SCRIPTS}/ovs-ctl"))).unwrap();
+    let out = service(&host, "start");
+    assert!(
+        out.code == 1 && out.stderr.contains("is the package openvswitch installed?"),
+        "{}",
+        out.stderr
+    );
+}
+
+#[test]
+fn gre_passes_the_firewall_that_the_host_has() {
+    let host = host("svcfire");
+    host.write("/var/run/openvswitch.booted", "");
+    host.stub("/bin/firewall-cmd", "case $* in *query*) exit 1;; esac");
+    assert_eq!(service(&host, "start").code, 0);
+    let all = calls(&host);
+    assert!(
+        all.contains(&"firewall-cmd --add-protocol=gre".to_string()),
+        "{all:?}"
+    );
+    assert!(!all.iter().any(|c| c.contains("enable-protocol")));
+    assert_eq!(service(&host, "enable-protocol udp 4789").code, 0);
+    assert!(calls(&host).contains(&"firewall-cmd --add-port=4789/udp".to_string()));
+    host.stub("/bin/firewall-cmd", "");
+    assert_eq!(service(&host, "enable-protocol gre").code, 0);
+    assert!(
+        !calls(&host).iter().any(|c| c.contains("--add")),
+        "it is there already"
+    );
+    host.stub("/bin/firewall-cmd", "exit 1");
+    assert_eq!(service(&host, "enable-protocol udp 6081").code, 0);
+    assert_eq!(
+        calls(&host),
+        ["ovs-ctl --protocol=udp --dport=6081 enable-protocol"]
+    );
+}
+
+#[test]
+fn xha_is_stopped_while_the_module_is_replaced() {
+    let host = host("svcha");
+    host.stub("/bin/pidof", "");
+    host.write("/etc/xensource/xhad.conf", "");
+    host.stub("/opt/xensource/xha/ha_stop_daemon", "");
+    host.stub("/opt/xensource/xha/ha_start_daemon", "");
+    assert_eq!(service(&host, "force-reload-kmod").code, 0);
+    let want = [
+        "ha_stop_daemon".to_string(),
+        format!("ovs-ctl {} force-reload-kmod", identity()),
+        "ha_start_daemon".to_string(),
+        SYNC.to_string(),
+    ];
+    assert_eq!(
+        calls(&host).iter().map(|c| c.as_str()).collect::<Vec<_>>(),
+        want
+    );
+}
+
+#[test]
+fn wrong_command_lines_are_told_in_one_line() {
+    let host = host("svcusage");
+    for (args, code) in [
+        ("", 1),
+        ("sideways", 1),
+        ("start now", 2),
+        ("restart --what", 2),
+        ("enable-protocol", 2),
+        ("enable-protocol gre;x", 2),
+        ("enable-protocol udp x", 2),
+    ] {
+        let out = service(&host, args);
+        assert_eq!(
+            (out.code, out.stderr.lines().count()),
+            (code, 1),
+            "{args}: {}",
+            out.stderr
+        );
+    }
+    assert!(calls(&host).is_empty());
+    assert!(service(&host, "help")
+        .stdout
+        .starts_with("usage: openvswitch "));
+}
+
+#[test]
+fn the_real_daemon_is_started_reported_flushed_and_stopped() {
+    let mut host = host("svcsync");
+    host.start_ovsdb();
+    std::fs::remove_file(host.path(&format!("{SCRIPTS}/ovs-xapi-sync"))).unwrap();
+    std::os::unix::fs::symlink(PROGRAM, host.path(&format!("{SCRIPTS}/ovs-xapi-sync"))).unwrap();
+    let appctl = format!(
+        "exec '{}/ovs-appctl' \"$@\"",
+        std::env::var("OVS_TOOLS").unwrap()
+    );
+    host.stub("/bin/ovs-appctl", &appctl);
+    assert_eq!(service(&host, "status").code, 1);
+    assert_eq!(service(&host, "start").code, 0);
+    let pidfile = "/var/run/openvswitch/ovs-xapi-sync.pid";
+    let pid = host.read(pidfile);
+    assert!(!pid.is_empty());
+    let status = service(&host, "status");
+    assert!(
+        status.code == 0
+            && status
+                .stdout
+                .contains(&format!("running with pid {}", pid.trim())),
+        "{}",
+        status.stdout
+    );
+    assert_eq!(service(&host, "start").code, 0);
+    assert_eq!(host.read(pidfile), pid, "there is one");
+    assert_eq!(service(&host, "force-reload").code, 0);
+    assert_eq!(service(&host, "stop").code, 0);
+    eventually("it is gone", || !host.path(pidfile).exists());
+    assert_eq!(service(&host, "reload").code, 0);
+}

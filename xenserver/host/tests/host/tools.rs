@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The small tools, man pages and completion, and the program's names.
+
+use crate::sandbox::{finish, Sandbox, HOST_UUID, PROGRAM};
+use std::process::Command;
+
+// ---- vif -------------------------------------------------------------------------------------------------------
+
+/// A xenstore that is a directory.
+fn with_xenstore(name: &str) -> Sandbox {
+    let host = Sandbox::new(name);
+    let store = host.path("/xenstore").display().to_string();
+    host.script(
+        "/usr/bin/xenstore-read",
+        &format!("exec cat '{store}'\"$1\""),
+    );
+    host.stub("/usr/bin/xenstore-write", "");
+    host.stub("/usr/bin/xenstore-rm", "");
+    for (key, value) in [
+        ("/xapi/5/private/vif/2/bridge", "xenbr0"),
+        ("/xapi/5/private/vif/2/MTU", "1400"),
+        ("/xapi/5/private/vif/2/vif-uuid", "the-vif"),
+        ("/xapi/5/private/vif/2/network-uuid", "the-network"),
+        ("/xapi/5/private/vif/2/other-config/ethtool-tx", "off"),
+        ("/local/domain/5/vm", "/vm/the-vm"),
+        ("/local/domain/0/backend/vif/5/2/mac", "00:16:3e:00:00:b1"),
+    ] {
+        host.write(&format!("/xenstore{key}"), value);
+    }
+    host
+}
+
+const PORT: &str = "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port vif5.2 -- add-port xenbr0 vif5.2 -- \
+    set Interface vif5.2 external-ids:attached-mac=\"00:16:3e:00:00:b1\" external-ids:xs-network-uuid=\"the-network\" \
+    external-ids:xs-vif-uuid=\"the-vif\" external-ids:xs-vm-uuid=\"the-vm\"";
+
+#[test]
+fn a_guests_device_is_put_onto_its_bridge() {
+    let host = with_xenstore("vif");
+    host.stub("/etc/xapi.d/vif-hotplug", "");
+    let out = host.run("vif", "online vif 5 2");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let want = [
+        "ethtool -K vif5.2 tx off",
+        "ip link set dev vif5.2 mtu 1400",
+        "ip link set dev vif5.2 down",
+        "ip link set dev vif5.2 arp off",
+        "ip link set dev vif5.2 multicast off",
+        "ip link set dev vif5.2 address fe:ff:ff:ff:ff:ff",
+        "ip addr flush dev vif5.2",
+        PORT,
+        "ip link set dev vif5.2 up",
+        "xenstore-write /xapi/5/hotplug/vif/2/vif vif5.2",
+        "xenstore-write /xapi/5/hotplug/vif/2/hotplug online",
+        "xenstore-write /local/domain/0/backend/vif/5/2/hotplug-status connected",
+        "vif-hotplug online vif vif5.2",
+    ];
+    assert_eq!(host.calls(), want);
+}
+
+#[test]
+fn an_emulated_device_has_no_names_of_its_own_and_udev_may_say_which() {
+    let host = with_xenstore("tap");
+    let out = finish(
+        host.command("vif", "add tap")
+            .env("XENBUS_PATH", "backend/vif/5/2"),
+    );
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let calls = host.calls();
+    let port = "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port tap5.2 -- add-port xenbr0 tap5.2";
+    assert!(calls.contains(&port.to_string()), "{calls:#?}");
+    assert!(!calls.iter().any(|c| c.contains("hotplug-status")));
+}
+
+#[test]
+fn a_device_that_goes_is_taken_off() {
+    let host = with_xenstore("vifgone");
+    assert_eq!(host.run("vif", "remove vif 5 2").code, 0);
+    let want = [
+        "xenstore-rm /xapi/5/hotplug/vif/2/hotplug",
+        "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port vif5.2",
+    ];
+    assert_eq!(host.calls(), want);
+}
+
+#[test]
+fn what_xenstore_says_amiss_reaches_no_command() {
+    let host = with_xenstore("vifbad");
+    host.write(
+        "/xenstore/local/domain/0/backend/vif/5/2/mac",
+        "00:16:3e:00:00:b1\" x",
+    );
+    host.write(
+        "/xenstore/xapi/5/private/vif/2/vif-uuid",
+        "a -- del-br xenbr0",
+    );
+    host.write("/xenstore/xapi/5/private/vif/2/MTU", "many");
+    assert_eq!(host.run("vif", "online vif 5 2").code, 0);
+    let calls = host.calls();
+    assert!(
+        !calls
+            .iter()
+            .any(|c| c.contains("del-br") || c.contains("attached-mac") || c.contains("mtu")),
+        "{calls:#?}"
+    );
+    for bridge in ["", "--db=x", "a b"] {
+        host.write("/xenstore/xapi/5/private/vif/2/bridge", bridge);
+        let out = host.run("vif", "move vif 5 2");
+        assert_eq!(out.code, 1);
+        assert!(
+            out.stderr
+                .lines()
+                .last()
+                .unwrap()
+                .contains("no bridge for vif5.2"),
+            "{}",
+            out.stderr
+        );
+        assert!(host.calls().is_empty());
+    }
+}
+
+#[test]
+fn vif_says_what_is_wrong_with_its_command_line() {
+    let host = with_xenstore("vifusage");
+    for args in [
+        "",
+        "offline",
+        "online vbd",
+        "online",
+        "online vif 5",
+        "online vif five 2",
+        "online vif -1 2",
+        "online vif 5 2 3",
+    ] {
+        let out = host.run("vif", args);
+        assert_eq!(
+            (out.code, out.stderr.lines().count()),
+            (2, 1),
+            "{args}: {}",
+            out.stderr
+        );
+    }
+    assert!(host.calls().is_empty());
+}
+
+// ---- openvswitch-xapi-update ---------------------------------------------------------------------------------------
+
+#[test]
+fn xapi_is_asked_to_run_the_plugin() {
+    let host = Sandbox::new("update");
+    host.stub("/opt/xensource/bin/xe", "");
+    let tool = "openvswitch-xapi-update";
+    for verb in ["start", "restart"] {
+        assert_eq!(host.run(tool, verb).code, 0);
+        let want = format!(
+            "xe host-call-plugin host-uuid={HOST_UUID} plugin=openvswitch-cfg-update fn=update"
+        );
+        assert_eq!(host.calls(), [want]);
+    }
+    assert_eq!(host.run(tool, "stop").code, 0);
+    host.write("/etc/xensource/network.conf", "bridge\n");
+    assert_eq!(host.run(tool, "start").code, 0);
+    assert!(host.calls().is_empty());
+    std::fs::remove_file(host.path("/etc/xensource/network.conf")).unwrap();
+    assert_eq!((host.run(tool, "start").code, host.calls().len()), (0, 1));
+    host.stub("/opt/xensource/bin/xe", "echo 'no such plugin' >&2; exit 1");
+    let out = host.run(tool, "start");
+    assert!(
+        out.code == 1 && out.stderr.contains("no such plugin"),
+        "{}",
+        out.stderr
+    );
+    std::fs::remove_file(host.path("/etc/xensource-inventory")).unwrap();
+    let out = host.run(tool, "start");
+    assert!(
+        out.code == 1 && out.stderr.contains("no XenServer host"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(host.run(tool, "reload").code, 2);
+}
+
+// ---- the program ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_program_is_the_tool_whose_name_it_has() {
+    let host = Sandbox::new("names");
+    let tools = finish(Command::new(PROGRAM).arg("tools")).stdout;
+    assert_eq!(tools.lines().count(), 5);
+    for tool in tools.lines() {
+        let link = host.path(&format!("/{tool}"));
+        std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+        let out = finish(Command::new(link).arg("--help"));
+        assert_eq!(out.code, 0);
+        assert!(
+            out.stdout.contains(&format!("Usage: {tool} ")),
+            "{}",
+            out.stdout
+        );
+        assert_eq!(
+            finish(Command::new(PROGRAM).args([tool, "--version"]))
+                .stdout
+                .split(' ')
+                .next(),
+            Some(tool)
+        );
+    }
+    for args in [&[][..], &["what"], &["man"], &["man", "/nowhere/at/all"]] {
+        let out = finish(Command::new(PROGRAM).args(args));
+        assert!(
+            out.code != 0 && out.stderr.lines().count() == 1,
+            "{args:?}: {}",
+            out.stderr
+        );
+    }
+}
+
+#[test]
+fn every_tool_has_a_man_page_and_completion() {
+    let host = Sandbox::new("pages");
+    let dir = host.root.display().to_string();
+    assert_eq!(finish(Command::new(PROGRAM).args(["man", &dir])).code, 0);
+    assert_eq!(
+        finish(Command::new(PROGRAM).args(["completion", &dir])).code,
+        0
+    );
+    for tool in finish(Command::new(PROGRAM).arg("tools")).stdout.lines() {
+        let page = host.read(&format!("/{tool}.8"));
+        assert!(
+            page.contains("EXIT STATUS") && page.contains(".TH "),
+            "{tool}"
+        );
+        let bash = host.path(&format!("/{tool}.bash"));
+        assert!(
+            finish(Command::new("bash").arg("-n").arg(bash)).code == 0,
+            "{tool}"
+        );
+    }
+}
