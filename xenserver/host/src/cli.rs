@@ -9,7 +9,7 @@ use crate::host::{valid_netdev, Host, DB_SOCK, RUN_DIR};
 use crate::log::{self, Level, Target};
 use crate::netdb::{is_mac, IpMode};
 use crate::reconfigure::{self, Action, Initial, Request, Which};
-use crate::{cfg_update, vif, warning, xapi_sync, xapi_update};
+use crate::{cfg_update, vif, warning, xapi_sync, xapi_update, VERSION};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ impl Common {
 /// vSwitch's configuration in one transaction, and starts or stops the interface. With 'rewrite', records in the
 /// database which of xapi's networks are behind each bridge, and writes the cache.
 #[derive(Debug, Parser)]
-#[command(name = "interface-reconfigure", version)]
+#[command(name = "interface-reconfigure", version = VERSION)]
 struct InterfaceReconfigure {
     /// What to do
     action: ReconfigureAction,
@@ -234,7 +234,7 @@ impl From<ReconfigureAction> for Action {
 /// interface-reconfigure write its cache, sets or removes the manager that pool.vswitch_controller names, and sets each
 /// bridge's fail mode and in-band control. 'emergency_reset' removes managers, controllers and what they configured.
 #[derive(Debug, Parser)]
-#[command(name = "openvswitch-cfg-update", version)]
+#[command(name = "openvswitch-cfg-update", version = VERSION)]
 struct CfgUpdate {
     /// The XML-RPC call; read from standard input if it is '-' or not there
     #[arg(value_name = "CALL", default_value = "-", hide_default_value = true)]
@@ -245,7 +245,7 @@ struct CfgUpdate {
 
 /// Have xapi run openvswitch-cfg-update on this host
 #[derive(Debug, Parser)]
-#[command(name = "openvswitch-xapi-update", version)]
+#[command(name = "openvswitch-xapi-update", version = VERSION)]
 struct XapiUpdate {
     /// What to do; stop does nothing
     verb: UpdateVerb,
@@ -266,7 +266,7 @@ enum UpdateVerb {
 /// the database did not answer. 'ovs-appctl -t ovs-xapi-sync flush-cache' has it ask xapi for everything anew, 'exit'
 /// ends it.
 #[derive(Debug, Parser)]
-#[command(name = "ovs-xapi-sync", version)]
+#[command(name = "ovs-xapi-sync", version = VERSION)]
 struct XapiSync {
     /// The database: unix:FILE; by default db.sock in Open vSwitch's run directory
     #[arg(value_name = "DATABASE")]
@@ -300,7 +300,7 @@ struct XapiSync {
 ///
 /// udev runs it when the device comes or goes. Which bridge it is, and the device's settings, stand in xenstore.
 #[derive(Debug, Parser)]
-#[command(name = "vif", version)]
+#[command(name = "vif", version = VERSION)]
 struct Vif {
     /// What has happened
     action: VifAction,
@@ -341,7 +341,7 @@ enum VifKind {
 #[derive(Debug, Parser)]
 #[command(
     name = "ovs-xenserver",
-    version,
+    version = VERSION,
     disable_help_subcommand = true,
     arg_required_else_help = false
 )]

@@ -22,3 +22,9 @@ pub mod xapi_sync;
 pub mod xapi_update;
 pub mod xml;
 pub mod xmlrpc;
+
+/// The package's version, as `build` hands it over; of a plain cargo build the crate's.
+pub const VERSION: &str = match option_env!("OPENVSWITCH_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};

@@ -243,7 +243,7 @@ impl Sync<'_> {
                 true => Ok(String::new()),
                 false => Err("Logging to file not configured".into()),
             },
-            "version" => Ok(format!("ovs-xapi-sync {}\n", env!("CARGO_PKG_VERSION"))),
+            "version" => Ok(format!("ovs-xapi-sync {}\n", crate::VERSION)),
             "list-commands" => {
                 Ok("The available commands are:\n  exit\n  flush-cache\n  list-commands\n  version\n  vlog/reopen\n".into())
             }

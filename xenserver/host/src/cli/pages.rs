@@ -66,7 +66,7 @@ pub fn page(command: clap::Command) -> std::io::Result<Vec<u8>> {
     let page = clap_mangen::Man::new(command)
         .section("8")
         .manual("Open vSwitch on XenServer")
-        .source(concat!("Open vSwitch ", env!("CARGO_PKG_VERSION")))
+        .source(format!("Open vSwitch {}", crate::VERSION))
         .date("");
     let mut text = Vec::new();
     page.render_title(&mut text)?;

@@ -30,6 +30,8 @@ pub struct Options {
 
 /// Runs the daemon in the role that the environment says: none, the one that was started; `monitor`; `worker`.
 pub fn run(host: &Host, options: &Options) -> Result<()> {
+    // Scripts know a daemon by this name in /proc/PID/comm, and ours is that of the program.
+    let _ = rustix::thread::set_name(c"ovs-xapi-sync");
     match std::env::var(ROLE).as_deref() {
         Ok("monitor") => {
             new_session(options);

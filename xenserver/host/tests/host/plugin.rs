@@ -314,3 +314,22 @@ fn what_is_no_call_is_told_in_one_line() {
     }
     assert!(host.calls().is_empty());
 }
+
+#[test]
+fn xapis_own_xml_rpc_reads_the_answer() {
+    let host = Sandbox::new("python");
+    host.stub("/usr/bin/ovs-vsctl", "echo 'no <such> & thing' >&2; exit 1");
+    let out = finish(host.command(TOOL, "").arg(PYTHONS));
+    host.write("/answer", &out.stdout);
+    let script =
+        "import sys, xmlrpc.client as x; print(x.loads(open(sys.argv[1], 'rb').read())[0][0])";
+    let python = std::process::Command::new("python3")
+        .arg("-c")
+        .arg(script)
+        .arg(host.path("/answer"))
+        .output();
+    let read = String::from_utf8(python.unwrap().stdout).unwrap();
+    let want = "{'ErrorDescription': ['VSWITCH_EMER_RESET_FAILURE', '1', \
+        '--timeout=5 -vconsole:off -- emer-reset'], 'Status': 'Failure'}\n";
+    assert_eq!(read, want);
+}

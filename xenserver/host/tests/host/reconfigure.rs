@@ -403,3 +403,26 @@ fn the_management_interface_stays_reachable_when_the_pool_becomes_secure() {
         "not the management interface"
     );
 }
+
+#[test]
+fn the_switch_is_configured_from_xapi_as_well() {
+    let mut host = Sandbox::new("realxapi");
+    host.start_ovs();
+    host.start_xapi(&state());
+    for uuid in [
+        "10000000-0000-4000-8000-000000000005",
+        "10000000-0000-4000-8000-000000000002",
+    ] {
+        ok(&host, &format!("--pif-uuid {uuid} up"));
+    }
+    assert_eq!(host.vsctl("list-br"), "xapi1\nxapi2\nxenbr2");
+    assert_eq!(host.vsctl("br-to-vlan xapi2"), "4");
+    host.vsctl("br-set-external-id xenbr2 xs-network-uuids stale");
+    ok(&host, "rewrite");
+    let uuids = host.vsctl("br-get-external-id xenbr2 xs-network-uuids");
+    assert_eq!(uuids, "50000000-0000-4000-8000-000000000002");
+    // xapi goes, the cache stays.
+    host.stop_xapi();
+    ok(&host, "--force xapi2 down");
+    assert_eq!(host.vsctl("list-br"), "xenbr2");
+}
