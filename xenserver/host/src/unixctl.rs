@@ -6,13 +6,14 @@ use serde_json::{json, Value as Json};
 use std::io::{BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-/// A command, and where its answer goes: a text, or the reason why not.
+/// A command, where its answer goes (a text, or the reason why not), and what tells that it has gone there.
 pub struct Command {
     pub name: String,
     pub answer: Sender<Result<String, String>>,
+    pub written: Receiver<()>,
 }
 
 /// The socket, which is removed when this is dropped.
@@ -51,7 +52,12 @@ fn serve(stream: UnixStream, deliver: impl Fn(Command) -> bool) -> Option<()> {
         let request = request.ok()?;
         let name = request["method"].as_str()?.to_string();
         let (answer, answers) = mpsc::channel();
-        let result = match deliver(Command { name, answer }) {
+        let (wrote, written) = mpsc::channel();
+        let result = match deliver(Command {
+            name,
+            answer,
+            written,
+        }) {
             true => answers
                 .recv_timeout(Duration::from_secs(10))
                 .unwrap_or(Err("no answer".into())),
@@ -63,6 +69,8 @@ fn serve(stream: UnixStream, deliver: impl Fn(Command) -> bool) -> Option<()> {
         };
         let reply = json!({"id": request["id"], "result": result, "error": error});
         writer.write_all(reply.to_string().as_bytes()).ok()?;
+        // Only who is about to end waits for it.
+        let _ = wrote.send(());
     }
     Some(())
 }

@@ -252,8 +252,8 @@ impl Sync<'_> {
         // Whoever asked may be gone.
         let _ = command.answer.send(answer);
         if command.name == "exit" {
-            // The answer is written by another thread.
-            std::thread::sleep(Duration::from_millis(50));
+            // The answer is another thread's to write, which would end with us.
+            let _ = command.written.recv_timeout(RETRY);
             return true;
         }
         false

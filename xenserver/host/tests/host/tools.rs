@@ -238,3 +238,82 @@ fn every_tool_has_a_man_page_and_completion() {
         );
     }
 }
+
+#[test]
+fn what_is_installed_is_what_the_package_lists() {
+    let host = Sandbox::new("install");
+    std::fs::remove_dir_all(&host.root).unwrap();
+    let install = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
+    let out = finish(
+        Command::new(&install)
+            .arg(&host.root)
+            .env("OVS_XENSERVER", PROGRAM),
+    );
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    // The spec file lists these itself.
+    let own = [
+        "/usr/share/openvswitch/",
+        "/usr/share/man/man8/",
+        "/etc/bash_completion.d/ovs-",
+    ];
+    let listed: Vec<_> = out
+        .stdout
+        .lines()
+        .filter(|l| !l.starts_with("%dir "))
+        .collect();
+    let mut used: std::collections::BTreeSet<&str> = std::collections::BTreeSet::new();
+    let mut dirs = vec![host.root.clone()];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let name = path
+                .display()
+                .to_string()
+                .replace(&host.root.display().to_string(), "");
+            let is = |line: &&&str| match line.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => name == **line,
+            };
+            let by = listed.iter().find(is);
+            used.extend(by.copied());
+            assert!(
+                by.is_some() || own.iter().any(|o| name.starts_with(o)),
+                "{name} is not listed"
+            );
+        }
+    }
+    assert_eq!(used.len(), listed.len(), "{listed:?}");
+    for tool in finish(Command::new(PROGRAM).arg("tools")).stdout.lines() {
+        let link = host.path(&format!("/usr/share/openvswitch/scripts/{tool}"));
+        assert_eq!(
+            finish(Command::new(link).arg("--version"))
+                .stdout
+                .split(' ')
+                .next(),
+            Some(tool)
+        );
+    }
+    for args in [&[][..], &["", ""]] {
+        let out = finish(Command::new(&install).args(args));
+        assert_eq!(
+            (out.code, out.stderr.lines().count()),
+            (2, 1),
+            "{}",
+            out.stderr
+        );
+    }
+    let out = finish(
+        Command::new(&install)
+            .arg(&host.root)
+            .env("OVS_XENSERVER", "/nowhere"),
+    );
+    assert_eq!(
+        (out.code, out.stderr.lines().count()),
+        (1, 1),
+        "{}",
+        out.stderr
+    );
+}
