@@ -289,9 +289,10 @@ struct XapiSync {
     /// Taken for the sake of scripts that give it to all daemons; this one never changes its directory
     #[arg(long)]
     no_chdir: bool,
-    /// More messages
-    #[arg(short, long)]
-    verbose: bool,
+    /// How much to say: SPEC is off, emer, err, warn, info or dbg, as in Open vSwitch with what it is about in front
+    /// (ANY:file:dbg); that is taken for all
+    #[arg(short, long, value_name = "SPEC")]
+    verbose: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -466,6 +467,25 @@ fn xapi_update(name: &str, args: &XapiUpdate) -> Outcome<()> {
     Ok(xapi_update::run(&args.common.host(name), verb)?)
 }
 
+/// The level that the last of vlog's words says.
+fn level(specs: &[String]) -> Result<Level> {
+    let mut level = Level::Info;
+    for word in specs.iter().flat_map(|s| s.split([':', ' ', ','])) {
+        level = match word {
+            "off" | "emer" | "err" => Level::Error,
+            "warn" => Level::Warning,
+            "info" => Level::Info,
+            "dbg" => Level::Debug,
+            "ANY" | "console" | "file" | "syslog" => continue,
+            _ => {
+                let levels = "off, emer, err, warn, info or dbg";
+                return Err(Error::Usage(format!("--verbose {word}: say {levels}")));
+            }
+        };
+    }
+    Ok(level)
+}
+
 fn xapi_sync(name: &str, args: &XapiSync) -> Outcome<()> {
     let host = args.common.host(name);
     let database = match &args.database {
@@ -485,11 +505,7 @@ fn xapi_sync(name: &str, args: &XapiSync) -> Outcome<()> {
             PathBuf::from(given)
         })
     };
-    let level = if args.verbose {
-        Level::Debug
-    } else {
-        Level::Info
-    };
+    let level = level(&args.verbose)?;
     if let Some(file) = default(&args.log_file, format!("/var/log/openvswitch/{name}.log")) {
         log::init(name, Target::File(file), level);
     } else {

@@ -54,6 +54,11 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether somebody listens at a socket. That it exists says less: it does before it can be connected to.
+pub fn listens(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
 /// The directory with Open vSwitch's programs (ovs-tools.sh). Without one these tests cannot run, and say so.
 fn ovs_tools() -> PathBuf {
     let dir = std::env::var_os("OVS_TOOLS")
@@ -230,7 +235,7 @@ impl Sandbox {
         self.stub("/usr/bin/ovs-vsctl", &vsctl);
         let ofctl = format!("{env}\nexec '{}' \"$@\"", tools.join("ovs-ofctl").display());
         self.stub("/usr/bin/ovs-ofctl", &ofctl);
-        eventually("ovsdb-server listens", || run.join("db.sock").exists());
+        eventually("ovsdb-server listens", || listens(&run.join("db.sock")));
         self.vsctl("--no-wait init");
     }
 
@@ -286,9 +291,7 @@ impl Sandbox {
             .arg(self.path("/xapi.json"))
             .arg(self.path("/xapi.log"));
         self.xapi = Some(command.stdin(Stdio::null()).spawn().unwrap());
-        eventually("xapi listens", || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok()
-        });
+        eventually("xapi listens", || listens(&socket));
     }
 
     pub fn stop_xapi(&mut self) {

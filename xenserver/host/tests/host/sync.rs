@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! ovs-xapi-sync as a daemon: names appear, xapi and the database come and go, commands are taken.
 
-use crate::sandbox::{eventually, finish, state, Sandbox};
+use crate::sandbox::{eventually, finish, listens, state, Sandbox};
 use serde_json::json;
 use std::process::{Child, Stdio};
 
@@ -25,9 +25,12 @@ impl<'a> Daemon<'a> {
     fn start(host: &'a Sandbox) -> Self {
         let log = std::fs::File::create(host.path("/sync.log")).unwrap();
         let ctl = host.path("/sync.ctl").display().to_string();
-        let mut command = host.command(TOOL, &format!("--unixctl {ctl}"));
+        let mut command = host.command(
+            TOOL,
+            &format!("-vconsole:off -vANY:file:info --unixctl {ctl}"),
+        );
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        eventually("it takes commands", || host.path("/sync.ctl").exists());
+        eventually("it takes commands", || listens(&host.path("/sync.ctl")));
         Daemon { host, child }
     }
 
@@ -221,7 +224,7 @@ fn a_detached_daemon_is_watched_and_there_is_one() {
 #[test]
 fn wrong_command_lines() {
     let host = Sandbox::new("syncusage");
-    for args in ["tcp:1.2.3.4", "unix:", "--what", "a b"] {
+    for args in ["tcp:1.2.3.4", "unix:", "--what", "a b", "-v", "-vfile:loud"] {
         let out = host.run(TOOL, args);
         assert_eq!(
             (out.code, out.stderr.lines().count()),

@@ -59,6 +59,27 @@ fn a_guests_device_is_put_onto_its_bridge() {
 }
 
 #[test]
+fn the_switch_takes_a_guests_device() {
+    let mut host = with_xenstore("vifreal");
+    host.start_ovs();
+    host.vsctl("add-br xenbr0");
+    for _ in 0..2 {
+        assert_eq!(host.run("vif", "online vif 5 2").code, 0);
+        assert_eq!(host.vsctl("list-ports xenbr0"), "vif5.2");
+        assert_eq!(
+            host.vsctl("get Interface vif5.2 external_ids:attached-mac"),
+            "\"00:16:3e:00:00:b1\""
+        );
+        assert_eq!(
+            host.vsctl("get Interface vif5.2 external_ids:xs-vm-uuid"),
+            "the-vm"
+        );
+    }
+    assert_eq!(host.run("vif", "remove vif 5 2").code, 0);
+    assert_eq!(host.vsctl("list-ports xenbr0"), "");
+}
+
+#[test]
 fn an_emulated_device_has_no_names_of_its_own_and_udev_may_say_which() {
     let host = with_xenstore("tap");
     let out = finish(
