@@ -31,10 +31,12 @@ impl Drop for Sandbox {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // A daemon that went into the background, if its test failed before it ended it.
-        let pidfile = self.read("/var/run/openvswitch/ovs-xapi-sync.pid");
-        if !pidfile.trim().is_empty() {
-            let _ = Command::new("kill").arg(pidfile.trim()).status();
+        // Daemons that went into the background, if their test failed before it ended them.
+        for daemon in ["ovs-xapi-sync", "ovs-vswitchd", "ovsdb-server"] {
+            let pid = self.read(&format!("/var/run/openvswitch/{daemon}.pid"));
+            if !pid.trim().is_empty() {
+                let _ = Command::new("kill").arg(pid.trim()).status();
+            }
         }
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.root);
@@ -60,7 +62,7 @@ pub fn listens(socket: &Path) -> bool {
 }
 
 /// The directory with Open vSwitch's programs (ovs-tools.sh). Without one these tests cannot run, and say so.
-fn ovs_tools() -> PathBuf {
+pub fn ovs_tools() -> PathBuf {
     let dir = std::env::var_os("OVS_TOOLS")
         .expect("OVS_TOOLS is not set: run 'make host-test', or OVS_TOOLS=$(xenserver/host/ovs-tools.sh) cargo test");
     PathBuf::from(dir)

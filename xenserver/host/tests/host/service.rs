@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! openvswitch-service, the start helper of init script and unit, with programs that write down how they were called.
 
-use crate::sandbox::{eventually, finish, Output, Sandbox, HOST_UUID, PROGRAM};
+use crate::sandbox::{eventually, finish, ovs_tools, Output, Sandbox, HOST_UUID, PROGRAM};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -22,6 +22,10 @@ fn host(name: &str) -> Sandbox {
 }
 
 fn service(host: &Sandbox, args: &str) -> Output {
+    finish(&mut command(host, args))
+}
+
+fn command(host: &Sandbox, args: &str) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("files/openvswitch-service");
     let path = format!(
         "{}:{}",
@@ -32,7 +36,8 @@ fn service(host: &Sandbox, args: &str) -> Output {
     command
         .arg(format!("--root-prefix={}", host.root.display()))
         .args(args.split_whitespace());
-    finish(command.env("PATH", path).stdin(Stdio::null()))
+    command.env("PATH", path).stdin(Stdio::null());
+    command
 }
 
 /// Calls of all but the firewall's question.
@@ -265,4 +270,80 @@ fn the_real_daemon_is_started_reported_flushed_and_stopped() {
     assert_eq!(service(&host, "stop").code, 0);
     eventually("it is gone", || !host.path(pidfile).exists());
     assert_eq!(service(&host, "reload").code, 0);
+}
+
+/// The real ovs-ctl, with the sandbox's directories, and no kernel module.
+fn with_ovs_ctl(name: &str) -> Sandbox {
+    let host = host(name);
+    let share = ovs_tools().join("../root/usr/share/openvswitch");
+    let read = |file: &str| std::fs::read_to_string(share.join(file)).unwrap();
+    for script in ["ovs-ctl", "ovs-save"] {
+        host.script(
+            &format!("{SCRIPTS}/{script}"),
+            &read(&format!("scripts/{script}")),
+        );
+    }
+    // The programs are started by a C library's loader, whose name they have.
+    let lib = read("scripts/ovs-lib") + "\npid_comm_check () { :; }\n";
+    host.write(&format!("{SCRIPTS}/ovs-lib"), &lib);
+    host.stub(&format!("{SCRIPTS}/ovs-kmod-ctl"), "");
+    host.write(
+        "/usr/share/openvswitch/vswitch.ovsschema",
+        &read("vswitch.ovsschema"),
+    );
+    let options =
+        "OVS_CTL_OPTS='--ovs-vswitchd-options=--enable-dummy=override --no-record-hostname'\n";
+    host.write(
+        "/etc/sysconfig/openvswitch",
+        &format!("VSWITCHD_MLOCKALL=no\nFORCE_COREFILES=no\n{options}"),
+    );
+    host.stub("/bin/firewall-cmd", "");
+    host
+}
+
+fn real(host: &Sandbox, args: &str) -> Output {
+    let mut command = command(host, args);
+    let run = host.path("/var/run/openvswitch");
+    command
+        .env("OVS_RUNDIR", &run)
+        .env("OVS_LOGDIR", &run)
+        .env("OVS_DBDIR", &host.root);
+    command.env("OVS_PKGDATADIR", host.path("/usr/share/openvswitch"));
+    command.env("OVS_SYSCONFDIR", host.path("/etc"));
+    finish(
+        command
+            .env("OVS_BINDIR", ovs_tools())
+            .env("OVS_SBINDIR", ovs_tools()),
+    )
+}
+
+#[test]
+fn a_controller_does_not_survive_a_boot_and_a_manager_does() {
+    let mut host = with_ovs_ctl("svcboot");
+    host.start_ovsdb();
+    host.vsctl("--no-wait add-br xenbr0 -- set-controller xenbr0 tcp:192.0.2.1:6653 -- set-manager ssl:192.0.2.1:6640");
+    host.stop_daemons();
+    std::fs::remove_file(host.path("/var/run/openvswitch/db.sock")).unwrap();
+
+    let out = real(&host, "start");
+    assert_eq!(out.code, 0, "{}{}", out.stdout, out.stderr);
+    assert_eq!(
+        host.vsctl("list-br") + &host.vsctl("--columns=target list Controller"),
+        ""
+    );
+    assert_eq!(host.vsctl("get-manager"), "ssl:192.0.2.1:6640");
+    let id =
+        host.vsctl("get Open_vSwitch . external_ids:xs-system-uuid system_type system_version");
+    assert_eq!(
+        id.replace('"', ""),
+        format!("{HOST_UUID}\nXenServer\n6.5.0-90233c")
+    );
+
+    // A restart is no boot.
+    host.vsctl("add-br xenbr1");
+    let out = real(&host, "restart");
+    assert_eq!(out.code, 0, "{}{}", out.stdout, out.stderr);
+    assert_eq!(host.vsctl("list-br"), "xenbr1");
+    assert_eq!(real(&host, "stop").code, 0);
+    assert!(!host.path("/var/run/openvswitch/ovs-vswitchd.pid").exists());
 }
