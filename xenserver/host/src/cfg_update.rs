@@ -220,9 +220,14 @@ fn update(host: &Host, session: &Session) -> std::result::Result<String, Descrip
             messages.push(format!("Successfully set controller to {address}."));
         }
     }
-    let pool_mode = config(&pool).get(plan::FAIL_MODE).cloned();
+    let pool_mode = pool.string_map("other_config").remove(plan::FAIL_MODE);
     let networks = session.records("network").map_err(other)?;
-    let by_bridge = |n: &Value| Some((n.get("bridge")?.as_str()?.to_string(), config(n)));
+    let by_bridge = |n: &Value| {
+        Some((
+            n.get("bridge")?.as_str()?.to_string(),
+            n.string_map("other_config"),
+        ))
+    };
     let networks: BTreeMap<_, _> = networks.values().filter_map(by_bridge).collect();
     let rows = vsctl.bridges().map_err(modification)?;
     let changes = bridge_changes(&rows, &networks, pool_mode.as_deref());
@@ -245,18 +250,6 @@ fn update(host: &Host, session: &Session) -> std::result::Result<String, Descrip
     } else {
         messages.join(" ")
     })
-}
-
-/// Other programs' settings are in other_config, too: strings only.
-fn config(record: &Value) -> OtherConfig {
-    let fields = record
-        .get("other_config")
-        .and_then(Value::as_struct)
-        .into_iter()
-        .flatten();
-    fields
-        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
-        .collect()
 }
 
 /// Has interface-reconfigure write down what xapi knows: the host's own, else ours. That it fails is no reason not to

@@ -11,6 +11,7 @@ use std::time::Duration;
 /// The most that is read of an answer: all records of the largest pool are a few megabytes.
 const MAX_BODY: u64 = 64 << 20;
 const MAX_LINE: u64 = 16 << 10;
+const MAX_HEADERS: usize = 100;
 
 /// Posts `body` and returns the answer's. Any status but 200 is an error.
 pub fn post(socket: &Path, body: &str, limit: Duration) -> Result<String> {
@@ -44,10 +45,13 @@ fn read_response(mut from: impl BufRead) -> std::io::Result<Vec<u8>> {
     }
     let mut length = None;
     let mut chunked = false;
-    loop {
+    for n in 0.. {
         let header = line(&mut from)?;
         if header.is_empty() {
             break;
+        }
+        if n == MAX_HEADERS {
+            return Err(bad("too many headers"));
         }
         let (name, value) = header
             .split_once(':')
@@ -136,11 +140,21 @@ mod tests {
             "HTTP/1.1 500 Oops\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc",
+            &("HTTP/1.1 200 OK\r\n".to_string() + &"a: b\r\n".repeat(101) + "\r\nabc"),
             "HTTP/1.1 200 OK\r\nno colon\r\n\r\nabc",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
         ] {
             assert!(read(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_fall_over() {
+        let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let length = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        for good in [chunks, length] {
+            crate::testing::broken(good, 3000, |bytes| read_response(bytes).is_ok());
         }
     }
 }

@@ -14,6 +14,8 @@ pub mod netdb;
 pub mod ovsdb;
 pub mod reconfigure;
 pub mod sysconfig;
+#[cfg(test)]
+mod testing;
 pub mod unixctl;
 pub mod vif;
 pub mod vsctl;

@@ -65,6 +65,18 @@ impl Value {
         self.as_struct()?.get(name)
     }
 
+    /// A field that is a struct of strings, such as other_config. What is in it and no string is left out.
+    pub fn string_map(&self, name: &str) -> BTreeMap<String, String> {
+        let fields = self
+            .get(name)
+            .and_then(Value::as_struct)
+            .into_iter()
+            .flatten();
+        fields
+            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
+            .collect()
+    }
+
     fn to_element(&self) -> Element {
         let typed = |name: &str, text: &str| Element::with_text(name, text);
         let inner = match self {
@@ -262,5 +274,13 @@ mod tests {
             assert!(parse_response(&bad).is_err(), "{bad}");
         }
         assert!(parse_call("<methodResponse/>").is_err());
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_fall_over() {
+        let good = response(&all());
+        crate::testing::broken(&good, 3000, |b| {
+            parse_response(&String::from_utf8_lossy(b)).is_ok()
+        });
     }
 }

@@ -261,29 +261,6 @@ mod tests {
 
     #[test]
     fn no_bytes_make_the_reader_fall_over() {
-        let mut state = 1_u32;
-        let mut random = || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as usize
-        };
-        let mut read = 0;
-        for _ in 0..3000 {
-            let mut bytes = OLD.as_bytes().to_vec();
-            for _ in 0..1 + random() % 4 {
-                let at = random() % bytes.len();
-                match random() % 3 {
-                    0 => bytes[at] = b"<>&;/\"'0-"[random() % 9],
-                    1 => bytes.truncate(at.max(1)),
-                    _ => drop(bytes.drain(at..(at + random() % 40).min(bytes.len()))),
-                }
-                if bytes.is_empty() {
-                    break;
-                }
-            }
-            read += usize::from(parse(&String::from_utf8_lossy(&bytes)).is_ok());
-        }
-        assert!(read > 10, "some of it is still a cache: {read}");
+        crate::testing::broken(OLD, 1000, |b| parse(&String::from_utf8_lossy(b)).is_ok());
     }
 }

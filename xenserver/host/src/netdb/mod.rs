@@ -195,14 +195,7 @@ impl Source for Value {
     }
 
     fn map(&self, name: &str) -> OtherConfig {
-        let fields = self
-            .get(name)
-            .and_then(Value::as_struct)
-            .into_iter()
-            .flatten();
-        fields
-            .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
-            .collect()
+        self.string_map(name)
     }
 }
 

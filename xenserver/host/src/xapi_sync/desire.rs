@@ -287,14 +287,7 @@ impl FromXapi {
 }
 
 fn config(record: &Value) -> Config {
-    let fields = record
-        .get("other_config")
-        .and_then(Value::as_struct)
-        .into_iter()
-        .flatten();
-    fields
-        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_string())))
-        .collect()
+    record.string_map("other_config")
 }
 
 fn network(record: &Value) -> Network {
