@@ -37,8 +37,8 @@ struct Sync<'a> {
     generation: u64,
     /// The copy's first contents have come.
     complete: bool,
-    /// The last transaction was refused: the next one not at once.
-    refused: bool,
+    /// The database refused something, or went: not again at once.
+    pause: bool,
     /// The transaction whose answer is awaited.
     outstanding: Option<u64>,
     copy: Copy,
@@ -64,7 +64,7 @@ fn serve(host: &Host, socket: PathBuf, ctl: &std::path::Path, ready: impl FnOnce
         connection: None,
         generation: 0,
         complete: false,
-        refused: false,
+        pause: false,
         outstanding: None,
         copy: Copy::default(),
         desire: Desire::default(),
@@ -115,6 +115,9 @@ impl Sync<'_> {
             }
             info!("xapi is up");
         }
+        if std::mem::take(&mut self.pause) {
+            return false;
+        }
         if self.connection.is_none() {
             match self.connect() {
                 Ok(()) => info!("connected to {}", self.socket.display()),
@@ -129,9 +132,6 @@ impl Sync<'_> {
         }
         if !self.complete || self.outstanding.is_some() {
             return true;
-        }
-        if std::mem::take(&mut self.refused) {
-            return false;
         }
         let wanted = match self.desire.changes(&self.copy, &mut self.xapi) {
             Ok(wanted) => wanted,
@@ -176,6 +176,7 @@ impl Sync<'_> {
         }
         self.generation += 1;
         self.complete = false;
+        self.pause = true;
         self.outstanding = None;
         self.copy = Copy::default();
     }
@@ -207,7 +208,7 @@ impl Sync<'_> {
                     // Most likely the row is gone; its update is on the way.
                     warning!("the database refused a change: {error}");
                     self.desire.forget();
-                    self.refused = true;
+                    self.pause = true;
                 }
             }
             None => {}

@@ -158,6 +158,23 @@ fn xapi_and_the_database_may_come_and_go() {
 }
 
 #[test]
+fn a_database_that_hangs_up_is_not_called_again_at_once() {
+    let host = Sandbox::new("synchangup");
+    host.write("/var/run/xapi_init_complete.cookie", "");
+    let socket = host.path("/var/run/openvswitch/db.sock");
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    let daemon = Daemon::start(&host);
+    listener.set_nonblocking(true).unwrap();
+    let mut calls = 0;
+    for _ in 0..30 {
+        calls += usize::from(listener.accept().is_ok());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!((1..6).contains(&calls), "{calls} times in 3 seconds");
+    drop(daemon);
+}
+
+#[test]
 fn commands() {
     let host = with_guest("syncctl");
     let mut daemon = Daemon::start(&host);
