@@ -59,14 +59,19 @@ pub fn answer(host: &Host, request: &str) -> Result<String> {
 /// An error in xapi's way: a code and its parameters.
 type Description = Vec<String>;
 
+/// An error that has no code of its own, as XenAPIPlugin tells exceptions: function, kind, text.
 fn other(e: Error) -> Description {
     match e {
         Error::Xapi(description) => description,
-        e => vec![
-            "XENAPI_PLUGIN_FAILURE".into(),
-            "openvswitch-cfg-update".into(),
-            e.to_string(),
-        ],
+        e => {
+            let text = e.to_string();
+            vec![
+                "XENAPI_PLUGIN_FAILURE".into(),
+                "update".into(),
+                "Error".into(),
+                text,
+            ]
+        }
     }
 }
 

@@ -84,7 +84,7 @@ struct InterfaceReconfigure {
     #[arg(long, value_name = "ADDRESS")]
     mac: Option<String>,
     /// Where its IP address comes from, with --force rewrite
-    #[arg(long)]
+    #[arg(long, ignore_case = true)]
     mode: Option<Mode>,
     /// Its IP address, with --mode=static
     #[arg(long, value_name = "ADDRESS")]

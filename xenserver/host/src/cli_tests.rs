@@ -53,7 +53,7 @@ fn requests() {
     ] {
         assert_eq!(request(line).unwrap(), want, "{line}");
     }
-    let line = "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode=static --ip=192.0.2.1 \
+    let line = "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode=Static --ip=192.0.2.1 \
         --netmask=255.255.255.0 --gateway=192.0.2.254";
     let want = Initial {
         bridge,

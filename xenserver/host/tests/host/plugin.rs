@@ -223,7 +223,7 @@ fn errors_are_xapis() {
     host.set_xapi(&with("not an address", json!({})));
     let error = code(&host, "update");
     assert!(
-        error[0] == "XENAPI_PLUGIN_FAILURE" && error[2].contains("no IP address"),
+        error[..2] == ["XENAPI_PLUGIN_FAILURE", "update"] && error[3].contains("no IP address"),
         "{error:?}"
     );
     assert_eq!(
