@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench clean
+.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench dist rpm clean
 help:
 	@cat tools/help.txt
 
@@ -70,6 +70,12 @@ system:
 
 bench:
 	@tools/vm.sh bench
+
+dist:
+	@tools/dist.sh
+
+rpm:
+	@tools/rpm.sh full $(CASES)
 
 clean:
 	rm -rf out userspace-shim/target xenserver/host/target
