@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench dist rpm clean
+.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm clean
 help:
 	@cat tools/help.txt
 
@@ -73,6 +73,9 @@ bench:
 
 dist:
 	@tools/dist.sh
+
+toolchain:
+	@tools/toolchain-bundle.sh make
 
 rpm:
 	@tools/rpm.sh full $(CASES)

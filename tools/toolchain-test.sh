@@ -39,6 +39,12 @@ expect 'no sources of core for rustc 1.99.0; install with: rustup component add 
 expect 'no (bindgen|libclang) >= .*; install with: (cargo|apt-get) install' OVS_BINDGEN="$t/none" tools/toolchain.sh bindgen
 expect 'no (bindgen|libclang) >= .*; install with: (cargo|apt-get) install' OVS_BINDGEN="$t/bindgen" tools/toolchain.sh bindgen
 expect 'no cargo >= 1.85; install with: rustup' OVS_CARGO="$t/none" tools/toolchain.sh cargo
+expect 'no toolchain in /nowhere; tools/toolchain-bundle.sh unpack FILE /nowhere puts one there' OVS_TOOLCHAIN=/nowhere tools/toolchain.sh rust
+expect 'no file /nowhere' tools/toolchain-bundle.sh unpack /nowhere "$t/toolchain"
+echo x > "$t/bundle"
+expect 'no .*/bundle.sha256; copy it from where make toolchain ran, or give the sum' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
+echo 0123 > "$t/bundle.sha256"
+expect '/bundle is not what make toolchain made: its SHA-256 is not 0123; copy it again' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
 expect 'no kernel headers in /nowhere; install with: apt-get install linux-headers' tools/build-modules.sh -d /nowhere
 expect 'no headers of kernel 5.4.0-none; install with: apt-get install linux-headers-5.4.0-none' tools/build-modules.sh -k 5.4.0-none
 touch "$t/k/Makefile"

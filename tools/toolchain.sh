@@ -9,7 +9,8 @@
 #   cargo    OVS_CARGO_PATH                               the directory of a cargo with std, clippy and rustfmt
 #   gcc-N    OVS_GCC_BIN                                  a directory with the compiler and binutils of another Debian
 #
-# The machine's own rustc comes first, with `rust-src` of rustup, of its distribution, or Debian's package of that very
+# A bundle that was carried here (toolchain-bundle.sh), in toolchain/ beside the sources or where OVS_TOOLCHAIN says, comes first. Else
+# the machine's own rustc, with `rust-src` of rustup, of its distribution, or Debian's package of that very
 # version; else Debian 12's rustc-web, unpacked into the cache. What was found is remembered there. When nothing will
 # do, one line says what is missing and how to install it. OVS_RS_OFFLINE=1: fetch nothing.
 set -euo pipefail
@@ -238,9 +239,24 @@ find_gcc() {
 	emit OVS_GCC_BIN "$dir/bin"
 }
 
+# ---- a bundle ------------------------------------------------------------------------------------------
+# bundled WHAT: what the bundle has of it, and whether there is one.
+bundled() {
+	local dir=${OVS_TOOLCHAIN:-$PWD/toolchain}
+	[ -n "${OVS_TOOLCHAIN:-}" ] || { [ -z "${OVS_RUSTC:-}${OVS_BINDGEN:-}" ] && [ -e "$dir/VERSION" ]; } || return 1
+	[ -x "$dir/bin/rustc" ] || die "no toolchain in $dir; tools/toolchain-bundle.sh unpack FILE $dir puts one there"
+	dir=$(realpath "$dir")
+	case $1 in
+	rust) emit OVS_RUSTC "$dir/bin/rustc" OVS_RUSTC_VERSION "$(cat "$dir/VERSION")" OVS_CORE_SRC "$dir/core/library" ;;
+	bindgen) emit OVS_BINDGEN "$dir/bin/bindgen" LIBCLANG_PATH "$(echo "$dir"/bindgen/usr/lib/llvm-*/lib)" ;;
+	*) return 1 ;;
+	esac
+}
+
 # ---- what was found last time ---------------------------------------------------------------------------
 what=$1
 case $what in rust | bindgen | cargo | gcc-[0-9]*) ;; *) die "usage: toolchain.sh rust|bindgen|cargo|gcc-N" ;; esac
+! bundled "$what" || exit 0
 key=$({
 	echo "$what ${OVS_RUSTC:-} ${OVS_CARGO:-} ${OVS_BINDGEN:-} ${LIBCLANG_PATH:-}"
 	for tool in rustc bindgen; do

@@ -95,7 +95,8 @@ def real(kernel, checks):
         lines = [line.replace(release, "RELEASE") for line in kit.listing(rpms)]
         wanted = [line.replace("6.1.0-56-cloud-amd64", "RELEASE") for line in read(os.path.join(SOURCE, "tests/rpm/expected/dashes")).splitlines()]
         evr = re.compile(r"(= )\S+$")
-        lines, wanted = [[evr.sub(r"\1EVR", x) for x in ls] for ls in (lines, wanted)]
+        # The stand-in has a line table, and so a directory of sources.
+        lines, wanted = [[evr.sub(r"\1EVR", x) for x in ls if "/usr/src/debug/" not in x] for ls in (lines, wanted)]
         check(lines == wanted, "not as in tests/rpm/expected/dashes:\n" + "\n".join(
             ["- " + x for x in wanted if x not in lines] + ["+ " + x for x in lines if x not in wanted]))
         path = ko(kit, kernel)
