@@ -51,6 +51,6 @@ END
 sed "s/@VERSION@/$version/g" xenserver/openvswitch-xen.spec.in > "$t/$name/xenserver/openvswitch-xen.spec"
 
 tar -c -C "$t" --format=gnu --sort=name --mtime="@$(git log -1 --format=%ct)" --owner=0 --group=0 --numeric-owner \
-	--mode='u+rwX,go+rX,go-w,a-s' "$name" | gzip -n -9 > "$t/tar.gz"
+	--mode='u+rwX,go+rX,go-w,a-s' "$name" | gzip -n > "$t/tar.gz"
 mv "$t/tar.gz" "$out/$name.tar.gz"
 say "made $out/$name.tar.gz, sha256 $(sha256sum < "$out/$name.tar.gz" | cut -d' ' -f1)"

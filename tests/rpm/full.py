@@ -190,6 +190,8 @@ def case_userspace(kit):
     wanted = read(expected).replace("VERSION", kit.version).splitlines() if os.path.exists(expected) else []
     check(files == wanted, "not as in %s:\n%s" % (expected, "\n".join(
         ["- " + f for f in wanted if f not in files] + ["+ " + f for f in files if f not in wanted])))
+    own = [r for r in kit.query(path, "--requires") if r.startswith("/") and not re.match("/(usr/)?bin/", r)]
+    check(not own, "it needs what only this machine has: %s" % own)
     where = unpacked(kit, path)
     for tool in ("usr/sbin/ovs-vswitchd", "usr/sbin/ovsdb-server", "usr/bin/ovs-vsctl", "usr/bin/ovs-ofctl", "usr/bin/ovs-dpctl"):
         said = kit.run([os.path.join(where, tool), "--version"])

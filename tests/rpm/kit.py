@@ -5,7 +5,6 @@ import glob
 import os
 import re
 import subprocess
-import tarfile
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,8 +24,8 @@ test:
 
 # OVS's build, as far as the spec file sees it.
 STUB_CONFIGURE = r"""#!/bin/sh
-for option; do case $option in --prefix=/usr | --sysconfdir=/etc | --localstatedir=/var) n=$((n + 1)) ;; esac; done
-[ "$n" = 3 ] || { echo "configure: $*" >&2; exit 1; }
+for option; do case $option in --prefix=/usr | --sysconfdir=/etc | --localstatedir=/var | PYTHON3=/usr/bin/python3) n=$((n + 1)) ;; esac; done
+[ "$n" = 4 ] || { echo "configure: $*" >&2; exit 1; }
 echo "$@" > configured
 """
 STUB_OVS = r"""
@@ -221,8 +220,3 @@ class Kit:
 
 def tempfile_in(top):
     return tempfile.mkdtemp(dir=top)
-
-
-def members(path):
-    with tarfile.open(path) as t:
-        return t.getnames()
