@@ -171,16 +171,23 @@ def case_toolchain(kit):
     check(kit.run(["modinfo", "-F", "version", path]).strip() == kit.version, "it is not our module")
 
 
-def case_userspace(kit):
-    """openvswitch with OVS's own sources: its files, its programs, debugging information"""
+def with_userspace(kit):
+    """(OVS's tarball, {name: path}) of the RPMs with userspace, for 6.1."""
     found = sorted(glob.glob(os.path.join(kit.env["OVS_RS_CACHE"], "suites/ovs-*/openvswitch_*.orig.tar.*")))
     if not found:
         raise Failure("no OVS sources in the cache; make system SUITE=ovs-4.0 TESTS=1 KERNELS=6.1 MODULE=stock fetches them")
-    build, release = headers(kit, "6.1")
-    rpms = guide(kit, "kernel_uname " + release, "kernel_build " + build, "ovs_source " + os.path.basename(found[-1]), "--without=check",
-                 more=[found[-1]], seconds=3000)
+    if "userspace" not in kit.made:
+        build, release = headers(kit, "6.1")
+        kit.made["userspace"] = guide(kit, "kernel_uname " + release, "kernel_build " + build, "ovs_source " + os.path.basename(found[-1]),
+                                      "--without=check", more=[found[-1]], seconds=3000)
+    return found[-1], kit.made["userspace"]
+
+
+def case_userspace(kit):
+    """openvswitch with OVS's own sources: its files, its programs, debugging information"""
+    source, rpms = with_userspace(kit)
     path = rpms["openvswitch-%s-1.x86_64.rpm" % kit.version]
-    version = re.search(r"_([\d.]+)\.orig", found[-1]).group(1)
+    version = re.search(r"_([\d.]+)\.orig", source).group(1)
     check("bundled(openvswitch) = " + version in kit.query(path, "--provides"), "OVS's version is not said")
     # All names below Python's package are OVS's business; what we are asked for is not.
     files = [f for f in kit.query(path, "-l") if not re.search("/share/openvswitch/python/ovs/.", f)]
@@ -201,4 +208,23 @@ def case_userspace(kit):
     check(any("ovs-vswitchd" in f for f in debug) and any("openvswitch.ko" in f for f in debug), "debugging information is not of both")
 
 
-CASES = [case_same, real("6.1", True), real("6.12", False), case_signature, case_together, case_vm, case_toolchain, case_userspace]
+def case_whole(kit):
+    """the real packages of both halves in one rpm -U, with all that they depend on, and in one rpm -e"""
+    _, rpms = with_userspace(kit)
+    release = headers(kit, "6.1")[1]
+    pair = [p for n, p in sorted(rpms.items()) if "debuginfo" not in n]
+    host = Host(kit)
+    needs = {r for p in pair for r in kit.query(p, "--requires") if not r.startswith(("rpmlib(", "openvswitch"))} - {"/bin/sh", "rtld(GNU_HASH)"}
+    host.rpm("-U", kit.dummy("more", "1", provides=sorted(needs), files=["/lib/modules/%s/kernel/x" % release]))
+    host.log()
+    before = host.files()
+    host.rpm("-U", *pair)
+    host.called("depmod " + release)
+    kit.run(["depmod", "-b", host.root, "-C", host.path("etc/depmod.d"), release])
+    check(kit.run(["modinfo", "-b", host.root, "-k", release, "-F", "version", "openvswitch"]).strip() == kit.version, "it is not our module")
+    host.rpm("-e", "openvswitch", "openvswitch-modules-" + release)
+    left = {f for f in host.files() ^ before if "/modules." not in f}
+    check(not left, "left behind or taken away: %s" % sorted(left))
+
+
+CASES = [case_same, real("6.1", True), real("6.12", False), case_signature, case_together, case_vm, case_toolchain, case_userspace, case_whole]

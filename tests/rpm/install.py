@@ -36,7 +36,8 @@ class Host:
         for kernel in (KERNEL, OTHER, "".join(XEN)):
             os.makedirs(self.path("lib/modules/%s/kernel" % kernel))
         for d in ("etc/init.d", "etc/sysconfig", "etc/depmod.d", "etc/modprobe.d", "etc/bash_completion.d", "var/xen", "var/log", "var/lib", "var/tmp", "tmp", "dev",
-                  "usr/lib/systemd/system", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/man/man1", "usr/share/man/man8", "usr/share/licenses"):
+                  "usr/lib/systemd/system", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/licenses",
+                  *("usr/share/man/man%d" % n for n in range(1, 9))):
             os.makedirs(self.path(d), exist_ok=True)
         # Scriptlets write to it.
         write(self.path("dev/null"), "", 0o666)
