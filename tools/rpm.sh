@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 export PATH=$PATH:/usr/sbin:/sbin
-need rpmbuild:rpm find-debuginfo:debugedit eu-strip:elfutils depmod:kmod as:binutils cc:gcc make:make python3:python3 \
+need rpmbuild:rpm find-debuginfo:debugedit file:file eu-strip:elfutils depmod:kmod as:binutils cc:gcc make:make python3:python3 \
 	git:git tar:tar gzip:gzip unshare:util-linux
 what=${1:-}
 [ $# = 0 ] || shift

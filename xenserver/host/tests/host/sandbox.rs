@@ -7,9 +7,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ovs-xenserver");
+/// Where cargo puts the program, beside the tests' own directory. (It says so in a variable, too, but a shell between it and rustc
+/// loses that: the name has a dash.)
+pub static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let test = std::env::current_exe().expect("a program");
+    let program = test.parent().and_then(Path::parent).expect("deps");
+    program.join("ovs-xenserver")
+});
 pub const HOST_UUID: &str = "60000000-0000-4000-8000-000000000001";
 pub const CACHE: &str = include_str!("../data/network.dbcache");
 
@@ -140,7 +147,7 @@ impl Sandbox {
     }
 
     pub fn command(&self, tool: &str, args: &str) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&*PROGRAM);
         command
             .arg(tool)
             .arg("--no-syslog")

@@ -244,7 +244,7 @@ fn the_real_daemon_is_started_reported_flushed_and_stopped() {
     let mut host = host("svcsync");
     host.start_ovsdb();
     std::fs::remove_file(host.path(&format!("{SCRIPTS}/ovs-xapi-sync"))).unwrap();
-    std::os::unix::fs::symlink(PROGRAM, host.path(&format!("{SCRIPTS}/ovs-xapi-sync"))).unwrap();
+    std::os::unix::fs::symlink(&*PROGRAM, host.path(&format!("{SCRIPTS}/ovs-xapi-sync"))).unwrap();
     let appctl = format!(
         "exec '{}/ovs-appctl' \"$@\"",
         std::env::var("OVS_TOOLS").unwrap()

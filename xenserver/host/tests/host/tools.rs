@@ -207,11 +207,11 @@ fn xapi_is_asked_to_run_the_plugin() {
 #[test]
 fn the_program_is_the_tool_whose_name_it_has() {
     let host = Sandbox::new("names");
-    let tools = finish(Command::new(PROGRAM).arg("tools")).stdout;
+    let tools = finish(Command::new(&*PROGRAM).arg("tools")).stdout;
     assert_eq!(tools.lines().count(), 5);
     for tool in tools.lines() {
         let link = host.path(&format!("/{tool}"));
-        std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
+        std::os::unix::fs::symlink(&*PROGRAM, &link).unwrap();
         let out = finish(Command::new(link).arg("--help"));
         assert_eq!(out.code, 0);
         assert!(
@@ -220,7 +220,7 @@ fn the_program_is_the_tool_whose_name_it_has() {
             out.stdout
         );
         assert_eq!(
-            finish(Command::new(PROGRAM).args([tool, "--version"]))
+            finish(Command::new(&*PROGRAM).args([tool, "--version"]))
                 .stdout
                 .split(' ')
                 .next(),
@@ -228,7 +228,7 @@ fn the_program_is_the_tool_whose_name_it_has() {
         );
     }
     for args in [&[][..], &["what"], &["man"], &["man", "/nowhere/at/all"]] {
-        let out = finish(Command::new(PROGRAM).args(args));
+        let out = finish(Command::new(&*PROGRAM).args(args));
         assert!(
             out.code != 0 && out.stderr.lines().count() == 1,
             "{args:?}: {}",
@@ -241,12 +241,12 @@ fn the_program_is_the_tool_whose_name_it_has() {
 fn every_tool_has_a_man_page_and_completion() {
     let host = Sandbox::new("pages");
     let dir = host.root.display().to_string();
-    assert_eq!(finish(Command::new(PROGRAM).args(["man", &dir])).code, 0);
+    assert_eq!(finish(Command::new(&*PROGRAM).args(["man", &dir])).code, 0);
     assert_eq!(
-        finish(Command::new(PROGRAM).args(["completion", &dir])).code,
+        finish(Command::new(&*PROGRAM).args(["completion", &dir])).code,
         0
     );
-    for tool in finish(Command::new(PROGRAM).arg("tools")).stdout.lines() {
+    for tool in finish(Command::new(&*PROGRAM).arg("tools")).stdout.lines() {
         let page = host.read(&format!("/{tool}.8"));
         assert!(
             page.contains("EXIT STATUS") && page.contains(".TH "),
@@ -268,7 +268,7 @@ fn what_is_installed_is_what_the_package_lists() {
     let out = finish(
         Command::new(&install)
             .arg(&host.root)
-            .env("OVS_XENSERVER", PROGRAM),
+            .env("OVS_XENSERVER", &*PROGRAM),
     );
     assert_eq!(out.code, 0, "{}", out.stderr);
     // The spec file lists these itself.
@@ -307,7 +307,7 @@ fn what_is_installed_is_what_the_package_lists() {
         }
     }
     assert_eq!(used.len(), listed.len(), "{listed:?}");
-    for tool in finish(Command::new(PROGRAM).arg("tools")).stdout.lines() {
+    for tool in finish(Command::new(&*PROGRAM).arg("tools")).stdout.lines() {
         let link = host.path(&format!("/usr/share/openvswitch/scripts/{tool}"));
         assert_eq!(
             finish(Command::new(link).arg("--version"))
