@@ -186,10 +186,12 @@ def case_sources(kit):
     kit.stub_tarball("0.0.7")
     kit.stub_tarball("0.0.8", inside="0.0.9")
     kit.ovs_tarball("openvswitch_4.0.0.orig.tar.xz")
-    refused(kit, r"several OVS sources in .* \(openvswitch-3\.9\.1\.tar\.gz, openvswitch_4\.0\.0\.orig\.tar\.xz\); name one", *ours)
-    _, rpms = kit.rpmbuild(*ours, "ovs_source openvswitch_4.0.0.orig.tar.xz", "--without=check", release=XS8)
-    check("bundled(openvswitch) = 4.0.0" in kit.query(rpms["openvswitch-%s-1.x86_64.rpm" % kit.version], "--provides"), "OVS's version is not said")
-    os.unlink(os.path.join(kit.sources, "openvswitch_4.0.0.orig.tar.xz"))
+    try:
+        refused(kit, r"several OVS sources in .* \(openvswitch-3\.9\.1\.tar\.gz, openvswitch_4\.0\.0\.orig\.tar\.xz\); name one", *ours)
+        _, rpms = kit.rpmbuild(*ours, "ovs_source openvswitch_4.0.0.orig.tar.xz", "--without=check", release=XS8)
+        check("bundled(openvswitch) = 4.0.0" in kit.query(rpms["openvswitch-%s-1.x86_64.rpm" % kit.version], "--provides"), "OVS's version is not said")
+    finally:
+        os.unlink(os.path.join(kit.sources, "openvswitch_4.0.0.orig.tar.xz"))
     refused(kit, "the tarball openvswitch-0.0.8 has version 0.0.9 in it; make dist names it right", *ours, "openvswitch_version 0.0.8", release=XS8)
     os.rename(os.path.join(kit.sources, "openvswitch-3.9.1.tar.gz"), os.path.join(kit.top, "away"))
     refused(kit, "no OVS sources in .*: put a release of www.openvswitch.org there, .* --without userspace", *ours)
