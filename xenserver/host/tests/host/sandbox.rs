@@ -42,7 +42,7 @@ impl Drop for Sandbox {
         for daemon in ["ovs-xapi-sync", "ovs-vswitchd", "ovsdb-server"] {
             let pid = self.read(&format!("/var/run/openvswitch/{daemon}.pid"));
             if !pid.trim().is_empty() {
-                let _ = Command::new("kill").arg(pid.trim()).status();
+                signal("TERM", pid.trim());
             }
         }
         if !std::thread::panicking() {
@@ -320,6 +320,11 @@ impl Sandbox {
         let _ = fs::remove_file(self.path("/xapi.log"));
         text.lines().map(String::from).collect()
     }
+}
+
+/// By the shell's own `kill`: not every machine has a program of the name.
+pub fn signal(name: &str, pid: &str) {
+    finish(Command::new("sh").args(["-c", "kill -s $0 $1", name, pid]));
 }
 
 pub fn finish(command: &mut Command) -> Output {

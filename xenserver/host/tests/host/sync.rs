@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! ovs-xapi-sync as a daemon: names appear, xapi and the database come and go, commands are taken.
 
-use crate::sandbox::{eventually, finish, listens, state, Sandbox};
+use crate::sandbox::{eventually, listens, signal, state, Sandbox};
 use serde_json::json;
 use std::process::{Child, Stdio};
 
@@ -223,7 +223,7 @@ fn a_detached_daemon_is_watched_and_there_is_one() {
     assert_eq!(pid(), first);
 
     // One that dies is started again.
-    finish(std::process::Command::new("kill").args(["-ABRT", &first]));
+    signal("ABRT", &first);
     eventually("a new one", || {
         !pid().is_empty()
             && pid() != first
