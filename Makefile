@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm clean
+.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm clean
 help:
 	@cat tools/help.txt
 
@@ -38,7 +38,6 @@ check:
 test:
 	@tools/cargo.sh test
 
-.PHONY: host-test
 host-test:
 	@xenserver/host/check.sh
 

@@ -9,6 +9,7 @@
 
 use kernel::error::code::EOPNOTSUPP;
 use openvswitch::client::Message;
+use openvswitch::client::FAMILIES;
 use openvswitch::datapath::abi::cmd;
 use openvswitch::datapath::control::{self, Outcome};
 use openvswitch::datapath::env::{Group, ReplyOps};
@@ -20,14 +21,6 @@ use openvswitch::sys::testing::process_context;
 use openvswitch::World;
 use std::io::{BufRead, Write};
 
-const FAMILIES: [Group; 6] = [
-    Group::Datapath,
-    Group::Vport,
-    Group::Flow,
-    Group::Packet,
-    Group::Meter,
-    Group::CtLimit,
-];
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;

@@ -13,6 +13,16 @@ use crate::datapath::netlink::{nlm, policy, Request, TopAttrs};
 use crate::sys::testing::process_context;
 use crate::World;
 
+/// All families.
+pub const FAMILIES: [Group; 6] = [
+    Group::Datapath,
+    Group::Vport,
+    Group::Flow,
+    Group::Packet,
+    Group::Meter,
+    Group::CtLimit,
+];
+
 /// Attributes under construction: `Bytes::new().name(1, "br0").u32(2, 0)`.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes(pub Vec<u8>);

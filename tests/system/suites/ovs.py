@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """OVS's own `make check-kernel`: tests/system-kmod-testsuite of Debian's openvswitch source packages."""
 
-import os
 import re
 
 from . import image, trees
@@ -43,7 +42,7 @@ def autotest_list(text):
 
 def subset():
     """{title: feature} of subset.txt."""
-    with open(os.path.join(os.path.dirname(__file__), "subset.txt")) as f:
+    with open(trees.here("subset.txt")) as f:
         pairs = [line.strip().split(" | ") for line in f if line.strip() and not line.startswith("#")]
     return {title: feature for feature, title in pairs}
 

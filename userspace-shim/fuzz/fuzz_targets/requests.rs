@@ -9,28 +9,19 @@
 mod lab;
 
 use libfuzzer_sys::fuzz_target;
-use openvswitch::client::{Bytes, Client, Message};
+use openvswitch::client::{Bytes, Client, Message, FAMILIES};
 use openvswitch::datapath::abi::{ct_limit_cmd, meter_attr, meter_cmd};
 use openvswitch::datapath::env::Group;
 use openvswitch::datapath::netlink::nlm;
 use openvswitch::packet::{alive, take_drops, take_samples};
 use openvswitch::sys::testing::{fail_nth, live, run_rcu, take_log, take_warnings};
 
-const GROUPS: [Group; 6] = [
-    Group::Datapath,
-    Group::Vport,
-    Group::Flow,
-    Group::Packet,
-    Group::Meter,
-    Group::CtLimit,
-];
-
 /// The first byte of a request: family, and whether it has NLM_F_CREATE, NLM_F_ECHO, and an ifindex of no datapath.
 struct Head(u8);
 
 impl Head {
     fn group(&self) -> Group {
-        GROUPS[usize::from(self.0 & 7) % GROUPS.len()]
+        FAMILIES[usize::from(self.0 & 7) % FAMILIES.len()]
     }
 
     fn flags(&self) -> u16 {

@@ -304,12 +304,7 @@ fn what_is_no_call_is_told_in_one_line() {
     let host = Sandbox::new("nocall");
     for args in ["update", "<a/>", "--what", "a b"] {
         let out = host.run(TOOL, args);
-        assert_eq!(
-            (out.code, out.stderr.lines().count()),
-            (2, 1),
-            "{args}: {}",
-            out.stderr
-        );
+        out.one_line(2, args);
         assert!(out.stdout.is_empty());
     }
     assert!(host.calls().is_empty());

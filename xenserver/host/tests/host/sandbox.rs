@@ -26,6 +26,15 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// It ended with `code` and said why in one line; `what` was asked.
+    #[track_caller]
+    pub fn one_line(&self, code: i32, what: &str) {
+        let got = (self.code, self.stderr.lines().count());
+        assert_eq!(got, (code, 1), "{what}: {}", self.stderr);
+    }
+}
+
 pub struct Sandbox {
     pub root: PathBuf,
     daemons: Vec<Child>,

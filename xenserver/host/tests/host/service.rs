@@ -226,12 +226,7 @@ fn wrong_command_lines_are_told_in_one_line() {
         ("enable-protocol udp x", 2),
     ] {
         let out = service(&host, args);
-        assert_eq!(
-            (out.code, out.stderr.lines().count()),
-            (code, 1),
-            "{args}: {}",
-            out.stderr
-        );
+        out.one_line(code, args);
     }
     assert!(calls(&host).is_empty());
     assert!(service(&host, "help")

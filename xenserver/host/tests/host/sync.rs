@@ -243,12 +243,7 @@ fn wrong_command_lines() {
     let host = Sandbox::new("syncusage");
     for args in ["tcp:1.2.3.4", "unix:", "--what", "a b", "-v", "-vfile:loud"] {
         let out = host.run(TOOL, args);
-        assert_eq!(
-            (out.code, out.stderr.lines().count()),
-            (2, 1),
-            "{args}: {}",
-            out.stderr
-        );
+        out.one_line(2, args);
     }
     let out = host.run(TOOL, "--unixctl /nowhere/at/all.ctl");
     assert_eq!(

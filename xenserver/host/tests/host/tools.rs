@@ -155,12 +155,7 @@ fn vif_says_what_is_wrong_with_its_command_line() {
         "online vif 5 2 3",
     ] {
         let out = host.run("vif", args);
-        assert_eq!(
-            (out.code, out.stderr.lines().count()),
-            (2, 1),
-            "{args}: {}",
-            out.stderr
-        );
+        out.one_line(2, args);
     }
     assert!(host.calls().is_empty());
 }
@@ -319,22 +314,12 @@ fn what_is_installed_is_what_the_package_lists() {
     }
     for args in [&[][..], &["", ""]] {
         let out = finish(Command::new(&install).args(args));
-        assert_eq!(
-            (out.code, out.stderr.lines().count()),
-            (2, 1),
-            "{}",
-            out.stderr
-        );
+        out.one_line(2, "install");
     }
     let out = finish(
         Command::new(&install)
             .arg(&host.root)
             .env("OVS_XENSERVER", "/nowhere"),
     );
-    assert_eq!(
-        (out.code, out.stderr.lines().count()),
-        (1, 1),
-        "{}",
-        out.stderr
-    );
+    out.one_line(1, "install");
 }
