@@ -8,7 +8,7 @@ mod lab;
 use libfuzzer_sys::fuzz_target;
 use openvswitch::client::{Bytes, Client};
 use openvswitch::datapath::abi::{key_attr, packet_attr, packet_cmd};
-use openvswitch::datapath::actions::Actions;
+use openvswitch::datapath::actions::{Action, Actions};
 use openvswitch::datapath::env::Group;
 use openvswitch::datapath::flow::extract::from_device;
 use openvswitch::datapath::flow::key::Core;
@@ -93,9 +93,13 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let once = dump(&acts);
-    let again = compile(&once, &key).expect("a dump is valid");
-    assert_eq!(again.as_slice(), acts.as_slice());
-    assert_eq!(dump(&again), once);
+    // PSAMPLE is dumped without the flag NESTED, which a request must have, as in the C module (spec A14).
+    let readable = |action: &Action| !matches!(action, Action::Psample(_));
+    if acts.as_slice().iter().all(readable) {
+        let again = compile(&once, &key).expect("a dump is valid");
+        assert_eq!(again.as_slice(), acts.as_slice());
+        assert_eq!(dump(&again), once);
+    }
 
     LAB.with(|(net, dp)| {
         let in_port = Bytes::new().u32(key_attr::IN_PORT, 1);
