@@ -42,6 +42,16 @@ pub struct Writer<'a> {
     len: u32,
 }
 
+/// Copies bytes into their room. Room of another length, which there never is, is an error where the compiler does not see that.
+#[inline(always)]
+fn fill(room: &mut [u8], bytes: &[u8]) -> Put {
+    if room.len() != bytes.len() {
+        return Err(Full);
+    }
+    room.copy_from_slice(bytes);
+    Ok(())
+}
+
 impl<'a> Writer<'a> {
     pub fn new(buf: &'a mut [u8]) -> Self {
         // Longer ones are used up to there.
@@ -85,8 +95,7 @@ impl<'a> Writer<'a> {
 
     /// Appends bytes as they are, in multiples of 4.
     pub fn append(&mut self, b: &[u8]) -> Put {
-        self.grow(b.len())?.copy_from_slice(b);
-        Ok(())
+        fill(self.grow(b.len())?, b)
     }
 
     /// [`Self::append`] of what has a fixed length: what is no attribute, or attributes put together already.
@@ -156,8 +165,7 @@ impl<'a> Writer<'a> {
 
     #[inline]
     pub fn put(&mut self, ty: u16, payload: &[u8]) -> Put {
-        self.reserve(ty, payload.len())?.copy_from_slice(payload);
-        Ok(())
+        fill(self.reserve(ty, payload.len())?, payload)
     }
 
     pub fn put_flag(&mut self, ty: u16) -> Put {
