@@ -226,6 +226,11 @@ impl PacketOps for SkBuff {
         fn tx_error(&mut self);
     }
 
+    #[inline(always)]
+    fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
+        SkBuff::writable(self, off)
+    }
+
     #[inline]
     fn pull(&mut self, n: usize) -> Result<(), NoMem> {
         if self.pull_tail(n) {

@@ -92,10 +92,59 @@ pub struct Key<'k> {
 #[inline]
 pub fn execute(
     dp: &Datapath,
-    mut pkt: Packet,
+    pkt: Packet,
     key: &mut FlowKey,
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
+) -> Result {
+    match acts.get().only_output() {
+        Some(port) => execute_output(dp, pkt, key, acts, port, bh),
+        None => execute_list(dp, pkt, key, acts, bh),
+    }
+}
+
+/// One output, as most flows have it.
+#[inline(never)]
+fn execute_output(
+    dp: &Datapath,
+    pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'_, Actions>,
+    port: u16,
+    bh: &BhGuard,
+) -> Result {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
+        output(cx, pkt, port, key);
+        Ok(())
+    })
+}
+
+#[inline(never)]
+fn execute_list(
+    dp: &Datapath,
+    pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'_, Actions>,
+    bh: &BhGuard,
+) -> Result {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
+        let mut key = Key { key, valid: true };
+        match acts.get().is_single() {
+            true => run::<false>(cx, List::whole(acts), pkt, &mut key),
+            false => usual(cx, pkt, &mut key, acts),
+        }
+    })
+}
+
+/// What is before and after every list. An output may come back in through another port, and put something off there.
+#[inline(always)]
+fn within<'a>(
+    dp: &'a Datapath,
+    mut pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'a, Actions>,
+    bh: &'a BhGuard,
+    run: impl FnOnce(&Context<'a>, Packet, &mut FlowKey) -> Result,
 ) -> Result {
     let Some(storage) = STORAGE.get(bh) else {
         pkt.discard(DropReason::NoMem);
@@ -104,20 +153,55 @@ pub fn execute(
     let level = storage.enter();
     let cx = Context { dp, bh, storage };
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
-    // One output is what most flows do: no list. It may come back in through another port, and put something off there.
     let result = if level.depth() > trace::usual_depth() {
         unusual(&cx, pkt, key, acts, &level)
-    } else if let Some(port) = acts.get().only_output() {
-        output(&cx, pkt, port, key);
-        Ok(())
     } else {
-        let mut key = Key { key, valid: true };
-        run::<false>(&cx, List::whole(acts), pkt, &mut key)
+        run(&cx, pkt, key)
     };
     if storage.has_deferred() {
         run_deferred(storage, &level, bh);
     }
     result
+}
+
+/// The actions that come first in most lists: changes of the packet and outputs. All that comes after them is `run`'s.
+#[inline(always)]
+fn usual(
+    cx: &Context<'_>,
+    mut pkt: Packet,
+    key: &mut Key<'_>,
+    acts: RcuRef<'_, Actions>,
+) -> Result {
+    let all = acts.get().as_slice();
+    let mut rest = all;
+    loop {
+        let result = match rest {
+            [Action::Output(port)] => {
+                output(cx, pkt, *port, key.key);
+                return Ok(());
+            }
+            [Action::Output(port), _, ..] => {
+                output_copy(cx, &mut pkt, *port, key.key);
+                Ok(())
+            }
+            [Action::Set { field, at, .. }, _, ..] => {
+                set_field::set(&mut pkt, key.key, acts.get(), *field, *at)
+            }
+            [Action::PushVlan(tag), _, ..] => push_pop::push_vlan(&mut pkt, key, *tag),
+            [Action::Meter(id), _, ..] => match exceeds_meter(cx, &pkt, *id) {
+                true => return stop(pkt, DropReason::Meter),
+                false => Ok(()),
+            },
+            [action, _, ..] if action.is_edit() => edit(&mut pkt, key, acts.get(), action),
+            _ => break,
+        };
+        if let Err(e) = result {
+            pkt.discard(DropReason::ActionError);
+            return Err(e);
+        }
+        rest = rest.get(1..).unwrap_or(&[]);
+    }
+    run_from::<false>(cx, List::whole(acts), rest, pkt, key)
 }
 
 /// A list that is too deep in others, or traced.
@@ -166,15 +250,28 @@ impl core::fmt::Display for Name<'_> {
     }
 }
 
-/// The loop over a list. Frames stay small: everything that is seldom or needs room is a function of its own.
-#[inline(never)]
+/// Runs a list from its first action on.
+#[inline(always)]
 fn run<const TRACED: bool>(
     cx: &Context<'_>,
-    mut list: List<'_>,
+    list: List<'_>,
+    pkt: Packet,
+    key: &mut Key<'_>,
+) -> Result {
+    let rest = list.actions();
+    run_from::<TRACED>(cx, list, rest, pkt, key)
+}
+
+/// The loop over a list, of which `rest` is left. Frames stay small: everything that is seldom or needs room is a function of
+/// its own.
+#[inline(never)]
+fn run_from<'a, const TRACED: bool>(
+    cx: &Context<'_>,
+    mut list: List<'a>,
+    mut rest: &'a [Action],
     mut pkt: Packet,
     key: &mut Key<'_>,
 ) -> Result {
-    let mut rest = list.actions();
     loop {
         let Some((action, after)) = rest.split_first() else {
             return stop(pkt, DropReason::LastAction);
@@ -277,14 +374,12 @@ fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
     after.get(action.body_len()..).unwrap_or(&[])
 }
 
-/// The actions that do nothing but change the packet and its key.
-#[inline(always)]
+/// The actions that do nothing but change the packet and its key ([`Action::is_edit`]). Each is a function of its own, so
+/// that this one needs no stack.
+#[inline(never)]
 fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
     match *action {
-        Action::Set { field, at, .. } => {
-            let (value, mask) = acts.set_bytes(field, at);
-            set_field::set(pkt, key.key, field, value, mask)
-        }
+        Action::Set { field, at, .. } => set_field::set(pkt, key.key, acts, field, at),
         Action::SetTunnel { index, .. } => {
             if let Some(tunnel) = acts.tunnel(index) {
                 pkt.set_tunnel(tunnel);
@@ -301,12 +396,12 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
             hash(pkt, key.key, alg, basis);
             Ok(())
         }
-        Action::PushMpls(arg) => push_pop::push_mpls(pkt, key, &arg),
-        Action::AddMpls(arg) => push_pop::add_mpls(pkt, key, &arg),
+        Action::PushMpls(ref arg) => push_pop::push_mpls(pkt, key, arg),
+        Action::AddMpls(ref arg) => push_pop::add_mpls(pkt, key, arg),
         Action::PopMpls(eth_type) => push_pop::pop_mpls(pkt, key, eth_type),
         Action::PushNsh(ref nsh) => push_pop::push_nsh(pkt, key, acts.nsh_header(nsh)),
         Action::PopNsh => push_pop::pop_nsh(pkt, key),
-        Action::PushEth { src, dst } => push_pop::push_eth(pkt, key, &src, &dst),
+        Action::PushEth { ref src, ref dst } => push_pop::push_eth(pkt, key, src, dst),
         Action::PopEth => push_pop::pop_eth(pkt, key),
         Action::CtClear => {
             conntrack::clear(pkt, key.key);
@@ -518,7 +613,7 @@ fn userspace(
 ) {
     let acts = list.acts.get();
     let what = upcall::Action {
-        pid: action.pid,
+        pid: acts.userspace_pid(action),
         key_valid: key.valid,
         userdata: acts.userdata(action),
         actions: action.with_actions.then(|| (acts, list.range.clone())),

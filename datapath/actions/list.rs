@@ -49,32 +49,27 @@ pub struct Actions {
 // With what an `RcuBox` adds, 64 bytes of slab.
 const _: () = assert!(core::mem::size_of::<Actions>() == 40);
 
-/// One action.
+/// One action. Its kind is the first byte, so that packets find it by one load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Action {
     /// To this port.
     Output(u16),
-    Userspace(Userspace),
+    // What only changes the packet and its key: [`Self::is_edit`] is a comparison.
     /// `at`: where the value and then the mask stand in the list's bytes. Not `masked`: dumped as SET (spec A6, A19).
     Set {
         field: Field,
         masked: bool,
         at: u32,
     },
+    PushVlan(VlanTag),
+    PopVlan,
     /// SET(TUNNEL). `at`, `len`: the tunnel's attributes in the list's bytes.
     SetTunnel {
         index: u32,
         at: u32,
         len: u16,
     },
-    PushVlan(VlanTag),
-    PopVlan,
-    Sample {
-        probability: u32,
-        body: Body,
-    },
-    Clone(Body),
-    Recirc(u32),
     Hash {
         alg: HashAlg,
         basis: u32,
@@ -86,12 +81,7 @@ pub enum Action {
         dst: [u8; 6],
     },
     PopEth,
-    /// Charges the meter with this id, if there is one (spec M6).
-    Meter(u32),
-    /// Connection tracking; which one of the list's.
-    Ct(u32),
     CtClear,
-    CheckPktLen(CheckPktLen),
     /// `struct ovs_action_push_mpls`, its padding included, as it was given.
     PushMpls([u8; 8]),
     /// `struct ovs_action_add_mpls`.
@@ -100,6 +90,19 @@ pub enum Action {
     PopMpls(u16),
     PushNsh(PushNsh),
     PopNsh,
+    // The others.
+    Userspace(Userspace),
+    Sample {
+        probability: u32,
+        body: Body,
+    },
+    Clone(Body),
+    Recirc(u32),
+    /// Charges the meter with this id, if there is one (spec M6).
+    Meter(u32),
+    /// Connection tracking; which one of the list's.
+    Ct(u32),
+    CheckPktLen(CheckPktLen),
     /// The list is for packets that have no life left.
     DecTtl(Body),
     /// With the error code that userspace gave.
@@ -144,9 +147,7 @@ pub struct PushNsh {
 /// The USERSPACE action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Userspace {
-    /// Netlink port.
-    pub pid: u32,
-    /// The whole argument as userspace gave it, in the list's bytes.
+    /// Where its netlink port and then the whole argument as userspace gave it stand in the list's bytes.
     pub(super) at: u32,
     pub(super) len: u16,
     /// USERDATA within it; offset 0 (where a header stands) means none.
@@ -156,6 +157,13 @@ pub struct Userspace {
     pub with_actions: bool,
     /// EGRESS_TUN_PORT, whose number stands after the argument.
     pub(super) egress_port: bool,
+}
+
+impl Userspace {
+    /// Where its argument stands.
+    fn arg_at(&self) -> u32 {
+        self.at.wrapping_add(4)
+    }
 }
 
 /// The PSAMPLE action.
@@ -244,6 +252,38 @@ impl Action {
         }
     }
 
+    /// Whether it does nothing but change the packet and its key.
+    #[inline(always)]
+    pub fn is_edit(&self) -> bool {
+        match self {
+            Self::Set { .. }
+            | Self::SetTunnel { .. }
+            | Self::PushVlan(_)
+            | Self::PopVlan
+            | Self::Hash { .. }
+            | Self::Trunc(_)
+            | Self::PushEth { .. }
+            | Self::PopEth
+            | Self::CtClear
+            | Self::PushMpls(_)
+            | Self::AddMpls(_)
+            | Self::PopMpls(_)
+            | Self::PushNsh(_)
+            | Self::PopNsh => true,
+            Self::Output(_)
+            | Self::Userspace(_)
+            | Self::Sample { .. }
+            | Self::Clone(_)
+            | Self::Recirc(_)
+            | Self::Meter(_)
+            | Self::Ct(_)
+            | Self::CheckPktLen(_)
+            | Self::DecTtl(_)
+            | Self::Drop(_)
+            | Self::Psample(_) => false,
+        }
+    }
+
     /// Whether it has lists, be they empty.
     pub fn holds_lists(&self) -> bool {
         matches!(
@@ -320,6 +360,12 @@ impl Actions {
         }
     }
 
+    /// Whether the list is one action without a list of its own.
+    #[inline(always)]
+    pub fn is_single(&self) -> bool {
+        matches!(self.list, List::One(_))
+    }
+
     /// No actions yet: of a request's list of `orig_len` bytes, dumped in `dump_len`.
     pub(super) fn empty(orig_len: u32, dump_len: u32) -> Self {
         Self {
@@ -377,6 +423,14 @@ impl Actions {
             .unwrap_or((&[], &[]))
     }
 
+    /// The same for a field of `N` bytes.
+    #[inline(always)]
+    pub fn set_arrays<const N: usize>(&self, at: u32) -> Option<(&[u8; N], &[u8; N])> {
+        let bytes = self.more.as_deref()?.bytes.get(at as usize..)?;
+        let (value, rest) = bytes.split_first_chunk()?;
+        Some((value, rest.first_chunk()?))
+    }
+
     /// A tunnel of this list.
     pub fn tunnel(&self, index: u32) -> Option<&TxTunnel> {
         self.held()?.tunnels.get(index as usize)
@@ -392,14 +446,20 @@ impl Actions {
         if !u.egress_port {
             return None;
         }
-        let at = u.at.wrapping_add(u32::from(u.len));
+        let at = u.arg_at().wrapping_add(u32::from(u.len));
         let port = u32::from_ne_bytes(*self.bytes(at, 4).first_chunk()?);
         u16::try_from(port).ok()
     }
 
     /// The argument of a USERSPACE action as it was given.
     pub fn userspace_bytes(&self, u: &Userspace) -> &[u8] {
-        self.bytes(u.at, usize::from(u.len))
+        self.bytes(u.arg_at(), usize::from(u.len))
+    }
+
+    /// The netlink port of a USERSPACE action, not 0.
+    pub fn userspace_pid(&self, u: &Userspace) -> u32 {
+        let pid = self.bytes(u.at, 4).first_chunk();
+        pid.map_or(0, |b| u32::from_ne_bytes(*b))
     }
 
     /// The argument of a PSAMPLE action as it was given.
@@ -429,7 +489,7 @@ impl Actions {
         if u.data_at == 0 {
             return None;
         }
-        let at = u.at.wrapping_add(u32::from(u.data_at));
+        let at = u.arg_at().wrapping_add(u32::from(u.data_at));
         Some(self.bytes(at, usize::from(u.data_len)))
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! C counterpart: the `set_*()` functions of `net/openvswitch/actions.c`.
 
-use super::list::Field;
+use super::list::{Actions, Field};
 use crate::datapath::env::{IpSummed, Packet, PacketOps};
 use crate::datapath::flow::key::FRAG_LATER;
 use crate::datapath::flow::parts::FlowKey;
@@ -25,35 +25,48 @@ use crate::datapath::wire::{csum, icmp, ipv6, tcp};
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
-/// Sets `field` of packet and key to `value` where `mask` has ones. Both have the field's length.
-#[inline(never)]
-pub fn set(pkt: &mut Packet, key: &mut FlowKey, field: Field, value: &[u8], mask: &[u8]) -> Result {
+/// SET: writes `field` of packet and key; value and mask stand at `at` in the list's bytes. A function for each field, so
+/// that each saves only the registers that it needs.
+#[inline(always)]
+pub fn set(pkt: &mut Packet, key: &mut FlowKey, acts: &Actions, field: Field, at: u32) -> Result {
     match field {
-        Field::Priority => {
-            let v = masked_u32(pkt.priority(), value, mask)?;
-            pkt.set_priority(v);
-            key.priority = v;
-        }
-        Field::Mark => {
-            let v = masked_u32(pkt.mark(), value, mask)?;
-            pkt.set_mark(v);
-            key.mark = v;
-        }
-        Field::Ethernet => ethernet(pkt, key, array(value)?, array(mask)?)?,
-        Field::Ipv4 => ipv4(pkt, key, array(value)?, array(mask)?)?,
-        Field::Ipv6 => ipv6(pkt, key, array(value)?, array(mask)?)?,
-        Field::Tcp => tcp(pkt, key, array(value)?, array(mask)?)?,
-        Field::Udp => udp(pkt, key, array(value)?, array(mask)?)?,
-        Field::Sctp => sctp(pkt, key, array(value)?, array(mask)?)?,
-        Field::Mpls => mpls(pkt, key, array(value)?, array(mask)?)?,
+        Field::Ethernet => with(pkt, key, acts, at, ethernet),
+        Field::Ipv4 => with(pkt, key, acts, at, ipv4),
+        Field::Ipv6 => with(pkt, key, acts, at, ipv6),
+        Field::Tcp => with(pkt, key, acts, at, tcp),
+        Field::Udp => with(pkt, key, acts, at, udp),
+        Field::Sctp => with(pkt, key, acts, at, sctp),
+        Field::Mpls => with(pkt, key, acts, at, mpls),
+        Field::Priority => with(pkt, key, acts, at, priority),
+        Field::Mark => with(pkt, key, acts, at, mark),
     }
+}
+
+/// Calls `set` with value and mask.
+#[inline(never)]
+fn with<const N: usize>(
+    pkt: &mut Packet,
+    key: &mut FlowKey,
+    acts: &Actions,
+    at: u32,
+    set: impl Fn(&mut Packet, &mut FlowKey, &[u8; N], &[u8; N]) -> Result,
+) -> Result {
+    let (value, mask) = acts.set_arrays(at).ok_or(EINVAL)?;
+    set(pkt, key, value, mask)
+}
+
+fn priority(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 4], mask: &[u8; 4]) -> Result {
+    let v = masked_u32(pkt.priority(), value, mask);
+    pkt.set_priority(v);
+    key.priority = v;
     Ok(())
 }
 
-/// The first `N` bytes; validation has made sure that there are so many.
-#[inline(always)]
-fn array<const N: usize>(b: &[u8]) -> Result<&[u8; N]> {
-    b.first_chunk().ok_or(EINVAL)
+fn mark(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 4], mask: &[u8; 4]) -> Result {
+    let v = masked_u32(pkt.mark(), value, mask);
+    pkt.set_mark(v);
+    key.mark = v;
+    Ok(())
 }
 
 /// `N` bytes of a header at a constant offset.
@@ -89,12 +102,8 @@ fn wide<const N: usize>(bytes: [u8; N]) -> u128 {
     u128::from_ne_bytes(all)
 }
 
-fn masked_u32(old: u32, value: &[u8], mask: &[u8]) -> Result<u32> {
-    Ok(u32::from_ne_bytes(masked(
-        old.to_ne_bytes(),
-        *array(value)?,
-        *array(mask)?,
-    )))
+fn masked_u32(old: u32, value: &[u8; 4], mask: &[u8; 4]) -> u32 {
+    u32::from_ne_bytes(masked(old.to_ne_bytes(), *value, *mask))
 }
 
 /// Tells a complete sum that bytes changed by `delta`, which is asked for only if there is such a sum.
@@ -110,15 +119,41 @@ pub fn fix_complete(pkt: &mut Packet, delta: impl FnOnce() -> u32) {
 fn ethernet(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
     let h: &mut [u8; 12] = pkt.writable(0)?;
     let old = *h;
-    let src = masked(part::<6, 12>(&old, 6), part(value, 0), part(mask, 0));
-    let dst = masked(part::<6, 12>(&old, 0), part(value, 6), part(mask, 6));
-    put(h, 0, dst);
-    put(h, 6, src);
-    let new = *h;
+    let ((v0, v1), (m0, m1)) = (Addresses::swapped(value), Addresses::swapped(mask));
+    let (o0, o1) = Addresses::of(&old);
+    let new = Addresses::bytes((o0 & !m0) | (v0 & m0), (o1 & !m1) | (v1 & m1));
+    *h = new;
     fix_complete(pkt, || csum::delta(&old, &new));
-    key.eth_src = src;
-    key.eth_dst = dst;
+    key.eth_src = part(&new, 6);
+    key.eth_dst = part(&new, 0);
     Ok(())
+}
+
+/// Two Ethernet addresses as integers: the first eight bytes and the last four, as they lie in memory.
+struct Addresses;
+
+impl Addresses {
+    #[inline(always)]
+    fn of(bytes: &[u8; 12]) -> (u64, u32) {
+        let (first, last) = (part(bytes, 0), part(bytes, 8));
+        (u64::from_le_bytes(first), u32::from_le_bytes(last))
+    }
+
+    /// The second address first.
+    #[inline(always)]
+    fn swapped(bytes: &[u8; 12]) -> (u64, u32) {
+        let (first, last) = Self::of(bytes);
+        let second = (first >> 48) | u64::from(last) << 16;
+        (second | first << 48, (first >> 16) as u32) // CAST: the four bytes that are left
+    }
+
+    #[inline(always)]
+    fn bytes(first: u64, last: u32) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        put(&mut bytes, 0, first.to_le_bytes());
+        put(&mut bytes, 8, last.to_le_bytes());
+        bytes
+    }
 }
 
 /// Which field of which transport header covers the IP addresses.
@@ -169,17 +204,23 @@ fn fix_transport(pkt: &mut Packet, cover: Cover, delta: u32) -> Result<bool> {
 }
 
 /// Spec A21.
+#[inline(always)]
 fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
-    let addresses = part::<8, 12>(mask, 0) != [0; 8];
-    if addresses {
-        ipv4_addresses(pkt, key, value, mask)?;
+    if part::<8, 12>(mask, 0) == [0; 8] {
+        return ipv4_bytes(pkt, key, value, mask);
     }
-    // Attribute: tos 9, ttl 10. Header: tos 1, ttl 8, check 10. The header's own sum takes its changes up, so a complete sum
-    // does not see them.
-    let [tos_mask, ttl_mask] = part(mask, 9);
-    if addresses && tos_mask | ttl_mask == 0 {
+    ipv4_addresses(pkt, key, value, mask)?;
+    if part::<2, 12>(mask, 9) == [0; 2] {
         return Ok(());
     }
+    ipv4_bytes(pkt, key, value, mask)
+}
+
+/// TOS and TTL. The header's own sum takes the changes up, so a complete sum does not see them.
+#[inline(never)]
+fn ipv4_bytes(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
+    // Attribute: tos 9, ttl 10. Header: tos 1, ttl 8, check 10.
+    let [tos_mask, ttl_mask] = part(mask, 9);
     let ip = pkt.network_offset();
     let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
     let [tos, ttl] = part(value, 9);
@@ -206,6 +247,7 @@ fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, mask: u8, check: &mut
 }
 
 /// The addresses: first what else covers them, then they and the header's sum.
+#[inline(never)]
 fn ipv4_addresses(
     pkt: &mut Packet,
     key: &mut FlowKey,

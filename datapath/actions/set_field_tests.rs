@@ -248,6 +248,24 @@ fn any_bytes(n: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(byte, n)
 }
 
+/// A SET as [`super::set`] runs it, from slices.
+fn set(pkt: &mut Packet, key: &mut FlowKey, field: Field, value: &[u8], mask: &[u8]) -> Result {
+    fn array<const N: usize>(b: &[u8]) -> &[u8; N] {
+        b.try_into().unwrap()
+    }
+    match field {
+        Field::Ethernet => ethernet(pkt, key, array(value), array(mask)),
+        Field::Ipv4 => ipv4(pkt, key, array(value), array(mask)),
+        Field::Ipv6 => ipv6(pkt, key, array(value), array(mask)),
+        Field::Tcp => tcp(pkt, key, array(value), array(mask)),
+        Field::Udp => udp(pkt, key, array(value), array(mask)),
+        Field::Sctp => sctp(pkt, key, array(value), array(mask)),
+        Field::Mpls => mpls(pkt, key, array(value), array(mask)),
+        Field::Priority => priority(pkt, key, array(value), array(mask)),
+        Field::Mark => mark(pkt, key, array(value), array(mask)),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 

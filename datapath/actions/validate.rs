@@ -140,7 +140,8 @@ impl<'k> Checker<'k> {
         if pid == 0 {
             return refuse(c"Userspace action without a netlink port");
         }
-        let at = self.keep(arg)?;
+        let at = self.keep(&pid.to_ne_bytes())?;
+        self.keep(arg)?;
         let len = arg.len() as u16; // CAST: an attribute's payload
         if let Some(port) = egress {
             self.keep(&port.to_ne_bytes())?;
@@ -148,7 +149,6 @@ impl<'k> Checker<'k> {
         let (data_at, data_len) = data.unwrap_or((0, 0));
         self.add(
             Action::Userspace(Userspace {
-                pid,
                 at,
                 len,
                 data_at,

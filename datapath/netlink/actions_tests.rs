@@ -330,7 +330,7 @@ fn userspace_needs_a_port_and_known_attributes() {
         panic!()
     };
     assert_eq!(
-        (u.pid, acts.userdata(&u), u.with_actions),
+        (acts.userspace_pid(&u), acts.userdata(&u), u.with_actions),
         (9, Some(&b"abc"[..]), false)
     );
     let acts = compile(

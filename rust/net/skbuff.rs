@@ -15,6 +15,7 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicI32, Ordering};
+use kernel::error::code::EINVAL;
 use kernel::error::{to_result, Error, Result};
 
 /// `CHECKSUM_*`
@@ -214,6 +215,22 @@ impl SkBuff {
         let data = get!(self.data);
         // SAFETY: these bytes are linear now and nobody else's; the borrow keeps all that could move or share them away.
         Ok(unsafe { slice::from_raw_parts_mut(data, n) })
+    }
+
+    /// `N` bytes at `off`, for writing; private to this packet, with all that is before them. EINVAL, ENOMEM.
+    #[inline(always)]
+    pub fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
+        const { assert!(N < 1 << 16) };
+        if off >> 31 != 0 {
+            return Err(EINVAL);
+        }
+        let end = off.wrapping_add(N) as u32; // CAST: just checked
+                                              // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), end as _) })?;
+        let data = get!(self.data);
+        // SAFETY: so many bytes are linear now and nobody else's, these N are the last of them; the borrow keeps all that could
+        // move or share them away.
+        Ok(unsafe { &mut *data.add(off).cast() })
     }
 
     /// `pskb_trim`

@@ -64,6 +64,7 @@ LABELLED = [k_type(0x8847), k_mpls(lse(5))]
 OUTPUT = a_output(OUT)
 
 ROWS = [
+    Row("out1", "one output, as the rows below begin", Flow(OUTPUT)),
     Row("out3", "three outputs", Flow(OUTPUT, OUTPUT, OUTPUT), out=("p2", 3)),
     Row("set_eth_ttl", "SET of both Ethernet addresses and the TTL",
         Flow(a_set_masked(KEY.ETHERNET, MAC2 + MAC1, b"\xff" * 12), a_set_masked(KEY.IPV4, b"\0" * 10 + b"\x3f\0", b"\0" * 10 + b"\xff\0"), OUTPUT)),
