@@ -642,6 +642,14 @@ impl TrackedOps for Packet {
 /// See [`LabelSpace`](crate::datapath::env::conntrack::LabelSpace).
 pub struct FakeLabelSpace(Arc<Tracker>);
 
+impl FakeNet {
+    /// Gives up the fragments that wait for others, as a while later.
+    pub fn expire_fragments(&self) {
+        let gone = std::mem::take(&mut *lock(&self.tracker().fragments));
+        drop(gone);
+    }
+}
+
 impl FakeLabelSpace {
     pub(crate) fn of(tracker: &Arc<Tracker>) -> Self {
         tracker.label_spaces.fetch_add(1, SeqCst);

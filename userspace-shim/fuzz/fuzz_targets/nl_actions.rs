@@ -112,6 +112,7 @@ fuzz_target!(|input: &[u8]| {
             fail_nth(n);
             let _ = Client::new(net).request(Group::Packet, packet_cmd::EXECUTE, *dp, &request);
             fail_nth(0);
+            net.expire_fragments(); // which CT keeps
             assert_eq!(alive(), before);
             take_drops();
             take_samples();

@@ -71,6 +71,7 @@ fn play(mut input: &[u8]) {
         fail_nth(u64::from(fail));
         let answer = client.request(head.group(), cmd, to, &Bytes(attrs.to_vec()));
         fail_nth(0);
+        net.expire_fragments(); // which CT keeps
         assert_eq!(alive(), packets);
         let now = state(&mut client, dp);
         // What ran on a packet counts though it failed; limits before the one that failed are set (spec Q15).
