@@ -12,6 +12,7 @@
 //! | `struct foo __rcu *` | [`RcuSlot`] |
 //! | `list_head` read under RCU | [`RcuList`] |
 //! | `hlist_head[]` of `sw_flow`, `vport` | [`RcuTable`] |
+//! | the mask array of `struct flow_table` | [`TreeTable`] |
 //! | `alloc_percpu` | [`PerCpu`] |
 //! | `DEFINE_PER_CPU` | [`GlobalPerCpu`] |
 //! | "protected by ovs_mutex" | [`OvsCell`] |
@@ -24,6 +25,7 @@
 mod cells;
 mod global;
 mod hold;
+mod mask_tree;
 #[cfg(all(test, loom))]
 mod models;
 mod once;
@@ -42,6 +44,7 @@ mod tokens;
 pub use cells::LocalU64;
 pub use global::GlobalPerCpu;
 pub use hold::RcuHold;
+pub use mask_tree::{Found, Leaf, TreeTable, Words, NEAR};
 pub use once::OnceSlot;
 pub use ovs_cell::OvsCell;
 pub use percpu::PerCpu;

@@ -153,6 +153,20 @@ impl<T, const N: usize> Clone for Entry<'_, T, N> {
 impl<T, const N: usize> Copy for Entry<'_, T, N> {}
 
 impl<'g, T, const N: usize> Entry<'g, T, N> {
+    /// Where it is, for who links it elsewhere. Aligned to 8.
+    pub(super) fn address(self) -> *mut () {
+        ptr::from_ref(self.0).cast_mut().cast()
+    }
+
+    /// # Safety
+    ///
+    /// `address` is that of an entry of a table, which is not freed for `'g`.
+    #[inline(always)]
+    pub(super) unsafe fn from_address(address: *mut ()) -> Self {
+        // SAFETY: by this function's contract.
+        Self(unsafe { &*address.cast() })
+    }
+
     /// The value, for as long as the token lasts.
     #[inline]
     pub fn get(self) -> &'g T {

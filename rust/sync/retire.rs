@@ -38,6 +38,16 @@ impl Header {
             tag: AtomicU32::new(tag),
         }
     }
+
+    /// 16 bytes, aligned to 8, for the container's use until the object is retired.
+    pub(super) fn room(&self) -> *mut RcuHead {
+        core::ptr::from_ref(&self.rcu).cast_mut()
+    }
+
+    /// A number for the container's use until the object is [marked](mark).
+    pub(super) fn until_marked(&self) -> &AtomicU32 {
+        &self.section
+    }
 }
 
 /// A type that starts with a [`Header`] and can be freed through a pointer to it.

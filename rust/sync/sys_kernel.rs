@@ -12,7 +12,7 @@ use core::{
     mem, ptr,
 };
 use kernel::alloc::{
-    flags::{GFP_ATOMIC, GFP_KERNEL},
+    flags::{__GFP_NOWARN, GFP_ATOMIC, GFP_KERNEL},
     AllocError, Flags,
 };
 
@@ -103,7 +103,7 @@ pub unsafe fn kvfree(ptr: *mut u8) {
 /// The helpers' numbering (`ovs_gfp()`), which need not be that of the `kernel` crate.
 fn bits(flags: Flags) -> u32 {
     if may_sleep(flags) {
-        1
+        1 | u32::from(flags.contains(__GFP_NOWARN)) << 3
     } else if flags.contains(GFP_ATOMIC) {
         1 << 1
     } else {

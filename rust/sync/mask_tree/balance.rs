@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+//! When a subtree of a [`MaskTree`] is built anew: a scapegoat tree's rule (Galperin and Rivest, SODA 1993).
+
+use super::super::OvsGuard;
+use super::build::Build;
+use super::change::each_node;
+use super::node::{limit, Link, NodePtr};
+use super::{Leaf, MaskTree, Ordering};
+use crate::sys;
+use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
+use kernel::alloc::{AllocError, KVVec};
+
+/// Entries that one insert rebuilds, at most; what is larger is for the periodic work.
+pub(super) const CAP: u32 = 256;
+/// The same where lookups cost three times what they should.
+pub(super) const CAP_BAD: u32 = 4096;
+/// Entries that one round of the periodic work rebuilds, and about as many of the largest node.
+const TIDY: u32 = 50_000;
+/// Nodes below one another that the periodic work looks at.
+const TIDY_DEPTH: usize = 48;
+/// Bytes of nodes an entry beyond which memory is worth looking for.
+const WASTEFUL: usize = 256;
+/// Bytes that may wait for a grace period before rebuilding waits for it.
+const MAX_RETIRED: usize = 16 << 20;
+
+impl<T: Leaf, const N: usize> MaskTree<T, N> {
+    /// Whether an insert below the node shall rebuild it.
+    pub(super) fn is_due(&self, node: NodePtr) -> bool {
+        let (size, cost) = (node.size(), node.cost());
+        let max = limit(size);
+        if cost <= max || i64::from(node.fresh()).wrapping_mul(4) < i64::from(size) {
+            return false;
+        }
+        let bad = cost > max.wrapping_mul(3);
+        size <= if bad { CAP_BAD } else { CAP }
+    }
+
+    /// Replaces the node on `link` by a balanced one of the same entries. ENOMEM leaves all as it was.
+    pub(super) fn rebuild(
+        &self,
+        link: &Link,
+        node: NodePtr,
+        guard: &OvsGuard,
+    ) -> Result<NodePtr, AllocError> {
+        if !self.may_retire() {
+            return Err(AllocError);
+        }
+        let size = node.size() as usize; // CAST: u32 fits
+        let mut build = Build::collect(self, node)?;
+        let new = build.build()?;
+        self.note_made(build.bytes());
+        self.note_work(size);
+        link.store(new.as_child(), Ordering::Release);
+        each_node(node.as_child(), |old| self.retire(old, guard));
+        Ok(new)
+    }
+
+    fn note_work(&self, entries: usize) {
+        let [all, most] = &self.work;
+        all.store(
+            all.load(Ordering::Relaxed).wrapping_add(entries),
+            Ordering::Relaxed,
+        );
+        most.store(most.load(Ordering::Relaxed).max(entries), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_made(&self, bytes: usize) {
+        let was = self.bytes.load(Ordering::Relaxed);
+        self.bytes.store(was.wrapping_add(bytes), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_retired(&self, bytes: usize) {
+        self.note_made(bytes.wrapping_neg());
+        let was = self.retired.load(Ordering::Relaxed);
+        self.retired
+            .store(was.saturating_add(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether what waits to be freed leaves room for more. Nobody can wait here: the mutex is held.
+    fn may_retire(&self) -> bool {
+        if self.retired.load(Ordering::Relaxed) < MAX_RETIRED {
+            return true;
+        }
+        let state = self.retired_at.load(Ordering::Relaxed);
+        // CAST: both are the machine word.
+        if state == 0 {
+            let now = sys::get_state_synchronize_rcu() as usize;
+            self.retired_at.store(now, Ordering::Relaxed);
+        } else if sys::poll_state_synchronize_rcu(state as _) {
+            self.retired_at.store(0, Ordering::Relaxed);
+            self.retired.store(0, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+
+    /// Goes through the large nodes from the root down: rebuilds what is out of balance, makes tables smaller that removals
+    /// have left mostly empty, and finds out what nodes really cost. What there is no memory or no time for stays.
+    pub(super) fn tidy(&self, guard: &OvsGuard) {
+        let flags = GFP_KERNEL | __GFP_NOWARN;
+        let Ok(mut path) = KVVec::<(NodePtr, usize)>::with_capacity(TIDY_DEPTH, flags) else {
+            return;
+        };
+        let mut round = Round {
+            left: TIDY,
+            thorough: self.is_wasteful(),
+        };
+        if let Some(root) = self.tidy_at(&self.root, &mut round, guard) {
+            _ = path.push((root, 0), flags);
+        }
+        while let Some(last) = path.len().checked_sub(1) {
+            let Some((node, at)) = path.as_mut_slice().get_mut(last) else {
+                return;
+            };
+            let node = *node;
+            match node.link_at(*at) {
+                Place::Link(link) => {
+                    *at = at.wrapping_add(1);
+                    // SAFETY: for the writer a node in the tree stays until it takes it out.
+                    let link = unsafe { &*link };
+                    if let Some(below) = self.tidy_at(link, &mut round, guard) {
+                        _ = path.push_within_capacity((below, 0));
+                    }
+                }
+                Place::Nothing => *at = at.wrapping_add(1),
+                Place::End => {
+                    node.measure();
+                    path.pop();
+                }
+            }
+        }
+    }
+
+    /// Tidies what hangs on a link; returns the node if its children are to be looked at.
+    fn tidy_at(&self, link: &Link, round: &mut Round, guard: &OvsGuard) -> Option<NodePtr> {
+        // SAFETY: the writer has it from a link.
+        let mut node = unsafe { NodePtr::of(link.load(Ordering::Relaxed)) }?;
+        let size = node.size();
+        let out =
+            node.cost() > limit(size) && i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
+        let fits = size <= round.left || round.left == TIDY && size <= TIDY.wrapping_mul(4);
+        if out && fits && self.rebuild(link, node, guard).is_ok() {
+            round.left = round.left.saturating_sub(size);
+            return None;
+        }
+        if node.is_sparse() {
+            let flags = GFP_KERNEL | __GFP_NOWARN;
+            if let Ok(new) = node.resized(node.counts().0.wrapping_add(1), flags) {
+                new.each_child(|child| self.adopt(Some(new), child));
+                self.replace(link, node, new, guard);
+                node = new;
+            }
+        }
+        (size > CAP || round.thorough).then_some(node)
+    }
+
+    /// Whether there is far more memory in nodes than the entries need.
+    fn is_wasteful(&self) -> bool {
+        // SAFETY: the tree's own link, by its writer.
+        let root = unsafe { NodePtr::of(self.root.load(Ordering::Relaxed)) };
+        let size = root.map_or(0, |root| root.size()) as usize; // CAST: u32 fits
+        self.bytes.load(Ordering::Relaxed) > size.saturating_mul(WASTEFUL).saturating_add(4096)
+    }
+}
+
+/// What a round of the periodic work has left to do.
+struct Round {
+    /// Entries that it may still rebuild.
+    left: u32,
+    /// Small nodes too are looked at.
+    thorough: bool,
+}
+
+/// A place in a node.
+pub(super) enum Place {
+    Link(*const Link),
+    /// A slot without a child.
+    Nothing,
+    End,
+}

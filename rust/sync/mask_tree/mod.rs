@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+//! [`TreeTable`]: a hash table whose entries are also found by a key under their masks, whatever the number of masks.
+//!
+//! An entry has a key and a mask: it matches whatever equals its key in the bits of its mask. To try one mask after the
+//! other is linear in masks, and whoever can cause many makes every lookup slow (CVE-2019-25076). The *mask tree* is a
+//! radix tree whose inner nodes look only at bits that **all** entries below them match; so no entry is ever copied, and
+//! only at a leaf a whole key is compared. For entries that are leaves of one decision tree, as the megaflows of an
+//! OpenFlow pipeline are, there is always such a bit, and a lookup visits O(log n) nodes.
+//!
+//! Invariants:
+//! * I1. An entry below a hash node is in its table if the node's masks are within the entry's, else below `other`.
+//! * I2. An entry below a fork is below `inn` if its cube is within the fork's, else below `other`. If any below `other`
+//!   intersects the fork's, `OVERLAP` is set, and may stay set after the entry has left. A fork without words has the flag
+//!   and holds what nothing tells apart; both sides are tried.
+//! * I3. `size` is the number of entries below. `cost` is at least what any lookup visits below: for a hash node 1, the
+//!   dearest child and `other`; for a fork 1 and the dearer side, or both if they overlap.
+//! * I4. No entry is below two links, and each node has at least two sides with entries. So there are fewer nodes than
+//!   entries.
+//!
+//! Readers miss nothing that stays: each link's set of entries changes by at most the one that is inserted or removed.
+//! What is grown, split, collapsed or built anew replaces a link by one with the same entries, and what is unlinked stays
+//! as it is until its grace period ends. Slots never move in place. A reader may find the child of a slot that died and was used
+//! again; there it fails, and misses only what was removed.
+//!
+//! Inserting allocates before it publishes. Bringing a subtree back into balance is optional: without memory the old one
+//! stays. Removing never allocates. Nothing recurses: nodes know their parents, which only the writer reads.
+//!
+//! C counterpart: `flow_lookup()` and the mask array of `net/openvswitch/flow_table.c`, which tries all masks.
+
+mod balance;
+mod build;
+mod change;
+#[cfg(all(test, not(loom)))]
+mod flows;
+mod node;
+mod parts;
+mod sample;
+mod slots;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use super::{
+    atomic::{AtomicUsize, Ordering},
+    rcu_table::{Cursor, Entry, Iter, RcuTable, TableBox},
+    OvsGuard, ReadToken, Retired,
+};
+use crate::sys;
+use core::{marker::PhantomData, mem::MaybeUninit};
+use kernel::alloc::{AllocError, Flags};
+use node::{entry_of, Child, Link, NodePtr, FORK, NONE, OVERLAP};
+
+/// Words that every key has in place.
+pub const NEAR: usize = 16;
+
+/// Alternatives that a lookup can keep for later; one in tests, so that they come to where there are more.
+const STACK: usize = if cfg!(test) { 1 } else { 16 };
+
+/// A key made of up to 64 words.
+pub trait Words {
+    /// The first words.
+    fn near(&self) -> &[u64; NEAR];
+    /// Word `n`, from 0 on; 0 beyond the last.
+    fn word(&self, n: usize) -> u64;
+}
+
+/// What a [`TreeTable`] keeps. None of this changes while it is in the table.
+pub trait Leaf {
+    type Key: Words;
+    /// The key; zero where the mask is.
+    fn key(&self) -> &Self::Key;
+    fn mask(&self) -> &Self::Key;
+    /// Bit n: word n of the mask is not zero.
+    fn bits(&self) -> u64;
+}
+
+/// What a lookup found, and at what cost.
+pub struct Found<'g, T, const N: usize> {
+    pub entry: Option<Entry<'g, T, N>>,
+    /// Masks that the key was compared under: those of the nodes on the way, or of the only entry.
+    pub masks: u32,
+    /// There were more alternatives than the lookup could keep: nothing found does not mean that there is nothing.
+    pub gave_up: bool,
+}
+
+/// The tree. Who links entries here owns them: [`TreeTable`].
+///
+/// # Invariants
+///
+/// Each entry in it is in the table too. I1 to I4.
+struct MaskTree<T, const N: usize> {
+    root: Link,
+    /// Keeps senders of packets from choosing what shares a slot.
+    secret: [u64; 2],
+    /// Bytes retired since `retired_at` was taken: what rebuilding may hold until a grace period ends.
+    retired: AtomicUsize,
+    retired_at: AtomicUsize,
+    /// Bytes of all nodes.
+    bytes: AtomicUsize,
+    /// For tests: entries that inserts have rebuilt so far, and at once.
+    work: [AtomicUsize; 2],
+    _of: PhantomData<fn() -> T>,
+}
+
+impl<T: Leaf, const N: usize> MaskTree<T, N> {
+    fn new() -> Self {
+        let random = || u64::from(sys::get_random_u32()) << 32 | u64::from(sys::get_random_u32());
+        Self {
+            root: Link::new(NONE),
+            secret: [random(), random()],
+            retired: AtomicUsize::new(0),
+            retired_at: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            work: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            _of: PhantomData,
+        }
+    }
+
+    /// The first entry on the way of `key` that `accept` takes; keeps up to `S` alternatives.
+    #[inline(always)]
+    fn find<'g, const S: usize>(
+        &'g self,
+        key: &impl Words,
+        _token: &'g impl ReadToken,
+        mut accept: impl FnMut(&T) -> bool,
+    ) -> Found<'g, T, N> {
+        let mut later = [MaybeUninit::<Child>::uninit(); S];
+        let (mut top, mut masks) = (0, 0u32);
+        let mut at = self.root.load(Ordering::Acquire);
+        let empty = at.is_null();
+        let found = |entry, masks: u32, gave_up| Found {
+            entry,
+            masks: masks.max(u32::from(!empty)),
+            gave_up,
+        };
+        loop {
+            if let Some(address) = entry_of(at) {
+                // SAFETY: linked, so in the table when this section began or since; the token keeps it from being freed.
+                let entry = unsafe { Entry::from_address(address) };
+                if accept(Entry::get(entry)) {
+                    return found(Some(entry), masks, false);
+                }
+            // SAFETY: linked when this section began or since; the token keeps it from being freed.
+            } else if let Some(node) = unsafe { NodePtr::of(at) } {
+                masks = masks.wrapping_add(1);
+                let tag = node.tag();
+                let other = node.other.load(Ordering::Acquire);
+                if tag & FORK != 0 {
+                    if node.excludes(tag, key) {
+                        at = other;
+                        continue;
+                    }
+                    at = node.inn.load(Ordering::Acquire);
+                    if tag & OVERLAP == 0 {
+                        continue;
+                    }
+                } else {
+                    let Some(slot) = node.slot(tag, node.hash(tag, key, &self.secret)) else {
+                        at = other;
+                        continue;
+                    };
+                    at = slot.child.load(Ordering::Acquire);
+                    if other.is_null() {
+                        continue;
+                    }
+                }
+                let Some(place) = later.get_mut(top) else {
+                    return found(None, masks, true);
+                };
+                place.write(other);
+                top = top.wrapping_add(1);
+                continue;
+            }
+            top = match top.checked_sub(1) {
+                None => return found(None, masks, false),
+                Some(top) => top,
+            };
+            // SAFETY: below the former top, so written.
+            at = unsafe { later.get_unchecked(top).assume_init() };
+        }
+    }
+
+    fn entry<'g>(&'g self, child: Child) -> Option<Entry<'g, T, N>> {
+        // SAFETY: for the writer only, who borrows the table: linked, or in the tree until this section.
+        entry_of(child).map(|address| unsafe { Entry::from_address(address) })
+    }
+}
+
+impl<T, const N: usize> Drop for MaskTree<T, N> {
+    fn drop(&mut self) {
+        let root = self.root.load(Ordering::Relaxed);
+        // SAFETY: `&mut self` excludes readers; nobody uses the nodes any more.
+        change::each_node(root, |node| unsafe { node.free_now() });
+    }
+}
+
+/// An [`RcuTable`] of which each entry is found by a key under its mask.
+///
+/// # Invariants
+///
+/// The tree has just the entries of the table, but for the moment of a change.
+pub struct TreeTable<T, const N: usize> {
+    tree: MaskTree<T, N>,
+    table: RcuTable<T, N>,
+}
+
+impl<T: Leaf, const N: usize> TreeTable<T, N> {
+    /// As [`RcuTable::new`].
+    pub fn new(log2: [u32; N], flags: Flags) -> Result<Self, AllocError> {
+        Ok(Self {
+            tree: MaskTree::new(),
+            table: RcuTable::new(log2, flags)?,
+        })
+    }
+
+    /// The first entry that `accept` takes of those that `key` may match. If `accept` takes what matches `key`, and
+    /// there is one, it is found; of several, any.
+    #[inline(always)]
+    pub fn find<'g>(
+        &'g self,
+        key: &impl Words,
+        token: &'g impl ReadToken,
+        accept: impl FnMut(&T) -> bool,
+    ) -> Found<'g, T, N> {
+        self.tree.find::<STACK>(key, token, accept)
+    }
+
+    /// As [`RcuTable::find`].
+    #[inline]
+    pub fn find_by<'g, const I: usize>(
+        &'g self,
+        hash: u32,
+        token: &'g impl ReadToken,
+        eq: impl FnMut(&T) -> bool,
+    ) -> Option<Entry<'g, T, N>> {
+        self.table.find::<I>(hash, token, eq)
+    }
+
+    /// How many entries there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// All entries, as [`RcuTable::iter`].
+    pub fn iter<'g>(&'g self, token: &'g impl ReadToken) -> Iter<'g, T, N> {
+        self.table.iter(token)
+    }
+
+    /// As [`RcuTable::next`].
+    pub fn next<'g>(
+        &'g self,
+        cursor: &mut Cursor,
+        token: &'g impl ReadToken,
+    ) -> Option<Entry<'g, T, N>> {
+        self.table.next(cursor, token)
+    }
+}
+
+impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
+    /// Links a new entry, as [`RcuTable::insert`]. ENOMEM leaves all as it was.
+    pub fn insert<'g>(
+        &'g self,
+        guard: &'g OvsGuard,
+        entry: TableBox<T, N>,
+        hashes: [Option<u32>; N],
+    ) -> Result<Entry<'g, T, N>, AllocError> {
+        let plan = self.tree.prepare(&entry)?;
+        let entry = self.table.insert(guard, entry, hashes);
+        self.tree.commit(plan, entry, guard);
+        Ok(entry)
+    }
+
+    /// Unlinks an entry; `None` if it is not in this table (any more). Allocates nothing.
+    pub fn remove(&self, guard: &OvsGuard, entry: Entry<'_, T, N>) -> Option<Retired<T>> {
+        if !self.tree.remove(entry, guard) {
+            return None;
+        }
+        self.table.remove(guard, entry)
+    }
+
+    /// Removes and frees all entries, as [`RcuTable::flush`].
+    pub fn flush(&self, guard: &OvsGuard) {
+        self.tree.flush(guard);
+        self.table.flush(guard);
+    }
+
+    /// For periodic work: brings into balance what was too large for one insert, and gives back what removals left.
+    pub fn tidy(&self, guard: &OvsGuard) {
+        self.tree.tidy(guard);
+    }
+
+    /// At least the number of nodes and entries that any lookup visits.
+    pub fn cost(&self, guard: &OvsGuard) -> u32 {
+        self.tree.cost(guard)
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a set of entries has in common, by which [`Build`](super::build::Build) chooses a node.
+
+use super::change::ones;
+use super::parts::{Part, Parts};
+use super::{Leaf, Words};
+
+/// Words of a key.
+pub(super) const WORDS: usize = 64;
+
+/// Entries that are looked at to choose a node.
+pub(super) const SAMPLE: usize = 32;
+
+/// What all entries of a set match.
+pub(super) struct Common {
+    pub(super) bits: u64,
+    pub(super) masks: [u64; WORDS],
+}
+
+impl Common {
+    /// The words of it, as many as a node can have, those first in which the entries differ; none if they do in none.
+    pub(super) fn parts<'a, T: Leaf + 'a>(
+        &self,
+        leaves: impl Iterator<Item = &'a T> + Clone,
+    ) -> Parts {
+        let (mut first, mut rest) = (Parts::new(), Parts::new());
+        let Some(one) = leaves.clone().next() else {
+            return first;
+        };
+        for number in ones(self.bits) {
+            let mask = self.masks.get(number).copied().unwrap_or(0);
+            let of = one.key().word(number);
+            let part = Part {
+                number,
+                mask,
+                value: 0,
+            };
+            let differs = |leaf: &T| (leaf.key().word(number) ^ of) & mask != 0;
+            if mask != 0 && leaves.clone().any(differs) {
+                first.push(part);
+            } else if mask != 0 {
+                rest.push(part);
+            }
+        }
+        if !first.as_slice().is_empty() {
+            rest.as_slice().iter().for_each(|p| _ = first.push(*p));
+        }
+        first
+    }
+}
+
+/// Some entries of a range, evenly.
+pub(super) struct Sample<'t, T> {
+    leaves: [Option<&'t T>; SAMPLE],
+    pub(super) len: usize,
+}
+
+impl<'t, T: Leaf> Sample<'t, T> {
+    /// Of `n` entries.
+    pub(super) fn of(all: impl Iterator<Item = &'t T>, n: usize) -> Self {
+        let mut leaves = [None; SAMPLE];
+        let mut len = 0usize;
+        let step = n.div_ceil(SAMPLE).max(1);
+        for (place, leaf) in leaves.iter_mut().zip(all.step_by(step)) {
+            *place = Some(leaf);
+            len = len.wrapping_add(1);
+        }
+        Self { leaves, len }
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &'t T> + Clone + '_ {
+        self.leaves.iter().flatten().copied()
+    }
+
+    /// How many groups of one hash there are, and how many the largest has.
+    pub(super) fn groups(&self, parts: &Parts, secret: &[u64; 2]) -> (usize, usize) {
+        let mut hashes = [0; SAMPLE];
+        let mut len = 0usize;
+        for (place, leaf) in hashes.iter_mut().zip(self.each()) {
+            *place = parts.hash(leaf.key(), secret);
+            len = len.wrapping_add(1);
+        }
+        let hashes = hashes.get_mut(..len).unwrap_or(&mut []);
+        sort(hashes, &mut [(); SAMPLE]);
+        let (mut groups, mut largest) = (0usize, 0);
+        for group in hashes.chunk_by(|a, b| a == b) {
+            groups = groups.wrapping_add(1);
+            largest = largest.max(group.len());
+        }
+        (groups, largest)
+    }
+
+    /// A cube that most of the sample, but not much more than half of it, is in: the far end of the path that most go.
+    pub(super) fn heavy(&self) -> Option<Parts> {
+        let (mut group, mut len) = (self.leaves, self.len);
+        let mut cube = Parts::new();
+        loop {
+            let before = len;
+            let of = |group: &[Option<&'t T>; SAMPLE]| {
+                group.iter().flatten().fold(!0, |b, l| b & l.bits())
+            };
+            for number in ones(of(&group)) {
+                len = self.down(number, &mut group, len, &mut cube);
+            }
+            if len == before {
+                return (!cube.as_slice().is_empty()).then_some(cube);
+            }
+        }
+    }
+
+    /// Goes down a word as long as more than half of the sample go the same way. Returns how many are left.
+    fn down(
+        &self,
+        number: usize,
+        group: &mut [Option<&'t T>; SAMPLE],
+        mut len: usize,
+        cube: &mut Parts,
+    ) -> usize {
+        loop {
+            let (mut mask, mut value, mut lead) = (!0, 0, 0usize);
+            for leaf in group.iter().flatten() {
+                mask &= leaf.mask().word(number);
+            }
+            for leaf in group.iter().flatten() {
+                let x = leaf.key().word(number) & mask;
+                if lead == 0 {
+                    value = x;
+                }
+                lead = if x == value {
+                    lead.wrapping_add(1)
+                } else {
+                    lead.wrapping_sub(1)
+                };
+            }
+            let inside = |leaf: &&T| leaf.key().word(number) & mask == value;
+            let left = group
+                .iter()
+                .flatten()
+                .copied()
+                .filter(|l| inside(l))
+                .count();
+            if left == len || left.wrapping_mul(2) <= self.len {
+                return len;
+            }
+            let part = Part {
+                number,
+                mask,
+                value,
+            };
+            if !cube.set(part) {
+                return len;
+            }
+            for place in group.iter_mut() {
+                *place = place.filter(|l| inside(l));
+            }
+            len = left;
+        }
+    }
+}
+
+/// Sorts by `keys`, and `with` likewise: a heap sort, which neither recurses nor allocates.
+pub(super) fn sort<V>(keys: &mut [u64], with: &mut [V]) {
+    let n = keys.len().min(with.len());
+    let swap = |keys: &mut [u64], with: &mut [V], a: usize, b: usize| {
+        keys.swap(a, b);
+        with.swap(a, b);
+    };
+    for (start, end) in (0..n / 2)
+        .rev()
+        .map(|i| (i, n))
+        .chain((1..n).rev().map(|i| (0, i)))
+    {
+        if start == 0 && end < n {
+            swap(keys, with, 0, end);
+        }
+        let mut root = start;
+        loop {
+            let mut child = root.wrapping_mul(2).wrapping_add(1);
+            if child >= end {
+                break;
+            }
+            let at = |i: usize| keys.get(i).copied().unwrap_or(0);
+            if child.wrapping_add(1) < end && at(child) < at(child.wrapping_add(1)) {
+                child = child.wrapping_add(1);
+            }
+            if at(root) >= at(child) {
+                break;
+            }
+            swap(keys, with, root, child);
+            root = child;
+        }
+    }
+}

@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The tree against a list, its invariants after each step, its costs, and what happens without memory.
+
+use super::super::{rcu_table::TableBox, OvsGuard, RcuGuard};
+use super::flows::{self, Flows, Rng};
+use super::node::limit;
+use super::*;
+use crate::sys::testing::{each_failure, live, process_context};
+use kernel::alloc::{flags::GFP_KERNEL, testing::made};
+use proptest::prelude::*;
+
+/// Some beyond those that every key has in place.
+const WORDS: usize = 20;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Key([u64; WORDS]);
+
+impl Words for Key {
+    fn near(&self) -> &[u64; NEAR] {
+        self.0.first_chunk().unwrap()
+    }
+
+    fn word(&self, n: usize) -> u64 {
+        self.0.get(n).copied().unwrap_or(0)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Flow {
+    key: Key,
+    mask: Key,
+    id: u32,
+}
+
+impl Flow {
+    fn new(key: [u64; WORDS], mask: [u64; WORDS], id: u32) -> Self {
+        Self {
+            key: Key(std::array::from_fn(|i| key[i] & mask[i])),
+            mask: Key(mask),
+            id,
+        }
+    }
+
+    /// `far`: moved up, so that nodes look at words that keys need not have in place.
+    fn of((key, mask): &(flows::Key, flows::Key), id: usize, far: bool) -> Self {
+        let mut wide = [[0; WORDS]; 2];
+        let at = if far { WORDS - 16 } else { 0 };
+        wide[0][at..at + 16].copy_from_slice(key);
+        wide[1][at..at + 16].copy_from_slice(mask);
+        Self::new(wide[0], wide[1], id as u32)
+    }
+
+    fn matches(&self, key: &Key) -> bool {
+        (0..WORDS).all(|i| key.0[i] & self.mask.0[i] == self.key.0[i])
+    }
+
+    fn overlaps(&self, other: &Flow) -> bool {
+        (0..WORDS).all(|i| (self.key.0[i] ^ other.key.0[i]) & self.mask.0[i] & other.mask.0[i] == 0)
+    }
+}
+
+impl Leaf for Flow {
+    type Key = Key;
+
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn mask(&self) -> &Key {
+        &self.mask
+    }
+
+    fn bits(&self) -> u64 {
+        (0..WORDS)
+            .filter(|i| self.mask.0[*i] != 0)
+            .fold(0, |b, i| b | 1 << i)
+    }
+}
+
+type Tree = TreeTable<Flow, 1>;
+
+fn tree() -> Tree {
+    Tree::new([4], GFP_KERNEL).unwrap()
+}
+
+fn lock() -> OvsGuard {
+    OvsGuard::lock(&process_context())
+}
+
+fn add(t: &Tree, ovs: &OvsGuard, flow: Flow) -> Result<(), AllocError> {
+    let new = TableBox::new(flow, GFP_KERNEL)?;
+    t.insert(ovs, new, [Some(flow.id)]).map(drop)
+}
+
+fn take(t: &Tree, ovs: &OvsGuard, flow: &Flow) -> bool {
+    let entry = t.find_by::<0>(flow.id, ovs, |f| f.id == flow.id);
+    entry.is_some_and(|entry| t.remove(ovs, entry).is_some())
+}
+
+/// What is found, with a stack that suffices; and at what cost.
+#[track_caller]
+fn look(t: &Tree, key: &Key) -> (Option<u32>, u32) {
+    let rcu = RcuGuard::new();
+    let found = t.tree.find::<64>(key, &rcu, |f| f.matches(key));
+    assert!(!found.gave_up);
+    (found.entry.map(|e| e.id), found.masks)
+}
+
+/// I1 to I4; returns the nodes, and the deepest leaf.
+fn check(t: &Tree) -> (usize, usize) {
+    let ovs = lock();
+    let (mut seen, mut nodes, mut deepest, mut bytes) = (vec![], 0, 0, 0);
+    let root = t.tree.root.load(Ordering::Relaxed);
+    check_below(t, root, None, 0, &mut |child, depth| match child {
+        Below::Leaf(id) => {
+            seen.push(id);
+            deepest = deepest.max(depth);
+        }
+        Below::Node(n) => {
+            nodes += 1;
+            bytes += n.bytes_taken();
+        }
+    });
+    let mut all: Vec<u32> = t.iter(&ovs).map(|e| e.id).collect();
+    seen.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(seen, all, "I4: each entry below one link");
+    assert!(nodes < all.len().max(1), "I4: fewer nodes than entries");
+    assert_eq!(t.tree.bytes.load(Ordering::Relaxed), bytes);
+    (nodes, deepest)
+}
+
+enum Below {
+    Leaf(u32),
+    Node(NodePtr),
+}
+
+/// The flows below, and what lookups visit there at most.
+fn check_below(
+    t: &Tree,
+    at: Child,
+    parent: Option<NodePtr>,
+    depth: usize,
+    tell: &mut dyn FnMut(Below, usize),
+) -> (Vec<Flow>, u32) {
+    if at.is_null() {
+        return (vec![], 0);
+    }
+    if let Some(entry) = t.tree.entry(at) {
+        tell(Below::Leaf(entry.id), depth);
+        return (vec![*entry], 1);
+    }
+    let node = unsafe { NodePtr::of(at) }.unwrap();
+    assert!(node.parent() == parent);
+    tell(Below::Node(node), depth);
+    let mut below = |child| check_below(t, child, Some(node), depth + 1, tell);
+    let (other, other_cost) = below(node.other.load(Ordering::Relaxed));
+    let mut inn = vec![];
+    let mut cost = 0;
+    let mut sides = usize::from(!other.is_empty());
+    if node.is_fork() {
+        (inn, cost) = below(node.inn.load(Ordering::Relaxed));
+        sides += usize::from(!inn.is_empty());
+        assert!(
+            inn.iter().all(|f| node.is_wordless() || node.side(f).0),
+            "I2"
+        );
+        for flow in &other {
+            let (inside, outside) = node.side(flow);
+            assert!(!inside || node.is_wordless(), "I2");
+            assert!(outside || node.overlaps(), "I2");
+        }
+        cost = 1 + if node.overlaps() {
+            cost + other_cost
+        } else {
+            cost.max(other_cost)
+        };
+    } else {
+        let mut live = 0;
+        for slot in node.live_slots() {
+            let (flows, of) = below(slot.child.load(Ordering::Relaxed));
+            assert!(!flows.is_empty());
+            for flow in &flows {
+                assert!(node.covers(flow), "I1");
+                assert_eq!(
+                    node.hash(node.tag(), &flow.key, &t.tree.secret),
+                    slot.hash()
+                );
+            }
+            cost = cost.max(of);
+            live += 1;
+            inn.extend(flows);
+        }
+        assert!(cost <= node.child_cost(), "I3");
+        assert!(other.iter().all(|f| !node.covers(f)), "I1");
+        assert_eq!(node.counts().0, live);
+        assert!(live > 0);
+        sides += live as usize;
+        cost += 1 + other_cost;
+    }
+    assert!(sides >= 2, "I4: two sides");
+    inn.extend(other);
+    assert_eq!(node.size() as usize, inn.len(), "I3");
+    assert!(cost <= node.cost(), "I3: {cost} > {}", node.cost());
+    (inn, cost)
+}
+
+/// Flows and packets of few values, so that they meet.
+fn small_flow() -> impl Strategy<Value = ([u64; WORDS], [u64; WORDS])> {
+    let word = || (0u64..8, prop::sample::select(vec![0u64, 1, 4, 6, 7]));
+    let place = prop::sample::select(vec![0usize, 1, 5, 16, 19]);
+    prop::collection::vec((place, word()), 1..5).prop_map(|words| {
+        let (mut key, mut mask) = ([0; WORDS], [0; WORDS]);
+        words
+            .iter()
+            .for_each(|(i, (k, m))| (key[*i], mask[*i]) = (*k, *m));
+        (key, mask)
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Also if it overlaps what is there.
+    Add([u64; WORDS], [u64; WORDS], bool),
+    Take(usize),
+    Tidy,
+    Flush,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (small_flow(), prop::bool::weighted(0.2)).prop_map(|((k, m), any)| Step::Add(k, m, any)),
+        6 => (0usize..1000).prop_map(Step::Take),
+        1 => Just(Step::Tidy),
+        1 => prop::bool::weighted(0.1).prop_map(|f| if f { Step::Flush } else { Step::Tidy }),
+    ]
+}
+
+/// Each packet of few values: what is found is right, and what there is is found, also by short stacks that say so.
+fn compare(t: &Tree, model: &[Flow], rng: &mut Rng) {
+    let rcu = RcuGuard::new();
+    for _ in 0..20 {
+        let mut key = [0; WORDS];
+        [0, 1, 5, 16, 19]
+            .iter()
+            .for_each(|i| key[*i] = rng.next() & 7);
+        if let Some(flow) = (!model.is_empty()).then(|| &model[rng.below(model.len())]) {
+            (0..WORDS).for_each(|i| key[i] = key[i] & !flow.mask.0[i] | flow.key.0[i]);
+        }
+        let key = Key(key);
+        let right: Vec<u32> = model
+            .iter()
+            .filter(|f| f.matches(&key))
+            .map(|f| f.id)
+            .collect();
+        match look(t, &key) {
+            (Some(id), _) => assert!(right.contains(&id)),
+            (None, _) => assert!(right.is_empty(), "missed {right:?}"),
+        }
+        let short = t.tree.find::<1>(&key, &rcu, |f| f.matches(&key));
+        assert!(short.gave_up || short.entry.is_some() != right.is_empty());
+        // Each of those that match can be told to be the one.
+        for id in right {
+            let found = t.tree.find::<64>(&key, &rcu, |f| f.id == id);
+            assert_eq!(found.entry.map(|e| e.id), Some(id));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn behaves_like_a_list(steps in prop::collection::vec(step(), 1..200), seed in 1u64..) {
+        let before = live();
+        let t = tree();
+        let (mut model, mut rng) = (Vec::<Flow>::new(), Rng(seed));
+        for (id, step) in (0..).zip(steps) {
+            let ovs = lock();
+            match step {
+                Step::Add(key, mask, any) => {
+                    let new = Flow::new(key, mask, id);
+                    let same = |f: &Flow| f.key == new.key && f.mask == new.mask;
+                    if !model.iter().any(|f| same(f) || !any && f.overlaps(&new)) {
+                        add(&t, &ovs, new).unwrap();
+                        model.push(new);
+                    }
+                }
+                Step::Take(i) => {
+                    if !model.is_empty() {
+                        let gone = model.swap_remove(i % model.len());
+                        prop_assert!(take(&t, &ovs, &gone));
+                        prop_assert!(!take(&t, &ovs, &gone));
+                    }
+                }
+                Step::Tidy => t.tidy(&ovs),
+                Step::Flush => {
+                    t.flush(&ovs);
+                    model.clear();
+                }
+            }
+            drop(ovs);
+            check(&t);
+            compare(&t, &model, &mut rng);
+        }
+        for flow in &model {
+            prop_assert!(take(&t, &lock(), flow));
+            check(&t);
+        }
+        prop_assert!(t.tree.root.load(Ordering::Relaxed).is_null());
+        prop_assert_eq!(t.tree.bytes.load(Ordering::Relaxed), 0);
+        drop(t);
+        sys::rcu_barrier();
+        prop_assert_eq!(live(), before);
+    }
+}
+
+/// Flows of `set` come in this order, and all are found; with words in place and without.
+fn fill(set: &Flows, far: bool) -> Tree {
+    let t = tree();
+    for (id, flow) in set.iter().enumerate() {
+        add(&t, &lock(), Flow::of(flow, id, far)).unwrap();
+        if id % 64 == 0 {
+            sys::rcu_barrier();
+        }
+    }
+    t
+}
+
+/// A kind of flows: how many visits a packet takes on average and at most, and how many entries an insert rebuilds.
+struct Kind {
+    name: &'static str,
+    set: Flows,
+    mean: f64,
+    worst: u32,
+    rebuilt: f64,
+    bytes: usize,
+}
+
+fn kind(name: &'static str, set: Flows, mean: f64, worst: u32, rebuilt: f64, bytes: usize) -> Kind {
+    Kind {
+        name,
+        set,
+        mean,
+        worst,
+        rebuilt,
+        bytes,
+    }
+}
+
+/// In the order in which they are made, and the other way round, and in none.
+fn in_order(set: &Flows, order: usize) -> Flows {
+    let mut set = set.clone();
+    match order {
+        0 => Rng(9).shuffle(&mut set),
+        1 => (),
+        _ => set.reverse(),
+    }
+    set
+}
+
+/// Measures a kind of flows in all three orders; the limits are for all.
+fn measure(kind: &Kind) {
+    for order in 0..3 {
+        let set = in_order(&kind.set, order);
+        let t = fill(&set, false);
+        let (nodes, depth) = check(&t);
+        let mut rng = Rng(11);
+        let (mut visits, mut worst, mut gave_up) = (0u64, 0, 0);
+        for (id, flow) in set.iter().enumerate() {
+            let key = Flow::of(&(rng.packet(flow), flow.1), 0, false).key;
+            let (found, masks) = look(&t, &key);
+            assert!(found.is_some(), "{}: flow {id} in order {order}", kind.name);
+            visits += u64::from(masks);
+            worst = worst.max(masks);
+            let rcu = RcuGuard::new();
+            gave_up += u32::from(t.tree.find::<16>(&key, &rcu, |f| f.matches(&key)).gave_up);
+        }
+        let mean = visits as f64 / set.len() as f64;
+        let [rebuilt, largest] = [0, 1].map(|i| t.tree.work[i].load(Ordering::Relaxed));
+        let rebuilt = rebuilt as f64 / set.len() as f64;
+        let bytes = t.tree.bytes.load(Ordering::Relaxed) / set.len();
+        println!(
+            "{} {order}: {} flows, visits {mean:.1} worst {worst}, nodes {nodes}, depth {depth}, bytes {bytes}, rebuilt {rebuilt:.2}, \
+            largest {largest}, cost {}, gave up {gave_up}",
+            kind.name, set.len(), t.cost(&lock())
+        );
+        assert!(mean <= kind.mean, "{} {order}: {mean} visits", kind.name);
+        assert!(
+            worst <= kind.worst,
+            "{} {order}: {worst} visits at worst",
+            kind.name
+        );
+        assert!(
+            rebuilt <= kind.rebuilt,
+            "{} {order}: {rebuilt} rebuilt an insert",
+            kind.name
+        );
+        assert!(
+            bytes <= kind.bytes,
+            "{} {order}: {bytes} bytes a flow",
+            kind.name
+        );
+        assert!(largest <= balance::CAP_BAD as usize);
+        assert_eq!(gave_up, 0, "{} {order}", kind.name);
+    }
+}
+
+#[test]
+fn limits_of_what_pipelines_and_attackers_make() {
+    for kind in [
+        kind("l2", flows::l2(2000, 1), 1.0, 1, 0.0, 34),
+        kind("l2, 8 masks", flows::l2(5000, 8), 7.0, 12, 0.1, 34),
+        kind("exact", flows::exact(5000), 1.0, 1, 0.0, 34),
+        kind("pipeline", flows::pipeline(3000, 12, 77), 5.0, 12, 0.5, 70),
+        kind(
+            "pipelines",
+            flows::pipeline(10_000, 400, 77),
+            3.0,
+            8,
+            0.1,
+            60,
+        ),
+        kind("attack 16", flows::attack([16, 1, 1]), 6.0, 10, 4.0, 70),
+        kind("attack 128", flows::attack([16, 8, 1]), 9.0, 14, 8.0, 70),
+        kind("attack 1024", flows::attack([16, 8, 8]), 11.0, 18, 8.0, 70),
+        kind(
+            "attack 8192",
+            flows::attack([32, 16, 16]),
+            14.0,
+            26,
+            8.0,
+            70,
+        ),
+        kind("attack IPv6", flows::attack6(64), 18.0, 42, 10.0, 70),
+        kind("holdout", flows::holdout(8192), 2.0, 3, 3.0, 40),
+    ] {
+        measure(&kind);
+    }
+}
+
+#[test]
+fn limits_of_hostile_sets() {
+    for kind in [
+        kind("two pipelines", flows::mixture(10_000), 3.0, 8, 0.1, 60),
+        kind("no common bit", flows::cyclic(5), 20.0, 40, 9.0, 80),
+        kind("cubes", flows::cubes(1000), 50.0, 120, 6.0, 80),
+    ] {
+        measure(&kind);
+    }
+}
+
+#[test]
+fn an_attack_on_one_port_costs_the_others_nothing() {
+    let mut set = flows::attack([32, 16, 16]);
+    let victims = flows::l2(2000, 1);
+    let port = |flow: &(flows::Key, flows::Key)| flow.0[4] >> 32;
+    let attacked = port(&set[0]);
+    set.extend(victims.iter().filter(|f| port(f) != attacked).copied());
+    for order in 0..3 {
+        let set = in_order(&set, order);
+        let t = fill(&set, false);
+        let mut rng = Rng(3);
+        let others = set.iter().enumerate().filter(|(_, f)| port(f) != attacked);
+        for (id, flow) in others {
+            let (found, masks) = look(&t, &Flow::of(&(rng.packet(flow), flow.1), 0, false).key);
+            assert_eq!(found, Some(id as u32));
+            assert!(masks <= 5, "{masks} in order {order}");
+        }
+    }
+}
+
+/// Nodes look at words that a key need not have in place, and find the same.
+#[test]
+fn words_beyond_the_near_ones() {
+    let set = in_order(&flows::attack([8, 8, 4]), 0);
+    let (near, far) = (fill(&set, false), fill(&set, true));
+    check(&far);
+    let mut rng = Rng(1);
+    for (id, flow) in set.iter().enumerate() {
+        let packet = (rng.packet(flow), flow.1);
+        let [a, b] =
+            [(&near, false), (&far, true)].map(|(t, f)| look(t, &Flow::of(&packet, 0, f).key));
+        assert_eq!((a.0, b.0), (Some(id as u32), Some(id as u32)));
+    }
+}
+
+#[test]
+fn what_nothing_tells_apart_is_a_chain_of_bounded_depth_to_walk() {
+    let set = flows::overlapping(600);
+    let t = fill(&set, false);
+    check(&t);
+    // A key of zeros is in all of them.
+    let zero = Flow::of(&([0; 16], [0; 16]), 0, false);
+    let mut key = Flow::of(&set[0], 0, false).key;
+    key.0[7] = 0;
+    for id in [0, 1, 300, 599] {
+        let rcu = RcuGuard::new();
+        let found = t.tree.find::<64>(&key, &rcu, |f| f.id == id);
+        assert_eq!(found.entry.map(|e| e.id), Some(id));
+        assert!(found.masks <= 1200);
+    }
+    assert!(zero.matches(&key));
+    t.tidy(&lock());
+    check(&t);
+    for id in (0..600).step_by(2).chain((1..600).step_by(2)) {
+        assert!(take(&t, &lock(), &Flow::of(&set[id], id, false)));
+    }
+    assert_eq!(check(&t), (0, 0));
+}
+
+/// After much coming and going lookups cost what they did before, and memory is what the flows need.
+#[test]
+fn churn_leaves_no_trace() {
+    let set = in_order(&flows::attack([16, 16, 8]), 0);
+    let t = fill(&set, false);
+    let cost = |t: &Tree| {
+        let mut rng = Rng(5);
+        let visits = set
+            .iter()
+            .map(|f| look(t, &Flow::of(&(rng.packet(f), f.1), 0, false).key).1);
+        visits.map(u64::from).sum::<u64>()
+    };
+    let before = cost(&t);
+    let mut rng = Rng(8);
+    for _ in 0..5 {
+        let mut some: Vec<usize> = (0..set.len()).filter(|_| rng.below(3) == 0).collect();
+        some.iter()
+            .for_each(|id| assert!(take(&t, &lock(), &Flow::of(&set[*id], *id, false))));
+        rng.shuffle(&mut some);
+        some.iter()
+            .for_each(|id| add(&t, &lock(), Flow::of(&set[*id], *id, false)).unwrap());
+        t.tidy(&lock());
+        sys::rcu_barrier();
+    }
+    check(&t);
+    let after = cost(&t);
+    assert!(after * 10 <= before * 12, "{before} to {after}");
+}
+
+#[test]
+fn tables_shrink_when_most_entries_have_left() {
+    let set = flows::exact(20_000);
+    let t = fill(&set, false);
+    let full = t.tree.bytes.load(Ordering::Relaxed);
+    (100..set.len()).for_each(|id| assert!(take(&t, &lock(), &Flow::of(&set[id], id, false))));
+    assert_eq!(t.tree.bytes.load(Ordering::Relaxed), full);
+    t.tidy(&lock());
+    check(&t);
+    assert!(t.tree.bytes.load(Ordering::Relaxed) < full / 50);
+    assert!((0..100).all(|id| look(&t, &Flow::of(&set[id], 0, false).key).0 == Some(id as u32)));
+}
+
+#[test]
+fn failing_allocations_change_nothing() {
+    let mut set = flows::attack([6, 4, 2]);
+    set.extend(flows::overlapping(12));
+    set.extend(flows::l2(12, 2));
+    let set = in_order(&set, 0);
+    let failed = each_failure(|| {
+        let t = Tree::new([4], GFP_KERNEL)?;
+        for (id, flow) in set.iter().enumerate() {
+            let new = Flow::of(flow, id, false);
+            let before = t.len();
+            let added = add(&t, &lock(), new);
+            if let Err(e) = added {
+                assert_eq!(t.len(), before);
+                let (nodes, _) = check(&t);
+                assert!(nodes < before.max(1));
+                add(&t, &lock(), new)?;
+                assert_eq!(t.len(), before + 1);
+                check(&t);
+                return Err(e);
+            }
+        }
+        t.tidy(&lock());
+        check(&t);
+        // Removing takes no memory.
+        let ovs = lock();
+        let before = made();
+        for (id, flow) in set.iter().enumerate() {
+            assert!(take(&t, &ovs, &Flow::of(flow, id, false)));
+        }
+        assert_eq!(made(), before);
+        drop(ovs);
+        check(&t);
+        Ok(())
+    });
+    assert!(failed > 200, "{failed}");
+}
+
+/// While much waits to be freed nothing is rebuilt: the tree gets deeper, and stays right.
+#[test]
+fn without_memory_for_balance_lookups_only_get_dearer() {
+    let t = tree();
+    let set = flows::attack([32, 4, 1]);
+    let (begin, end) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            let _reader = RcuGuard::new();
+            begin.wait();
+            end.wait();
+        });
+        begin.wait();
+        t.tree.retired.store(usize::MAX / 2, Ordering::Relaxed);
+        for (id, flow) in set.iter().enumerate() {
+            add(&t, &lock(), Flow::of(flow, id, false)).unwrap();
+        }
+        end.wait();
+    });
+    assert_eq!(t.tree.work[0].load(Ordering::Relaxed), 0);
+    check(&t);
+    let dear = t.cost(&lock());
+    t.tidy(&lock());
+    check(&t);
+    assert!(t.tree.retired.load(Ordering::Relaxed) < usize::MAX / 2);
+    let cost = t.cost(&lock());
+    assert!(
+        cost <= limit(set.len() as u32) && dear > 2 * cost,
+        "{dear}, then {cost}"
+    );
+}
+
+/// Readers on other threads miss nothing that stays.
+#[test]
+fn readers_never_miss_what_stays() {
+    use std::sync::atomic::AtomicBool;
+    let set = in_order(&flows::attack([8, 8, 4]), 0);
+    let t = tree();
+    let (stay, go) = set.split_at(100);
+    for (id, flow) in stay.iter().enumerate() {
+        add(&t, &lock(), Flow::of(flow, id, false)).unwrap();
+    }
+    let stop = AtomicBool::new(false);
+    let account = kernel::alloc::testing::Account::current();
+    std::thread::scope(|s| {
+        for seed in 1..3 {
+            let (t, stop) = (&t, &stop);
+            s.spawn(move || {
+                account.adopt();
+                let mut rng = Rng(seed);
+                while !stop.load(Ordering::Relaxed) {
+                    let id = rng.below(stay.len());
+                    let key = Flow::of(&(rng.packet(&stay[id]), stay[id].1), 0, false).key;
+                    assert_eq!(look(t, &key).0, Some(id as u32));
+                }
+            });
+        }
+        let mut rng = Rng(77);
+        for _ in 0..20 {
+            let mut order: Vec<usize> = (0..go.len()).collect();
+            rng.shuffle(&mut order);
+            let flow = |i: usize| Flow::of(&go[i], 1000 + i, false);
+            order
+                .iter()
+                .for_each(|i| add(&t, &lock(), flow(*i)).unwrap());
+            t.tidy(&lock());
+            rng.shuffle(&mut order);
+            order
+                .iter()
+                .for_each(|i| assert!(take(&t, &lock(), &flow(*i))));
+            sys::rcu_barrier();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    check(&t);
+}
