@@ -124,8 +124,8 @@ impl Datapath {
 
     /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again.
     #[inline]
-    pub fn process(&self, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
-        let found = self.table.lookup(key, pkt.flow_hash(), bh);
+    pub fn process(&self, pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
+        let found = self.table.lookup(key, bh);
         let stats = self.stats.get(bh);
         stats.mask_hit.add(u64::from(found.masks_probed));
         let Some(flow) = found.flow else {

@@ -57,9 +57,8 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     // A device that is refused goes after the locks.
     let mut refused = None;
     let rtnl = OvsGuard::lock(req.ctx).with_rtnl();
-    change
-        .apply(&rtnl, &dp)
-        .and_then(|()| vport::create(&rtnl, &dp, LOCAL, local, &mut refused))
+    change.apply(&rtnl, &dp);
+    vport::create(&rtnl, &dp, LOCAL, local, &mut refused)
         .map_err(|e| explain_new(&rtnl, req, &attrs, e))?;
     let dp = req.net.state().dps.push(&rtnl, listed);
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::NEW);
@@ -106,7 +105,7 @@ pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
     let change = Change::prepare(&attrs);
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find(req, &attrs, &ovs)?;
-    change?.apply(&ovs, &dp)?;
+    change?.apply(&ovs, &dp);
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::SET);
     let filled = fill(&mut reply, |w| write(w, header, &dp, &ovs));
     Ok(notify(filled, reply))
@@ -218,16 +217,14 @@ impl Change {
         })
     }
 
-    /// The only step that can fail goes first.
-    fn apply(self, ovs: &OvsGuard, dp: &Datapath) -> NlResult {
+    fn apply(self, ovs: &OvsGuard, dp: &Datapath) {
         if let Some(n) = self.masks_cache_size {
-            dp.table.resize_masks_cache(n, ovs)?;
+            dp.table.set_masks_cache_size(n, ovs);
         }
         if let Some(pids) = self.per_cpu_pids {
             drop(dp.upcall_pids.replace(ovs, Some(pids)));
         }
         dp.user_features.store(self.features, Relaxed);
-        Ok(())
     }
 }
 
@@ -247,10 +244,10 @@ fn write(w: &mut Writer<'_>, header: MsgHeader, dp: &Datapath, ovs: &OvsGuard) -
         lost: sum(|s| s.lost.get()),
         flows: dp.table.count() as u64, // CAST: usize is at most 64 bits
         mask_hit: sum(|s| s.mask_hit.get()),
-        masks: u32::try_from(dp.table.n_masks(ovs)).unwrap_or(u32::MAX),
+        masks: u32::try_from(dp.table.n_masks()).unwrap_or(u32::MAX),
         cache_hit: sum(|s| s.cache_hit.get()),
         user_features: features,
-        masks_cache_size: dp.table.masks_cache_size(ovs),
+        masks_cache_size: dp.table.masks_cache_size(),
         per_cpu_pids: pids.map(|pids| up_to_cpus(&pids.get().0)),
     };
     let header = MsgHeader {

@@ -210,11 +210,11 @@ fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
     any
 }
 
-/// The periodic work: sorts the masks of all datapaths by use (spec T8).
+/// The periodic work: brings the flow tables of all datapaths into balance (spec T8).
 pub fn rebalance(ctx: &ProcessContext, net: &Net) {
     let ovs = OvsGuard::lock(ctx);
     for dp in net.state().dps.iter(&ovs) {
-        dp.table.rebalance(&ovs);
+        dp.table.tidy(&ovs);
     }
 }
 

@@ -5,13 +5,13 @@
 
 use crate::datapath::actions::Actions;
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::mask::Mask;
-use crate::datapath::flow::mask_list::ListedMask;
-use crate::datapath::flow::parts::KeyBuf;
+use crate::datapath::flow::mask::{eq_core, eq_masked, Mask};
+use crate::datapath::flow::masks::SharedMask;
+use crate::datapath::flow::parts::{Key, KeyBuf, Parts, ZERO_KEY};
 use crate::datapath::flow::stats::{FlowStats, Slot, SLOTS};
 use crate::rust::sync::{
-    Entry, EntryCache, EntryCacheRegistration, ProcessContext, RcuBox, RcuSlot, SlabRegistration,
-    TableBox,
+    Entry, EntryCache, EntryCacheRegistration, Leaf, ProcessContext, RcuBox, RcuSlot,
+    SlabRegistration, TableBox,
 };
 use kernel::alloc::{AllocError, Flags, KBox};
 use kernel::sync::Arc;
@@ -66,7 +66,7 @@ pub struct Flow {
     /// What packets must equal under the mask; zero outside of it.
     key: KeyBuf,
     /// `None` only before insertion.
-    mask: Option<Arc<ListedMask>>,
+    mask: Option<Arc<SharedMask>>,
     pub actions: RcuSlot<Actions>,
     id: FlowId,
     pub stats: FlowStats,
@@ -87,13 +87,30 @@ impl Flow {
         self.mask.as_ref().map(|m| &m.mask)
     }
 
-    /// True if the flow is listed under this very mask.
+    /// True if `key` is that of a packet for this flow.
     #[inline(always)]
-    pub(super) fn has_mask(&self, mask: &Arc<ListedMask>) -> bool {
+    pub(super) fn matches<X: Parts>(&self, key: &Key<X>) -> bool {
+        let Some(shared) = &self.mask else {
+            return false;
+        };
+        if shared.mask.deep != 0 {
+            return self.matches_deep(key, &shared.mask);
+        }
+        eq_core(&self.key, key, &shared.mask)
+    }
+
+    #[inline(never)]
+    fn matches_deep<X: Parts>(&self, key: &Key<X>, mask: &Mask) -> bool {
+        eq_masked(self.key.as_ref(), key.as_ref(), mask)
+    }
+
+    /// True if the flow has this very mask.
+    #[inline(always)]
+    pub(super) fn has_mask(&self, mask: &Arc<SharedMask>) -> bool {
         self.mask.as_ref().is_some_and(|m| Arc::ptr_eq(m, mask))
     }
 
-    pub(super) fn listed_mask(&self) -> Option<&Arc<ListedMask>> {
+    pub(super) fn shared_mask(&self) -> Option<&Arc<SharedMask>> {
         self.mask.as_ref()
     }
 
@@ -115,6 +132,22 @@ impl Flow {
             FlowId::Key(None) => Some(&self.key),
             FlowId::Key(Some(key)) => Some(key),
         }
+    }
+}
+
+impl Leaf for Flow {
+    type Key = KeyBuf;
+
+    fn key(&self) -> &KeyBuf {
+        &self.key
+    }
+
+    fn mask(&self) -> &KeyBuf {
+        self.mask.as_ref().map_or(&ZERO_KEY, |m| &m.mask.key)
+    }
+
+    fn bits(&self) -> u64 {
+        self.mask.as_ref().map_or(0, |m| m.bits)
     }
 }
 
@@ -170,7 +203,7 @@ impl<'m> PreparedFlow<'m> {
     }
 
     /// The flow, complete.
-    pub(super) fn finish(mut self, mask: Arc<ListedMask>) -> TableBox<Flow, INDEXES> {
+    pub(super) fn finish(mut self, mask: Arc<SharedMask>) -> TableBox<Flow, INDEXES> {
         self.flow.mask = Some(mask);
         self.flow.actions = RcuSlot::new(Some(self.actions));
         self.flow

@@ -4,15 +4,14 @@
 //! * [`key`], [`parts`], [`mask`], [`hash`]: what flows match, and how that is compared.
 //! * [`extract`]: a packet's key.
 //! * [`entry`], [`stats`]: a flow.
-//! * [`table`]: all of them; [`mask_list`] and [`mask_cache`] are parts of its lookup.
+//! * [`table`]: all of them, and [`masks`], which they share.
 
 pub mod entry;
 pub mod extract;
 pub mod hash;
 pub mod key;
 pub mod mask;
-mod mask_cache;
-mod mask_list;
+mod masks;
 pub mod parts;
 pub mod stats;
 pub mod table;

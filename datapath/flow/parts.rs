@@ -13,8 +13,11 @@
 //!
 //! C counterpart: `struct sw_flow_key`, which is one flat struct.
 
-use crate::datapath::flow::key::{Core, Ext, Long, EXT_OPTS, EXT_WORDS, LONG_OPTS, LONG_WORDS};
+use crate::datapath::flow::key::{
+    Core, Ext, Long, CORE_WORDS, EXT_OPTS, EXT_WORDS, LONG_OPTS, LONG_WORDS,
+};
 use crate::rust::pod::Pod;
+use crate::rust::sync::{Words, NEAR};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use kernel::alloc::flags::GFP_KERNEL;
@@ -233,6 +236,29 @@ impl<X: Parts> Key<X> {
         }
     }
 }
+
+// A word of a key is a bit of a mask's bitmap.
+const _: () = assert!(CORE_WORDS == NEAR && NEAR + DEEP_WORDS <= 64);
+
+impl<X: Parts> Words for Key<X> {
+    #[inline(always)]
+    fn near(&self) -> &[u64; NEAR] {
+        self.core.as_words()
+    }
+
+    fn word(&self, n: usize) -> u64 {
+        match n.checked_sub(NEAR) {
+            None => self.core.as_words().get(n).copied().unwrap_or(0),
+            Some(n) => self.as_ref().deep_word(n),
+        }
+    }
+}
+
+/// A key of zeros to refer to.
+pub static ZERO_KEY: KeyBuf = Key {
+    core: Core::ZERO,
+    deep: None,
+};
 
 impl FlowKey {
     /// The part after the core, made if need be.

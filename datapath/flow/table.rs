@@ -2,20 +2,19 @@
 //! The megaflow table: from a packet's key to the flow that says what to do with it.
 //!
 //! Two parts. The *store* holds every flow once, indexed by masked key and by UFID. The *classifier* is how
-//! [`Table::lookup`] gets from an unmasked key to an entry of the store: here, by trying one mask after the other,
-//! helped by a guess from the packet's hash. Nothing outside of this file depends on how it does that.
+//! [`Table::lookup`] gets from an unmasked key to an entry of the store: a tree over the bits that flows match, whose cost
+//! does not grow with the number of masks ([`TreeTable`]). Nothing outside of this file depends on how it does that.
 //!
 //! C counterpart: `net/openvswitch/flow_table.c`.
 
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
-use crate::datapath::flow::hash::{bytes_hash, core_hash, masked_hash};
+use crate::datapath::flow::hash::{bytes_hash, masked_hash};
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::mask::{eq_core, eq_masked};
-use crate::datapath::flow::mask_cache::{self, MaskCache};
-use crate::datapath::flow::mask_list::{ListedMask, MaskList};
+use crate::datapath::flow::mask::eq_masked;
+use crate::datapath::flow::masks::{Masks, SharedMask};
 use crate::datapath::flow::parts::{FlowKey, Key, KeyBuf, Parts};
-use crate::rust::sync::{BhGuard, Cursor, OvsGuard, RcuBox, RcuSlot, RcuTable, ReadToken};
-use kernel::alloc::flags::GFP_KERNEL;
+use crate::rust::sync::{BhGuard, Cursor, Found, OvsGuard, ReadToken, TreeTable};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kernel::alloc::Flags;
 use kernel::error::Result;
 use kernel::sync::Arc;
@@ -27,127 +26,75 @@ const MIN_BUCKETS_LOG2: u32 = 10;
 const BY_KEY: usize = 0;
 const BY_UFID: usize = 1;
 
+/// Entries of a new datapath's mask cache (spec T7).
+const CACHE_SIZE: u32 = 256;
+
 /// What a packet found, and at what cost (spec D10).
 #[derive(Clone, Copy)]
 pub struct Lookup<'g> {
     pub flow: Option<&'g Flow>,
-    /// Masks tried.
+    /// Masks that the key was compared under; 1 if there is only one mask.
     pub masks_probed: u32,
-    /// The guess by hash was right.
+    /// One was enough.
     pub cache_hit: bool,
 }
 
 /// The flow table of a datapath.
 pub struct Table {
-    flows: RcuTable<Flow, INDEXES>,
-    masks: MaskList,
-    cache: RcuSlot<MaskCache>,
+    flows: TreeTable<Flow, INDEXES>,
+    masks: Masks,
+    /// Says whether [`Lookup::cache_hit`] counts, and what userspace reads back; there is no cache, for nothing is left
+    /// that it would save.
+    cache_size: AtomicU32,
 }
 
 // The packet's side.
 impl Table {
-    /// Finds the flow for a packet with this key and flow hash (0: unknown).
+    /// Finds the flow for a packet with this key.
     #[inline]
-    pub fn lookup<'g>(&'g self, key: &FlowKey, skb_hash: u32, bh: &'g BhGuard) -> Lookup<'g> {
-        let masks = self.masks.read(bh);
-        let place = match self.cache.read(bh) {
-            Some(cache) => cache.get().place(skb_hash, key.recirc_id, bh),
-            None => None,
-        };
-        let Some(place) = place else {
-            return self.scan(masks, key, None, bh).0;
-        };
-        let guess = place.guess();
-        if let Some(mask) = masks.get(guess as usize) {
-            // CAST: u32 fits
-            if let Some(flow) = self.probe(mask, key, bh) {
-                mask.hits.get(bh).add(1);
-                if !place.known {
-                    place.remember(guess);
-                }
-                return Lookup {
-                    flow: Some(flow.get()),
-                    masks_probed: 1,
-                    cache_hit: place.known,
-                };
-            }
+    pub fn lookup<'g>(&'g self, key: &FlowKey, bh: &'g BhGuard) -> Lookup<'g> {
+        let mut found = self.flows.find(key, bh, |flow| flow.matches(key));
+        if found.gave_up {
+            self.scan(key, &mut found, |_| true, bh);
         }
-        let (lookup, index) = self.scan(masks, key, Some(guess), bh);
-        match lookup.flow {
-            Some(_) => place.remember(index),
-            None => place.forget(),
+        let flow = found.entry.map(|entry| entry.get());
+        Lookup {
+            flow,
+            masks_probed: found.masks,
+            cache_hit: found.masks == 1 && flow.is_some() && self.cache_size.load(Relaxed) != 0,
         }
-        lookup
     }
 
-    /// Tries all masks in order, but for the one at `tried`.
+    /// Tries one mask after the other, for a lookup that had too many alternatives.
+    #[cold]
     #[inline(never)]
-    fn scan<'g>(
+    fn scan<'g, X: Parts>(
         &'g self,
-        masks: &[Arc<ListedMask>],
-        key: &FlowKey,
-        tried: Option<u32>,
-        bh: &'g BhGuard,
-    ) -> (Lookup<'g>, u32) {
-        let mut probed: u32 = match tried {
-            Some(i) if (i as usize) < masks.len() => 1, // CAST: u32 fits
-            _ => 0,
-        };
-        for (i, mask) in (0u32..).zip(masks) {
-            if tried == Some(i) {
-                continue;
-            }
-            probed = probed.wrapping_add(1);
-            if let Some(flow) = self.probe(mask, key, bh) {
-                mask.hits.get(bh).add(1);
-                return (
-                    Lookup {
-                        flow: Some(flow.get()),
-                        masks_probed: probed,
-                        cache_hit: false,
-                    },
-                    i,
-                );
+        key: &Key<X>,
+        found: &mut Found<'g, Flow, INDEXES>,
+        accept: impl Fn(&Flow) -> bool,
+        token: &'g impl ReadToken,
+    ) {
+        for mask in self.masks.iter(token) {
+            found.masks = found.masks.wrapping_add(1);
+            let flow = self.probe(mask, key, token);
+            found.entry = flow.filter(|flow| accept(flow));
+            if found.entry.is_some() {
+                break;
             }
         }
-        (
-            Lookup {
-                flow: None,
-                masks_probed: probed,
-                cache_hit: false,
-            },
-            0,
-        )
     }
 
     /// The flow under `mask` that matches `key`.
-    #[inline(always)]
     fn probe<'g, X: Parts>(
         &'g self,
-        mask: &Arc<ListedMask>,
-        key: &Key<X>,
-        token: &'g impl ReadToken,
-    ) -> Option<FlowEntry<'g>> {
-        if mask.mask.deep != 0 {
-            return self.probe_deep(mask, key, token);
-        }
-        let hash = core_hash(key, &mask.mask);
-        self.flows.find::<BY_KEY>(hash, token, |flow| {
-            flow.has_mask(mask) && eq_core(flow.key(), key, &mask.mask)
-        })
-    }
-
-    /// [`Self::probe`] for a mask that looks beyond the core.
-    #[inline(never)]
-    fn probe_deep<'g, X: Parts>(
-        &'g self,
-        mask: &Arc<ListedMask>,
+        mask: &Arc<SharedMask>,
         key: &Key<X>,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
         let key = key.as_ref();
         let hash = masked_hash(key, &mask.mask);
-        self.flows.find::<BY_KEY>(hash, token, |flow| {
+        self.flows.find_by::<BY_KEY>(hash, token, |flow| {
             flow.has_mask(mask) && eq_masked(flow.key().as_ref(), key, &mask.mask)
         })
     }
@@ -157,11 +104,10 @@ impl Table {
 impl Table {
     /// An empty table. ENOMEM.
     pub fn new(flags: Flags) -> Result<Self> {
-        let cache = MaskCache::new(mask_cache::DEFAULT_SIZE, flags)?;
         Ok(Self {
-            flows: RcuTable::new([MIN_BUCKETS_LOG2; INDEXES], flags)?,
-            masks: MaskList::new(),
-            cache: RcuSlot::new(Some(RcuBox::new(cache, flags)?)),
+            flows: TreeTable::new([MIN_BUCKETS_LOG2; INDEXES], flags)?,
+            masks: Masks::new(flags)?,
+            cache_size: AtomicU32::new(CACHE_SIZE),
         })
     }
 
@@ -171,10 +117,11 @@ impl Table {
         key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
-        self.masks
-            .read(token)
-            .iter()
-            .find_map(|mask| self.probe(mask, key, token))
+        let mut found = self.flows.find(key, token, |flow| flow.matches(key));
+        if found.gave_up {
+            self.scan(key, &mut found, |_| true, token);
+        }
+        found.entry
     }
 
     /// The flow whose unmasked key is `key`; flows that have a UFID are not found (spec T10).
@@ -183,9 +130,13 @@ impl Table {
         key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
-        let found = |mask| self.probe(mask, key, token);
-        let exact = |flow: &FlowEntry<'g>| flow.unmasked_key().is_some_and(|k| k == key);
-        self.masks.read(token).iter().filter_map(found).find(exact)
+        // A packet with this key would match that flow, so it is on its way.
+        let exact = |flow: &Flow| flow.unmasked_key().is_some_and(|k| k == key);
+        let mut found = self.flows.find(key, token, exact);
+        if found.gave_up {
+            self.scan(key, &mut found, exact, token);
+        }
+        found.entry
     }
 
     /// The flow with this UFID.
@@ -195,7 +146,7 @@ impl Table {
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
         self.flows
-            .find::<BY_UFID>(ufid_hash(ufid), token, |flow| flow.ufid() == Some(ufid))
+            .find_by::<BY_UFID>(ufid_hash(ufid), token, |flow| flow.ufid() == Some(ufid))
     }
 
     /// Inserts a flow of which no duplicate is in the table. ENOMEM leaves the table as it was.
@@ -205,15 +156,18 @@ impl Table {
         let mask = self.masks.acquire(new.mask(), ovs)?;
         let by_key = masked_hash(new.flow().key().as_ref(), &mask.mask);
         let by_ufid = new.flow().ufid().map(ufid_hash);
-        Ok(self
-            .flows
-            .insert(ovs, new.finish(mask), [Some(by_key), by_ufid]))
+        let hashes = [Some(by_key), by_ufid];
+        let inserted = self.flows.insert(ovs, new.finish(mask.clone()), hashes);
+        if inserted.is_err() {
+            self.masks.release(&mask, ovs);
+        }
+        Ok(inserted?)
     }
 
     /// Takes a flow out; it is freed after a grace period (spec T14).
     pub fn remove(&self, entry: FlowEntry<'_>, ovs: &OvsGuard) {
         if let Some(flow) = self.flows.remove(ovs, entry) {
-            if let Some(mask) = flow.get(ovs).listed_mask() {
+            if let Some(mask) = flow.get(ovs).shared_mask() {
                 self.masks.release(mask, ovs);
             }
         }
@@ -248,28 +202,22 @@ impl Table {
     }
 
     /// Masks in use (spec T16).
-    pub fn n_masks(&self, token: &impl ReadToken) -> usize {
-        self.masks.read(token).len()
+    pub fn n_masks(&self) -> usize {
+        self.masks.len()
     }
 
-    /// Entries of the mask cache a CPU; 0 means off.
-    pub fn masks_cache_size(&self, token: &impl ReadToken) -> u32 {
-        self.cache.read(token).map_or(0, |c| c.size())
+    /// Entries of the mask cache a CPU, as userspace set it; 0 means off (spec D8 c).
+    pub fn masks_cache_size(&self) -> u32 {
+        self.cache_size.load(Relaxed)
     }
 
-    /// Replaces the mask cache by an empty one of another size. EINVAL, ENOMEM (spec D8 c).
-    pub fn resize_masks_cache(&self, size: u32, ovs: &OvsGuard) -> Result {
-        if size != self.masks_cache_size(ovs) {
-            let cache = RcuBox::new(MaskCache::new(size, GFP_KERNEL)?, GFP_KERNEL)?;
-            drop(self.cache.replace(ovs, Some(cache)));
-        }
-        Ok(())
+    pub fn set_masks_cache_size(&self, size: u32, _ovs: &OvsGuard) {
+        self.cache_size.store(size, Relaxed);
     }
 
-    /// Sorts the masks by use (spec T8).
-    pub fn rebalance(&self, ovs: &OvsGuard) {
-        // Without memory the order stays; there will be a next time.
-        let _ = self.masks.rebalance(ovs);
+    /// Periodic work: brings the classifier into balance (spec T8).
+    pub fn tidy(&self, ovs: &OvsGuard) {
+        self.flows.tidy(ovs);
     }
 }
 

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The masks in use: flows with equal masks share one, found by its hash (spec T4, T16).
+//!
+//! Nothing here is in any order, nor does a packet come here, but for one whose lookup had more alternatives than it could
+//! keep: that one tries all masks.
+//!
+//! C counterpart: `struct mask_array` in `net/openvswitch/flow_table.c`.
+
+use crate::datapath::flow::hash::masked_hash;
+use crate::datapath::flow::key::CORE_WORDS;
+use crate::datapath::flow::mask::Mask;
+use crate::rust::pod::Pod;
+use crate::rust::sync::{OvsGuard, RcuTable, ReadToken, TableBox};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use kernel::alloc::flags::GFP_KERNEL;
+use kernel::alloc::{AllocError, Flags};
+use kernel::error::code::ENOMEM;
+use kernel::error::Result;
+use kernel::sync::Arc;
+
+/// A mask that flows share.
+pub struct SharedMask {
+    pub mask: Mask,
+    /// Bit n: it looks at word n of the key, those of the core first.
+    pub bits: u64,
+    /// Flows of the table that have it. Written under `ovs_mutex`.
+    flows: AtomicU32,
+}
+
+impl SharedMask {
+    fn new(mask: &Mask) -> Result<Self, AllocError> {
+        let words = mask.key.core().as_words();
+        let core = words.iter().rev();
+        let core = core.fold(0, |bits, w| bits << 1 | u64::from(*w != 0));
+        Ok(Self {
+            mask: mask.try_clone(GFP_KERNEL)?,
+            bits: core | mask.deep << CORE_WORDS,
+            flows: AtomicU32::new(1),
+        })
+    }
+}
+
+/// Masks at most; any user with a namespace of his own can make them (spec B66). Trying so many one after the other, which
+/// takes flows made for it, costs a packet about what 4096, the most that it allows, cost one in C.
+const MAX_MASKS: usize = 16_384;
+
+/// The registry.
+pub struct Masks(RcuTable<Arc<SharedMask>, 1>);
+
+impl Masks {
+    /// Of a new table. ENOMEM.
+    pub fn new(flags: Flags) -> Result<Self, AllocError> {
+        Ok(Self(RcuTable::new([4], flags)?))
+    }
+
+    /// Counts a flow that has `mask`, and registers it if it is new. ENOMEM, also for one too many, leaves all as it was.
+    pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<SharedMask>> {
+        let hash = hash(mask);
+        if let Some(known) = self.0.find::<0>(hash, ovs, |m| m.mask == *mask) {
+            let flows = known.flows.load(Relaxed).wrapping_add(1);
+            known.flows.store(flows, Relaxed);
+            return Ok(known.get().clone());
+        }
+        if self.len() >= MAX_MASKS {
+            return Err(ENOMEM);
+        }
+        let new = Arc::new(SharedMask::new(mask)?, GFP_KERNEL)?;
+        let entry = TableBox::new(new.clone(), GFP_KERNEL)?;
+        self.0.insert(ovs, entry, [Some(hash)]);
+        Ok(new)
+    }
+
+    /// A flow that has `mask` is not in the table (any more). With the last one the mask goes. Cannot fail.
+    pub fn release(&self, mask: &Arc<SharedMask>, ovs: &OvsGuard) {
+        let flows = mask.flows.load(Relaxed).saturating_sub(1);
+        mask.flows.store(flows, Relaxed);
+        if flows != 0 {
+            return;
+        }
+        let same = |m: &Arc<SharedMask>| Arc::ptr_eq(m, mask);
+        if let Some(entry) = self.0.find::<0>(hash(&mask.mask), ovs, same) {
+            drop(self.0.remove(ovs, entry));
+        }
+    }
+
+    /// All flows have left the table.
+    pub fn clear(&self, ovs: &OvsGuard) {
+        self.0.flush(ovs);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them, in no order.
+    pub fn iter<'g>(
+        &'g self,
+        token: &'g impl ReadToken,
+    ) -> impl Iterator<Item = &'g Arc<SharedMask>> {
+        self.0.iter(token).map(|entry| entry.get())
+    }
+}
+
+fn hash(mask: &Mask) -> u32 {
+    masked_hash(mask.key.as_ref(), mask)
+}
