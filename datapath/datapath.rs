@@ -124,7 +124,7 @@ impl Datapath {
 
     /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again.
     #[inline]
-    pub fn process(&self, pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
+    pub fn process(&self, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
         let found = self.table.lookup(key, bh);
         let stats = self.stats.get(bh);
         stats.mask_hit.add(u64::from(found.masks_probed));
@@ -137,7 +137,12 @@ impl Datapath {
         flow.stats.update(sample(&pkt, key), bh);
         match flow.actions.read(bh) {
             // An error has been counted as a drop where it happened.
-            Some(actions) => _ = execute(self, pkt, key, actions, bh),
+            Some(actions) => {
+                if actions.get().reads_hash() {
+                    pkt.flow_hash();
+                }
+                _ = execute(self, pkt, key, actions, bh);
+            }
             None => pkt.discard(DropReason::NotSpecified),
         }
     }

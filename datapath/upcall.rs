@@ -65,6 +65,8 @@ struct Request<'a> {
 #[inline(never)]
 pub fn miss(dp: &Datapath, mut pkt: Packet, key: &FlowKey, bh: &BhGuard) {
     let vport = input(dp, &pkt, bh);
+    // Userspace gives it back with the packet, so that what it sends goes the same way as what the flow will send (spec U7).
+    pkt.flow_hash();
     let request = Request {
         cmd: packet_cmd::MISS,
         portid: portid(dp, &mut pkt, bh, |pkt| vport_portid(vport, pkt, bh)),

@@ -42,7 +42,9 @@ pub struct Actions {
     pub(super) list: List,
     /// Lists without have no room for it.
     pub(super) more: Option<KBox<More>>,
-    pub(super) orig_len: u32,
+    pub(super) orig_len: u16,
+    /// See [`Self::reads_hash`].
+    pub(super) reads_hash: bool,
     pub(super) dump_len: u32,
 }
 
@@ -366,12 +368,50 @@ impl Actions {
         matches!(self.list, List::One(_))
     }
 
+    /// Whether the packet's flow hash must be known before the list runs, as it is in C, where each lookup needs it: for
+    /// upcalls and HASH, which tell it; or for lists that recirculation leads to, if until then headers change that it
+    /// covers and that leave it as it is.
+    #[inline(always)]
+    pub fn reads_hash(&self) -> bool {
+        self.reads_hash
+    }
+
+    /// What [`Self::reads_hash`] says of these actions.
+    pub(super) fn find_reads_hash(&self) -> bool {
+        if self.only_output().is_some() {
+            return false;
+        }
+        let all = self.as_slice();
+        let goes_on = all.iter().any(|a| matches!(a, Action::Recirc(_)));
+        all.iter().any(|a| match a {
+            Action::Userspace(_) | Action::Hash { .. } => true,
+            Action::PushVlan(_)
+            | Action::PopVlan
+            | Action::PushMpls(_)
+            | Action::AddMpls(_)
+            | Action::PopMpls(_)
+            | Action::PushNsh(_)
+            | Action::PopNsh => goes_on,
+            Action::Set { field, .. } => goes_on && matches!(field, Field::Ipv6 | Field::Mpls),
+            Action::Ct(i) => goes_on && self.translates(*i),
+            _ => false,
+        })
+    }
+
+    /// Whether a CT action has NAT, which changes addresses and ports.
+    fn translates(&self, ct: u32) -> bool {
+        let held = self.more.as_ref().and_then(|m| m.held.as_ref());
+        let ct = held.and_then(|h| h.cts.get(ct as usize)); // CAST: u32 fits
+        ct.is_some_and(|ct| ct.spec.nat.is_some())
+    }
+
     /// No actions yet: of a request's list of `orig_len` bytes, dumped in `dump_len`.
-    pub(super) fn empty(orig_len: u32, dump_len: u32) -> Self {
+    pub(super) fn empty(orig_len: u16, dump_len: u32) -> Self {
         Self {
             list: List::Many(KVVec::new()),
             more: None,
             orig_len,
+            reads_hash: false,
             dump_len,
         }
     }
@@ -394,7 +434,7 @@ impl Actions {
     /// Length of the request's list in bytes (spec A7).
     #[inline(always)]
     pub fn orig_len(&self) -> u32 {
-        self.orig_len
+        self.orig_len.into()
     }
 
     /// Bytes of the dumped attribute, header included. At most 65535.

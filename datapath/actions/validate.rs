@@ -86,7 +86,7 @@ impl<'k> Checker<'k> {
             changes_key: false,
             outer: [None; MAX_DEPTH],
             depth: 0,
-            acts: Actions::empty(orig_len as u32, HDR), // CAST: an attribute is shorter than 64 KiB
+            acts: Actions::empty(orig_len as u16, HDR), // CAST: an attribute is shorter than 64 KiB
         }
     }
 
@@ -98,6 +98,7 @@ impl<'k> Checker<'k> {
     /// The finished list, taken out: the checker itself is too large to be moved. EMSGSIZE if it could not be dumped.
     pub fn finish(&mut self) -> NlResult<Actions> {
         check_len(self.acts.dump_len)?;
+        self.acts.reads_hash = self.acts.find_reads_hash();
         Ok(mem::replace(&mut self.acts, Actions::empty(0, HDR)))
     }
 

@@ -65,6 +65,20 @@ pub fn masked_hash(key: KeyRef<'_>, mask: &Mask) -> u32 {
     hash as u32 // CAST: as above
 }
 
+/// Hash of a mask.
+pub fn mask_hash(mask: &Mask) -> u32 {
+    let (secret, hash) = secrets();
+    let words = mask.view(&mask.key).unwrap_or(&[]);
+    let hash = words
+        .iter()
+        .fold(hash, |hash, [a, b]| fold(a ^ secret, b ^ hash));
+    if mask.deep == 0 {
+        return hash as u32; // CAST: the low half is as good as any
+    }
+    let deep = mask.deep_words();
+    deep.fold(hash, |hash, (n, m)| fold(m ^ secret, hash ^ n as u64)) as u32 // CAST: usize fits; as above
+}
+
 #[inline(always)]
 fn secrets() -> (u64, u64) {
     let [a, b] = &SECRET;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The masks in use: flows with equal masks share one, found by its hash (spec T4, T16).
 //!
-//! Nothing here is in any order, nor does a packet come here, but for one whose lookup had more alternatives than it could
-//! keep: that one tries all masks.
+//! Nothing here is in any order, nor does a packet come here.
 //!
 //! C counterpart: `struct mask_array` in `net/openvswitch/flow_table.c`.
 
-use crate::datapath::flow::hash::masked_hash;
+use crate::datapath::flow::hash::mask_hash;
 use crate::datapath::flow::key::CORE_WORDS;
 use crate::datapath::flow::mask::Mask;
 use crate::rust::pod::Pod;
-use crate::rust::sync::{OvsGuard, RcuTable, ReadToken, TableBox};
+use crate::rust::sync::{OvsGuard, RcuTable, TableBox};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{AllocError, Flags};
@@ -40,8 +39,8 @@ impl SharedMask {
     }
 }
 
-/// Masks at most; any user with a namespace of his own can make them (spec B66). Trying so many one after the other, which
-/// takes flows made for it, costs a packet about what 4096, the most that it allows, cost one in C.
+/// Masks at most; any user with a namespace of his own can make them (spec B66). Flows made so that nothing tells them apart
+/// are tried one after the other; so many cost a packet about what the 4096 that C allows cost one there.
 const MAX_MASKS: usize = 16_384;
 
 /// The registry.
@@ -55,7 +54,7 @@ impl Masks {
 
     /// Counts a flow that has `mask`, and registers it if it is new. ENOMEM, also for one too many, leaves all as it was.
     pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<SharedMask>> {
-        let hash = hash(mask);
+        let hash = mask_hash(mask);
         if let Some(known) = self.0.find::<0>(hash, ovs, |m| m.mask == *mask) {
             let flows = known.flows.load(Relaxed).wrapping_add(1);
             known.flows.store(flows, Relaxed);
@@ -78,7 +77,7 @@ impl Masks {
             return;
         }
         let same = |m: &Arc<SharedMask>| Arc::ptr_eq(m, mask);
-        if let Some(entry) = self.0.find::<0>(hash(&mask.mask), ovs, same) {
+        if let Some(entry) = self.0.find::<0>(mask_hash(&mask.mask), ovs, same) {
             drop(self.0.remove(ovs, entry));
         }
     }
@@ -92,16 +91,4 @@ impl Masks {
     pub fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// All of them, in no order.
-    pub fn iter<'g>(
-        &'g self,
-        token: &'g impl ReadToken,
-    ) -> impl Iterator<Item = &'g Arc<SharedMask>> {
-        self.0.iter(token).map(|entry| entry.get())
-    }
-}
-
-fn hash(mask: &Mask) -> u32 {
-    masked_hash(mask.key.as_ref(), mask)
 }

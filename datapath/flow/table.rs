@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The megaflow table: from a packet's key to the flow that says what to do with it.
 //!
-//! Two parts. The *store* holds every flow once, indexed by masked key and by UFID. The *classifier* is how
+//! Two parts. The *store* holds every flow once, indexed by UFID. The *classifier* is how
 //! [`Table::lookup`] gets from an unmasked key to an entry of the store: a tree over the bits that flows match, whose cost
 //! does not grow with the number of masks ([`TreeTable`]). Nothing outside of this file depends on how it does that.
 //!
@@ -10,21 +10,18 @@
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
 use crate::datapath::flow::hash::{bytes_hash, masked_hash};
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::mask::eq_masked;
-use crate::datapath::flow::masks::{Masks, SharedMask};
-use crate::datapath::flow::parts::{FlowKey, Key, KeyBuf, Parts};
-use crate::rust::sync::{BhGuard, Cursor, Found, OvsGuard, ReadToken, TreeTable};
+use crate::datapath::flow::masks::Masks;
+use crate::datapath::flow::parts::{FlowKey, KeyBuf};
+use crate::rust::sync::{BhGuard, Cursor, OvsGuard, ReadToken, TreeTable};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kernel::alloc::Flags;
 use kernel::error::Result;
-use kernel::sync::Arc;
 
 /// Buckets of a new or flushed table, as a power of two (spec T1).
 const MIN_BUCKETS_LOG2: u32 = 10;
 
-/// Indexes of the store.
-const BY_KEY: usize = 0;
-const BY_UFID: usize = 1;
+/// The store's index: by UFID; flows without have a place in it for dumps.
+const BY_UFID: usize = 0;
 
 /// Entries of a new datapath's mask cache (spec T7).
 const CACHE_SIZE: u32 = 256;
@@ -53,50 +50,13 @@ impl Table {
     /// Finds the flow for a packet with this key.
     #[inline]
     pub fn lookup<'g>(&'g self, key: &FlowKey, bh: &'g BhGuard) -> Lookup<'g> {
-        let mut found = self.flows.find(key, bh, |flow| flow.matches(key));
-        if found.gave_up {
-            self.scan(key, &mut found, |_| true, bh);
-        }
+        let found = self.flows.find(key, bh, |flow| flow.matches(key));
         let flow = found.entry.map(|entry| entry.get());
         Lookup {
             flow,
             masks_probed: found.masks,
             cache_hit: found.masks == 1 && flow.is_some() && self.cache_size.load(Relaxed) != 0,
         }
-    }
-
-    /// Tries one mask after the other, for a lookup that had too many alternatives.
-    #[cold]
-    #[inline(never)]
-    fn scan<'g, X: Parts>(
-        &'g self,
-        key: &Key<X>,
-        found: &mut Found<'g, Flow, INDEXES>,
-        accept: impl Fn(&Flow) -> bool,
-        token: &'g impl ReadToken,
-    ) {
-        for mask in self.masks.iter(token) {
-            found.masks = found.masks.wrapping_add(1);
-            let flow = self.probe(mask, key, token);
-            found.entry = flow.filter(|flow| accept(flow));
-            if found.entry.is_some() {
-                break;
-            }
-        }
-    }
-
-    /// The flow under `mask` that matches `key`.
-    fn probe<'g, X: Parts>(
-        &'g self,
-        mask: &Arc<SharedMask>,
-        key: &Key<X>,
-        token: &'g impl ReadToken,
-    ) -> Option<FlowEntry<'g>> {
-        let key = key.as_ref();
-        let hash = masked_hash(key, &mask.mask);
-        self.flows.find_by::<BY_KEY>(hash, token, |flow| {
-            flow.has_mask(mask) && eq_masked(flow.key().as_ref(), key, &mask.mask)
-        })
     }
 }
 
@@ -117,11 +77,8 @@ impl Table {
         key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
-        let mut found = self.flows.find(key, token, |flow| flow.matches(key));
-        if found.gave_up {
-            self.scan(key, &mut found, |_| true, token);
-        }
-        found.entry
+        let matches = |flow: &Flow| flow.matches(key);
+        self.flows.find(key, token, matches).entry
     }
 
     /// The flow whose unmasked key is `key`; flows that have a UFID are not found (spec T10).
@@ -132,11 +89,7 @@ impl Table {
     ) -> Option<FlowEntry<'g>> {
         // A packet with this key would match that flow, so it is on its way.
         let exact = |flow: &Flow| flow.unmasked_key().is_some_and(|k| k == key);
-        let mut found = self.flows.find(key, token, exact);
-        if found.gave_up {
-            self.scan(key, &mut found, exact, token);
-        }
-        found.entry
+        self.flows.find(key, token, exact).entry
     }
 
     /// The flow with this UFID.
@@ -154,10 +107,13 @@ impl Table {
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
     pub fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
         let mask = self.masks.acquire(new.mask(), ovs)?;
-        let by_key = masked_hash(new.flow().key().as_ref(), &mask.mask);
-        let by_ufid = new.flow().ufid().map(ufid_hash);
-        let hashes = [Some(by_key), by_ufid];
-        let inserted = self.flows.insert(ovs, new.finish(mask.clone()), hashes);
+        let hash = match new.flow().ufid() {
+            Some(ufid) => ufid_hash(ufid),
+            None => masked_hash(new.flow().key().as_ref(), &mask.mask),
+        };
+        let inserted = self
+            .flows
+            .insert(ovs, new.finish(mask.clone()), [Some(hash)]);
         if inserted.is_err() {
             self.masks.release(&mask, ovs);
         }

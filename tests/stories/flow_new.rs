@@ -361,7 +361,12 @@ fn a_flow_of_one_output_is_three_objects() {
         live()
     };
     let first = create(1, &[0]); // brings the mask
-    assert_eq!(create(2, &[0]) - first, 3);
+    assert_eq!(
+        create(2, &[0]) - first,
+        3 + 1,
+        "a node to tell it from the first"
+    );
+    let first = first + 1;
     assert_eq!(create(3, &[0, 0]) - first, 3 + 4, "an array of actions");
     assert_eq!(create(4, &[]) - first, 3 + 4 + 3, "no action at all");
 }

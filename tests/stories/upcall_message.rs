@@ -96,6 +96,32 @@ fn u7_hash_of_the_packet_comes_along() {
     }
 }
 
+// U7: C knows the hash since the lookup, so actions that change what it covers do not change it.
+#[test]
+fn u7_hash_is_that_of_the_packet_as_it_was_looked_up() {
+    let mut lab = Lab::new();
+    let hash = |lab: &Lab, pid| {
+        let upcalls = lab.upcalls(pid);
+        let first = upcalls.first().expect("an upcall");
+        first.u64s(packet_attr::HASH).unwrap()[0]
+    };
+    lab.devs[0].receive(&udp());
+    let of_miss = hash(&lab, 7);
+    assert_eq!(of_miss >> 32, 3, "computed in software, covers ports");
+    let tag = |list: Bytes| list.push_vlan(0x8100, 0x1005).push_vlan(0x8100, 0x1006);
+    for (list, pid) in [
+        (list().user(9), 9),
+        (tag(list()).user(9), 9),
+        (list().cloned(tag(list()).user(9)), 9),
+        (tag(list()).recirc(5), 7),
+    ] {
+        let told = format!("{:?}", list.0);
+        lab.flow_for_port_1(list);
+        lab.devs[0].receive(&udp());
+        assert_eq!(hash(&lab, pid), of_miss, "{told}");
+    }
+}
+
 #[test]
 fn u8_key_is_the_key_at_that_point() {
     let mut lab = Lab::new();

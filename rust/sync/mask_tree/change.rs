@@ -7,7 +7,7 @@ use super::super::{
 };
 use super::node::{cost_of, entry_child, Child, Link, NodePtr, NONE, OVERLAP};
 use super::parts::{Part, Parts};
-use super::slots::slots_for;
+use super::slots::{slots_for, Slot};
 use super::{Entry, Leaf, MaskTree, Ordering, Words};
 use kernel::alloc::{flags::GFP_KERNEL, AllocError};
 
@@ -291,7 +291,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     pub(super) fn remove(&self, entry: Entry<'_, T, N>, guard: &OvsGuard) -> bool {
         let leaf = entry.get();
         let gone = entry_child(entry.address());
-        let Some(parent) = self.parent_of(leaf, gone) else {
+        let Some((parent, slot)) = self.parent_of(leaf, gone) else {
             return false;
         };
         let Some(node) = parent else {
@@ -305,7 +305,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             let other = node.other.load(Ordering::Relaxed);
             self.collapse(node, leaf, if inn == gone { other } else { inn }, guard);
         } else {
-            self.remove_from_table(node, leaf, gone, guard);
+            self.remove_from_table(node, leaf, slot, guard);
         }
         let mut at = above;
         while let Some(node) = at {
@@ -315,19 +315,19 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         true
     }
 
-    /// Takes an entry out of a hash node, and the node with it if only one side is left.
-    fn remove_from_table(&self, node: NodePtr, leaf: &T, gone: Child, guard: &OvsGuard) {
-        let other = node.other.load(Ordering::Relaxed);
-        let (live, left) = if other == gone {
-            node.other.store(NONE, Ordering::Release);
-            (node.counts().0, NONE)
-        } else {
-            let hash = node.hash(node.tag(), leaf.key(), &self.secret);
-            if let Some(slot) = node.slot(node.tag(), hash) {
+    /// Takes an entry out of a slot of a hash node, or out of its `other`; and the node with it if only one side is left.
+    fn remove_from_table(&self, node: NodePtr, leaf: &T, slot: Option<&Slot>, guard: &OvsGuard) {
+        let left = match slot {
+            Some(slot) => {
                 node.kill_slot(slot);
+                node.other.load(Ordering::Relaxed)
             }
-            (node.counts().0, other)
+            None => {
+                node.other.store(NONE, Ordering::Release);
+                NONE
+            }
         };
+        let live = node.counts().0;
         node.set_size(node.size().wrapping_sub(1));
         if live == 0 {
             self.collapse(node, leaf, left, guard);
@@ -346,23 +346,28 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         self.retire(node, guard);
     }
 
-    /// The node whose child `child`, an entry, is: nothing for the root. Goes where a lookup of its key would go, and
-    /// where nothing tells its sides apart, both ways.
-    fn parent_of(&self, leaf: &T, child: Child) -> Option<Option<NodePtr>> {
-        let (mut parent, mut at) = (None, self.root.load(Ordering::Relaxed));
+    /// The node whose child `child`, an entry, is, nothing for the root; and the slot if it is in one. Goes where a lookup of
+    /// its key would go, and where nothing tells the sides apart, both ways.
+    fn parent_of<'t>(
+        &'t self,
+        leaf: &T,
+        child: Child,
+    ) -> Option<(Option<NodePtr>, Option<&'t Slot>)> {
+        let (mut parent, mut slot) = (None, None);
+        let mut at = self.root.load(Ordering::Relaxed);
         loop {
             if at == child {
-                return Some(parent);
+                return Some((parent, slot));
             }
             if let Some(node) = self.node(at) {
-                parent = Some(node);
+                (parent, slot) = (Some(node), None);
                 at = if node.is_fork() {
                     let (inside, _) = node.side(leaf);
                     let side = if inside { &node.inn } else { &node.other };
                     side.load(Ordering::Relaxed)
                 } else if node.covers(leaf) {
                     let hash = node.hash(node.tag(), leaf.key(), &self.secret);
-                    let slot = node.slot(node.tag(), hash);
+                    slot = node.slot(node.tag(), hash);
                     slot.map_or(NONE, |s| s.child.load(Ordering::Relaxed))
                 } else {
                     node.other.load(Ordering::Relaxed)
@@ -370,6 +375,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                 continue;
             }
             // Not here: up to where there was another way.
+            slot = None;
             loop {
                 let node = parent?;
                 if node.is_wordless() && node.inn.load(Ordering::Relaxed) == at {

@@ -54,6 +54,10 @@ pub const NEAR: usize = 16;
 
 /// Alternatives that a lookup can keep for later; one in tests, so that they come to where there are more.
 const STACK: usize = if cfg!(test) { 1 } else { 16 };
+/// The same of a lookup that had too many. An alternative waits at a node that the lookup is below of and not by its `other`;
+/// there are no more than [`change::MAX_DEPTH`] of these when a subtree is built or entered, and as many in what was built.
+const DEEP_STACK: usize = 128;
+const _: () = assert!(DEEP_STACK > 2 * change::MAX_DEPTH as usize); // CAST: u32 fits
 
 /// A key made of up to 64 words.
 pub trait Words {
@@ -78,8 +82,8 @@ pub struct Found<'g, T, const N: usize> {
     pub entry: Option<Entry<'g, T, N>>,
     /// Masks that the key was compared under: those of the nodes on the way, or of the only entry.
     pub masks: u32,
-    /// There were more alternatives than the lookup could keep: nothing found does not mean that there is nothing.
-    pub gave_up: bool,
+    /// There were more alternatives than the lookup could keep.
+    gave_up: bool,
 }
 
 /// The tree. Who links entries here owns them: [`TreeTable`].
@@ -212,16 +216,35 @@ impl<T: Leaf, const N: usize> TreeTable<T, N> {
         })
     }
 
-    /// The first entry that `accept` takes of those that `key` may match. If `accept` takes what matches `key`, and
-    /// there is one, it is found; of several, any.
+    /// The first entry that `accept` takes, which takes nothing that `key` does not match. If there is one, it is found;
+    /// of several, any.
     #[inline(always)]
     pub fn find<'g>(
         &'g self,
         key: &impl Words,
         token: &'g impl ReadToken,
-        accept: impl FnMut(&T) -> bool,
+        mut accept: impl FnMut(&T) -> bool,
     ) -> Found<'g, T, N> {
-        self.tree.find::<STACK>(key, token, accept)
+        let found = self.tree.find::<STACK>(key, token, &mut accept);
+        if found.gave_up {
+            return self.find_deep(key, token, &mut accept);
+        }
+        found
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_deep<'g>(
+        &'g self,
+        key: &impl Words,
+        token: &'g impl ReadToken,
+        accept: &mut impl FnMut(&T) -> bool,
+    ) -> Found<'g, T, N> {
+        let mut found = self.tree.find::<DEEP_STACK>(key, token, &mut *accept);
+        if found.gave_up {
+            found.entry = self.iter(token).find(|entry| accept(entry));
+        }
+        found
     }
 
     /// As [`RcuTable::find`].
@@ -292,6 +315,15 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
     /// For periodic work: brings into balance what was too large for one insert, and gives back what removals left.
     pub fn tidy(&self, guard: &OvsGuard) {
         self.tree.tidy(guard);
+    }
+
+    /// Builds the whole tree anew.
+    #[cfg(test)]
+    pub(super) fn rebuild_all(&self, guard: &OvsGuard) {
+        // SAFETY: the tree's own link, by its writer.
+        if let Some(root) = unsafe { NodePtr::of(self.tree.root.load(Ordering::Relaxed)) } {
+            assert!(self.tree.rebuild(&self.tree.root, root, guard).is_ok());
+        }
     }
 
     /// At least the number of nodes and entries that any lookup visits.

@@ -499,23 +499,54 @@ impl NodePtr {
     }
 
     /// Whether the cube of `leaf` is inside of a fork's, and whether they have nothing in common.
+    #[inline]
     pub(super) fn side<T: Leaf>(self, leaf: &T) -> (bool, bool) {
+        let tag = self.tag();
         let (key, mask) = (leaf.key(), leaf.mask());
         let (mut left_out, mut differs) = (0, 0);
-        for part in self.parts() {
-            let known = mask.word(part.number);
-            left_out |= part.mask & !known;
-            differs |= (key.word(part.number) ^ part.value) & part.mask & known;
+        if tag & FAR != 0 {
+            for part in self.parts() {
+                let known = mask.word(part.number);
+                left_out |= part.mask & !known;
+                differs |= (key.word(part.number) ^ part.value) & part.mask & known;
+            }
+            return (left_out | differs == 0, differs != 0);
+        }
+        let (key, mask) = (key.near(), mask.near());
+        let (mut numbers, mut at) = (self.numbers, self.words());
+        // SAFETY: so many words follow, by the node's invariant.
+        unsafe {
+            let end = at.add((tag >> 7 & 0x1fe) as usize); // CAST: twice the byte
+            while at != end {
+                let n = (numbers & 15) as usize; // CAST: below 16
+                left_out |= *at & !mask[n];
+                differs |= (key[n] ^ *at.add(1)) & *at & mask[n];
+                numbers >>= 8;
+                at = at.add(2);
+            }
         }
         (left_out | differs == 0, differs != 0)
     }
 
     /// Whether a hash node's masks are within that of `leaf`.
+    #[inline]
     pub(super) fn covers<T: Leaf>(self, leaf: &T) -> bool {
+        let tag = self.tag();
         let mask = leaf.mask();
-        let left_out = self
-            .parts()
-            .fold(0, |l, p| l | p.mask & !mask.word(p.number));
+        if tag & FAR != 0 {
+            return self.parts().all(|p| p.mask & !mask.word(p.number) == 0);
+        }
+        let mask = mask.near();
+        let (mut numbers, mut at, mut left_out) = (self.numbers, self.words(), 0);
+        // SAFETY: so many words follow, by the node's invariant.
+        unsafe {
+            let end = at.add((tag >> 8 & 0xff) as usize); // CAST: a byte
+            while at != end {
+                left_out |= *at & !mask[(numbers & 15) as usize]; // CAST: below 16
+                numbers >>= 8;
+                at = at.add(1);
+            }
+        }
         left_out == 0
     }
 }
