@@ -3,6 +3,7 @@
 
 Packets: pktgen puts 64-byte UDP frames into a dummy port; one megaflow sends them to another. Then the rows of rows.py.
 Flows: megaflows that match five fields each, installed in batches, dumped once, deleted in batches.
+Masks: the tables of masks.py, with packets that are uniform, and what they cost the packets of another port.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import masks
 import rows
 from ovsnl import *
 
@@ -20,6 +22,7 @@ mark = ctypes.CDLL("/guest/bench/mark.so")
 PACKETS = [int(n) for n in os.environ["PACKETS"].split(",")]
 ROW_PACKETS = [int(n) for n in os.environ["ROW_PACKETS"].split(",")]
 FLOWS = [int(n) for n in os.environ["FLOWS"].split(",") if n]
+MASKS = [int(n) for n in os.environ["MASKS"].split(",") if n]
 
 
 def window(name, work):
@@ -228,6 +231,83 @@ class Flows:
         check("flush", self.s.flow(DEL, self.dp))
 
 
+class Masks:
+    """Tables of many masks. Packets come from pktgen into port 1, uniform in what an attack's flows match; those of other ports
+    are written to a tap."""
+
+    def __init__(self, s, dp, fd):
+        self.s, self.dp, self.fd, self.family = s, dp, fd, s.family("ovs_flow")
+
+    def install(self, name, flows):
+        tag = name[:4].encode().ljust(4)
+
+        def request(n, key, mask, actions):
+            ufid = attr(FLOW.UFID, tag + struct.pack("=3I", n, 2, 3))
+            attrs = ufid + nest(FLOW.KEY, *key) + nest(FLOW.MASK, *mask) + nest(FLOW.ACTIONS, *actions)
+            body = struct.pack("=BBHi", NEW, 1, 0, self.dp) + attrs
+            return struct.pack("=IHHII", 16 + len(body), self.family, NLM_F_REQUEST | NLM_F_CREATE, 1, 0) + body
+        requests = batches([request(n, *f) for n, f in enumerate(flows)])
+        before = self.flows()
+
+        def send():
+            for b in requests:
+                self.s.s.send(b)
+        window(name, send)
+        if self.flows() - before != len(flows):
+            sys.exit("%s: %d flows of %d" % (name, self.flows() - before, len(flows)))
+
+    def flows(self):
+        return struct.unpack("=4Q", self.s.dp(GET, self.dp).messages[0].get(DP.STATS))[3]
+
+    def uniform(self, name):
+        pg = "/proc/net/pktgen/"
+        for line in ("src_min 1.0.0.0", "src_max 223.255.255.255", "udp_src_min 0", "udp_src_max 65535", "udp_dst_min 0",
+                     "udp_dst_max 65535", "flag IPSRC_RND", "flag UDPSRC_RND", "flag UDPDST_RND"):
+            write(pg + "p1", line)
+        for count in [PACKETS[0]] + PACKETS:
+            write(pg + "p1", "count %d" % count)
+            before = tx_packets("p2")
+            window("%s %d" % (name, count), lambda: write(pg + "pgctrl", "start"))
+            passed = tx_packets("p2") - before
+            if passed < count * 0.98:  # what is allowed has no flow
+                sys.exit("%s: %d packets sent, %d forwarded" % (name, count, passed))
+
+    def written(self, name, frames):
+        """`frames`: makes so many."""
+        for count in [ROW_PACKETS[0]] + ROW_PACKETS:
+            some, before = frames(count), tx_packets("p2")
+
+            def send():
+                for frame in some:
+                    os.write(self.fd, frame)
+            window("%s %d" % (name, count), send)
+            passed = tx_packets("p2") - before
+            if passed != count:
+                sys.exit("%s: %d packets sent, %d forwarded" % (name, count, passed))
+
+    def measure(self):
+        flush = lambda: check("flush", self.s.flow(DEL, self.dp))  # noqa: E731
+        plain, frames = masks.victims(rows.IN)
+        some = lambda n: (frames * (n // len(frames) + 1))[:n]  # noqa: E731
+        for n in MASKS:
+            for order in masks.ORDERS:
+                self.install("attack %d %s" % (n, order), masks.attack(n, order))
+                if order == masks.ORDERS[0] or n == max(MASKS):
+                    self.uniform("masks %d %s" % (n, order))
+                flush()
+        self.install("victims", plain)
+        self.written("before", some)
+        flush()
+        self.install("attack", masks.attack(max(MASKS), "random"))
+        self.install("victims", plain)
+        self.written("during", some)
+        flush()
+        flows, _, zipf = masks.mix(rows.IN)
+        self.install("mix", flows)
+        self.written("mix", zipf)
+        flush()
+
+
 def batches(requests):
     """Requests put together for one send each."""
     n = max(1, 20000 // len(requests[0]))
@@ -246,10 +326,12 @@ def main():
         s.new_port(dp, "p%d" % i, i)
     forwarding(s, dp)
     wanted = [r for r in rows.ROWS if r.name in os.environ["ROWS"].split(",")]
-    if wanted:
+    if wanted or MASKS:
         taps = ports(s, dp)
         for r in wanted:
             row(s, dp, r, taps[r.tap])
+    if MASKS:
+        Masks(s, dp, taps["t1"]).measure()
     for count in FLOWS:
         Flows(s, dp, count).measure()
     shutil.copyfile("/proc/kallsyms", os.environ["OUT"] + "/kallsyms")
