@@ -16,7 +16,7 @@ use openvswitch::sys::testing::{process_context, run_rcu};
 use std::hint::black_box;
 
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../rust/sync/mask_tree/flows.rs"]
+#[path = "../../rust/sync/mask_tree/flows_tests.rs"]
 mod flows;
 
 use flows::{Flows, Rng};
@@ -51,7 +51,9 @@ fn bench(c: &mut Criterion, name: &str, mut set: Flows) {
     let mut rng = Rng(9);
     rng.shuffle(&mut set);
     let table = Table::new(GFP_KERNEL).unwrap();
-    set.iter().enumerate().for_each(|(n, f)| insert(&table, n, f));
+    set.iter()
+        .enumerate()
+        .for_each(|(n, f)| insert(&table, n, f));
     run_rcu();
     let some: Vec<_> = (0..256).map(|_| rng.below(set.len())).collect();
     let packet = |n: &usize| FlowKey::from_core(core(&rng.packet(&set[*n])));

@@ -4,7 +4,7 @@
 use super::super::OvsGuard;
 use super::build::Build;
 use super::change::each_node;
-use super::node::{limit, Link, NodePtr};
+use super::node::{Link, NodePtr};
 use super::{Leaf, MaskTree, Ordering};
 use crate::sys;
 use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
@@ -12,8 +12,9 @@ use kernel::alloc::{AllocError, KVVec};
 
 /// Entries that one insert rebuilds, at most; what is larger is for the periodic work.
 pub(super) const CAP: u32 = 256;
-/// The same where lookups cost three times what they should.
+/// The same where lookups cost [`BAD`] times what they should.
 pub(super) const CAP_BAD: u32 = 4096;
+const BAD: u32 = 2;
 /// Entries that one round of the periodic work rebuilds, and about as many of the largest node.
 const TIDY: u32 = 50_000;
 /// Nodes below one another that the periodic work looks at.
@@ -27,11 +28,11 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     /// Whether an insert below the node shall rebuild it.
     pub(super) fn is_due(&self, node: NodePtr) -> bool {
         let (size, cost) = (node.size(), node.cost());
-        let max = limit(size);
-        if cost <= max || i64::from(node.fresh()).wrapping_mul(4) < i64::from(size) {
+        let max = node.limit();
+        if cost <= max || i64::from(node.fresh()).wrapping_mul(2) < i64::from(size) {
             return false;
         }
-        let bad = cost > max.wrapping_mul(3);
+        let bad = cost > max.wrapping_mul(BAD);
         size <= if bad { CAP_BAD } else { CAP }
     }
 
@@ -136,8 +137,8 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         // SAFETY: the writer has it from a link.
         let mut node = unsafe { NodePtr::of(link.load(Ordering::Relaxed)) }?;
         let size = node.size();
-        let out =
-            node.cost() > limit(size) && i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
+        let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
+        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node);
         let fits = size <= round.left || round.left == TIDY && size <= TIDY.wrapping_mul(4);
         if out && fits && self.rebuild(link, node, guard).is_ok() {
             round.left = round.left.saturating_sub(size);
@@ -152,6 +153,15 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             }
         }
         (size > CAP || round.thorough).then_some(node)
+    }
+
+    /// Whether the node is the root, and does not begin by what all entries match although that tells some apart: then
+    /// packets of one port pass through the levels of another's flows.
+    fn mixes_what_it_need_not(&self, node: NodePtr) -> bool {
+        if node.parent().is_some() || !(CAP..TIDY).contains(&node.size()) || node.cost() < 8 {
+            return false;
+        }
+        Build::collect(self, node).is_ok_and(|mut all| all.has_better_root(node))
     }
 
     /// Whether there is far more memory in nodes than the entries need.

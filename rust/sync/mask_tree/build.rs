@@ -174,6 +174,12 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         let sample = Sample::of(self.each(range), n);
         let parts = common.parts(sample.each());
         let Some(first) = parts.as_slice().first() else {
+            if range.parent.is_none() {
+                let parts = common.parts(self.each(range));
+                if !parts.as_slice().is_empty() {
+                    return self.separate(range, &parts);
+                }
+            }
             if let Some(cube) = sample.heavy().filter(|_| n > sample.len) {
                 return self.fork(range, &cube);
             }
@@ -191,6 +197,9 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             }
         }
         if largest.wrapping_mul(4) > sample.len.wrapping_mul(3) {
+            if range.parent.is_none() {
+                return self.separate(range, &parts);
+            }
             if let Some(cube) = sample.heavy() {
                 return self.fork(range, &cube);
             }
@@ -285,6 +294,55 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         }
         self.later(range, (range.start, middle), node, Side::Inn)?;
         self.later(range, (middle, range.end), node, Side::Other)
+    }
+
+    /// For the root: what all match comes first, though nearly all agree in it, so that the few that do not are apart from
+    /// what the many need.
+    fn separate(&mut self, range: Range, parts: &Parts) -> Result<(), AllocError> {
+        let mut cube = Parts::new();
+        for part in parts.as_slice() {
+            let (mut value, mut lead) = (0, 0usize);
+            for leaf in self.each(range) {
+                let x = leaf.key().word(part.number) & part.mask;
+                if lead == 0 {
+                    value = x;
+                }
+                lead = if x == value {
+                    lead.wrapping_add(1)
+                } else {
+                    lead.wrapping_sub(1)
+                };
+            }
+            cube.push(Part { value, ..*part });
+        }
+        let inside = |leaf: &&T| {
+            let mut parts = cube.as_slice().iter();
+            parts.all(|p| leaf.key().word(p.number) & p.mask == p.value)
+        };
+        let many = self.each(range).filter(inside).count();
+        if many == 0 || many == self.all(range).len() {
+            return self.table(range, range.end, parts); // no majority
+        }
+        self.fork(range, &cube)
+    }
+
+    /// Whether building could begin by what all entries match and that tells some apart, and `root` does not.
+    pub(super) fn has_better_root(&mut self, root: NodePtr) -> bool {
+        let range = Range {
+            start: 0,
+            end: self.leaves.len() as u32, // CAST: as many as a node can count
+            depth: 0,
+            link: core::ptr::null(),
+            parent: None,
+        };
+        *self.fixed = [0; WORDS];
+        let common = self.common(range);
+        let differ = !common.parts(self.each(range)).as_slice().is_empty();
+        let begins = |part: Part| {
+            let mask = common.masks.get(part.number).copied().unwrap_or(0);
+            part.mask & !mask == 0
+        };
+        differ && !root.parts().all(begins)
     }
 
     /// A fork that tells nothing apart: the first entry, and the rest.

@@ -192,9 +192,9 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     fn put_above(&self, link: &Link, old: Child, new: NodePtr, parent: Option<NodePtr>) {
         let size = self.node(old).map_or(1, |n| n.size());
         new.set_size(size.wrapping_add(1));
+        new.set_parent(parent);
         new.update_cost(1);
         new.settle();
-        new.set_parent(parent);
         self.adopt(Some(new), old);
         self.note_made(new.bytes_taken());
         link.store(new.as_child(), Ordering::Release);

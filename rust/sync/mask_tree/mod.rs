@@ -31,6 +31,7 @@ mod balance;
 mod build;
 mod change;
 #[cfg(all(test, not(loom)))]
+#[path = "flows_tests.rs"]
 mod flows;
 mod node;
 mod parts;
@@ -318,7 +319,7 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
     }
 
     /// Builds the whole tree anew.
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(super) fn rebuild_all(&self, guard: &OvsGuard) {
         // SAFETY: the tree's own link, by its writer.
         if let Some(root) = unsafe { NodePtr::of(self.tree.root.load(Ordering::Relaxed)) } {

@@ -126,12 +126,6 @@ fn tag(kind: u32, words: usize, log2: u32) -> u32 {
     kind | (words as u32) << 8 | log2 << 16 // CAST: at most 8
 }
 
-/// Nodes that a lookup may visit in a tree of this size before it counts as out of balance.
-pub(super) fn limit(size: u32) -> u32 {
-    let log2 = u32::BITS.wrapping_sub(size.leading_zeros());
-    log2.wrapping_add(log2 / 2).wrapping_add(3)
-}
-
 impl NodePtr {
     /// The node that a link held, if it held one.
     ///
@@ -377,6 +371,13 @@ impl NodePtr {
         self.set_costs(below.wrapping_add(1), child);
     }
 
+    /// What it may cost before it counts as out of balance. The root, which all pass, is held to less.
+    pub(super) fn limit(self) -> u32 {
+        let log2 = u32::BITS.wrapping_sub(self.size().leading_zeros());
+        let steps = if self.parent().is_some() { 2 } else { 1 };
+        log2.wrapping_mul(steps).wrapping_add(3)
+    }
+
     /// Its cost anew, from those of all children.
     pub(super) fn measure(self) {
         let mut child = 0;
@@ -392,7 +393,7 @@ impl NodePtr {
     /// Just built: not to be built again soon if that did not bring it into balance.
     pub(super) fn settle(self) {
         let size = i32::try_from(self.size()).unwrap_or(i32::MAX);
-        self.set_fresh(if self.cost() > limit(self.size()) {
+        self.set_fresh(if self.cost() > self.limit() {
             size.wrapping_neg()
         } else {
             0

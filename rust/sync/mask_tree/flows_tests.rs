@@ -23,6 +23,11 @@ const IP_DST: usize = 60;
 const IPV6_SRC: usize = 96;
 const IPV6_DST: usize = 112;
 
+// Kinds of packets; what numbers they have does not matter.
+const IP: u16 = 4;
+const IP6: u16 = 6;
+const OTHER: u16 = 7;
+
 /// xorshift64*
 pub struct Rng(pub u64);
 
@@ -89,11 +94,7 @@ pub fn l2(n: usize, kinds: usize) -> Flows {
     let mut rng = Rng(1);
     unique(n, || {
         let kind = rng.below(kinds);
-        let eth_type = if kind == 0 {
-            0x0800
-        } else {
-            0x0806 + kind as u16
-        };
+        let eth_type = if kind == 0 { IP } else { OTHER + kind as u16 };
         let mut flow = base(rng.below(32) as u16, 0, eth_type);
         field(&mut flow, VLAN, 2, 0, 0xffff);
         field(
@@ -121,7 +122,7 @@ pub fn l2(n: usize, kinds: usize) -> Flows {
 pub fn exact(n: usize) -> Flows {
     let mut rng = Rng(5);
     unique(n, || {
-        let mut flow = base(rng.below(4) as u16, 0, 0x0800);
+        let mut flow = base(rng.below(4) as u16, 0, IP);
         field(&mut flow, IP_SRC, 4, rng.next() >> 40, !0 >> 32);
         field(&mut flow, IP_DST, 4, rng.next() >> 48, !0 >> 32);
         field(&mut flow, TP_SRC, 2, rng.next() >> 48, 0xffff);
@@ -147,8 +148,8 @@ pub fn pipeline(n: usize, recircs: usize, seed: u64) -> Flows {
     let mut rng = Rng(2);
     unique(n, || {
         let recirc = rng.below(recircs) as u32;
-        let mut flow = base(rng.below(40) as u16, recirc, 0x0800);
-        let mut state = mix(u64::from(recirc) % 24 ^ seed, seed + 1);
+        let mut flow = base(rng.below(40) as u16, recirc, IP);
+        let mut state = mix((u64::from(recirc) % 24) ^ seed, seed + 1);
         let mut used = 0u32;
         for _ in 0..1 + (state >> 20) % 4 {
             let i = (state % fields.len() as u64) as usize;
@@ -183,7 +184,7 @@ pub fn attack(lens: [u32; 3]) -> Flows {
     for a in 1..=lens[0] {
         for b in 1..=lens[1] {
             for c in 1..=lens[2] {
-                let mut flow = base(1, 0, 0x0800);
+                let mut flow = base(1, 0, IP);
                 for (i, len) in [a, b, c].into_iter().enumerate() {
                     let width = 8 * at[i].1 as u32;
                     // A field of only one length is not part of the product.
@@ -212,7 +213,7 @@ pub fn attack6(dst: u32) -> Flows {
     let mut flows = vec![];
     for a in 1..=128u32 {
         for b in 1..=dst {
-            let mut flow = base(1, 0, 0x86dd);
+            let mut flow = base(1, 0, IP6);
             for (at, len) in [(IPV6_SRC, a), (IPV6_DST, b)] {
                 for half in 0..2 {
                     let bits = len.saturating_sub(64 * half).min(64);
@@ -238,7 +239,7 @@ pub fn attack6(dst: u32) -> Flows {
 pub fn holdout(n: usize) -> Flows {
     let all = (n as u64).next_power_of_two() - 1;
     let flow = |i: usize| {
-        let mut flow = base(1, 0, 0x0800);
+        let mut flow = base(1, 0, IP);
         field(&mut flow, IP_SRC, 4, i as u64, all);
         let mask = u64::from_be_bytes([0, 0, 0, 0, 255, (i / 256) as u8, (i % 256) as u8, 255]);
         field(
@@ -269,7 +270,7 @@ pub fn cyclic(blocks: u32) -> Flows {
             mask |= kinds[i % 5].1 << (3 * block);
             i /= 5;
         }
-        let mut flow = base(1, 0, 0x0800);
+        let mut flow = base(1, 0, IP);
         field(&mut flow, IP_SRC, 4, value, mask);
         flow
     };
@@ -292,7 +293,7 @@ pub fn cubes(n: usize) -> Flows {
         }
     }
     let flow = |(value, mask)| {
-        let mut flow = base(1, 0, 0x0800);
+        let mut flow = base(1, 0, IP);
         field(&mut flow, IP_SRC, 4, value, mask);
         flow
     };
@@ -309,7 +310,7 @@ pub fn mixture(n: usize) -> Flows {
 /// Flows that all match one packet.
 pub fn overlapping(n: usize) -> Flows {
     let flow = |i: usize| {
-        let mut flow = base(1, 0, 0x0800);
+        let mut flow = base(1, 0, IP);
         field(&mut flow, IP_SRC, 4, 0, i as u64);
         flow
     };
