@@ -9,8 +9,9 @@ use crate::command::{self, words};
 use crate::error::{Error, Result};
 use crate::host::{remove_if_there, Backend, Host};
 use crate::netdb::{fetch, OtherConfig};
-use crate::reconfigure::{self, plan, FlowError};
-use crate::vsctl::{BridgeRow, Failure, Transaction, Vsctl, SHORT};
+use crate::reconfigure::flows::{self, FlowError};
+use crate::reconfigure::{self, plan};
+use crate::vsctl::{BridgeRow, Done, Failure, Transaction, Vsctl, SHORT};
 use crate::xapi::Session;
 use crate::xmlrpc::{self, Value};
 use crate::{failed, info, warning};
@@ -200,45 +201,36 @@ fn update(host: &Host, session: &Session) -> std::result::Result<String, Descrip
         ));
     }
     rewrite(host, session);
-    let pools = session.records("pool").map_err(other)?;
-    let pool = match pools.len() {
-        1 => pools.into_values().next().unwrap_or(Value::Nil),
-        0 => return Err(vec!["NO_POOL_FOR_HOST".into()]),
-        _ => return Err(vec!["MORE_THAN_ONE_POOL_FOR_HOST".into()]),
-    };
     let vsctl = Vsctl::new(host);
-    let wanted = pool
-        .get("vswitch_controller")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    // All that is asked of xapi, before anything is changed: on a member of a pool xapi asks the master, over the very
+    // bridge that becomes secure below.
+    let xapi = FromXapi::fetch(session)?;
     let current = vsctl.managers().map_err(modification)?;
+    let managers = decide(&xapi.controller, &current).map_err(other)?;
+    let mut rows = vsctl.bridges().map_err(modification)?;
+    rows.retain(|row| xapi.mode(&row.name) == Some("secure"));
+    let management = match rows.is_empty() {
+        true => None,
+        false => management(host, session, &rows)?,
+    };
+
     let mut messages = Vec::new();
-    let managers = decide(wanted, &current).map_err(other)?;
+    let mut done = Done::Acted;
     match managers {
         Managers::Leave => {}
         Managers::Remove => {
-            set_managers(host, &vsctl, None)?;
+            done = done.and(set_managers(host, &vsctl, None)?);
             messages.push("Successfully removed controller config.".to_string());
         }
         Managers::Set(address) => {
-            set_managers(host, &vsctl, Some(address))?;
+            done = done.and(set_managers(host, &vsctl, Some(address))?);
             messages.push(format!("Successfully set controller to {address}."));
         }
     }
-    let pool_mode = pool.string_map("other_config").remove(plan::FAIL_MODE);
-    let networks = session.records("network").map_err(other)?;
-    let by_bridge = |n: &Value| {
-        Some((
-            n.get("bridge")?.as_str()?.to_string(),
-            n.string_map("other_config"),
-        ))
-    };
-    let networks: BTreeMap<_, _> = networks.values().filter_map(by_bridge).collect();
     let rows = vsctl.bridges().map_err(modification)?;
-    let changes = bridge_changes(&rows, &networks, pool_mode.as_deref());
-    vsctl
-        .modify(SHORT, &changes.transaction)
-        .map_err(modification)?;
+    let changes = bridge_changes(&rows, &xapi.networks, xapi.pool_mode.as_deref());
+    let changed = vsctl.modify(SHORT, &changes.transaction);
+    done = done.and(changed.map_err(modification)?);
     if changes.in_band {
         messages.push("Updated in-band management.".into());
     }
@@ -246,15 +238,93 @@ fn update(host: &Host, session: &Session) -> std::result::Result<String, Descrip
         messages.push("Updated fail_mode.".into());
     }
     messages.extend(changes.complaints);
-    let new_controller = matches!(managers, Managers::Set(_));
-    if new_controller && changes.fail_mode && pool_mode.as_deref() == Some("secure") {
-        default_flows(host, session, &vsctl, &rows)?;
+    if let Some(Management { bridge, mac, cards }) = &management {
+        let cards: Vec<_> = cards.iter().map(String::as_str).collect();
+        flows::keep_reachable(host, &vsctl, bridge, mac, &cards).map_err(flow)?;
     }
+    messages.extend(done.note().map(|note| format!("Note: {note}")));
     Ok(if messages.is_empty() {
         NOTHING.into()
     } else {
         messages.join(" ")
     })
+}
+
+/// What xapi says.
+struct FromXapi {
+    controller: String,
+    pool_mode: Option<String>,
+    /// other_config of the networks, by bridge.
+    networks: BTreeMap<String, OtherConfig>,
+}
+
+/// The bridge of the management interface, if it is to be in fail mode secure.
+struct Management {
+    bridge: String,
+    mac: String,
+    cards: Vec<String>,
+}
+
+impl FromXapi {
+    fn fetch(session: &Session) -> std::result::Result<Self, Description> {
+        let pools = session.records("pool").map_err(other)?;
+        let pool = match pools.len() {
+            1 => pools.into_values().next().unwrap_or(Value::Nil),
+            0 => return Err(vec!["NO_POOL_FOR_HOST".into()]),
+            _ => return Err(vec!["MORE_THAN_ONE_POOL_FOR_HOST".into()]),
+        };
+        let controller = pool.get("vswitch_controller").and_then(Value::as_str);
+        let networks = session.records("network").map_err(other)?;
+        let by_bridge = |n: &Value| {
+            Some((
+                n.get("bridge")?.as_str()?.to_string(),
+                n.string_map("other_config"),
+            ))
+        };
+        Ok(FromXapi {
+            controller: controller.unwrap_or_default().to_string(),
+            pool_mode: pool.string_map("other_config").remove(plan::FAIL_MODE),
+            networks: networks.values().filter_map(by_bridge).collect(),
+        })
+    }
+
+    /// The fail mode that a bridge is to have, if xapi knows the bridge.
+    fn mode(&self, bridge: &str) -> Option<&'static str> {
+        let network = self.networks.get(bridge)?.get(plan::FAIL_MODE);
+        Some(plan::fail_mode_of(
+            network.map(String::as_str),
+            self.pool_mode.as_deref(),
+        ))
+    }
+}
+
+/// The management interface, if one of `rows` is its bridge.
+fn management(
+    host: &Host,
+    session: &Session,
+    rows: &[BridgeRow],
+) -> std::result::Result<Option<Management>, Description> {
+    let uuid = host.installation_uuid().map_err(other)?;
+    let db = fetch::fetch(session, &uuid).map_err(other)?;
+    let Some(pif) = reconfigure::management(&db) else {
+        warning!("no PIF of this host is its management interface");
+        return Ok(None);
+    };
+    let record = db.pif(pif).map_err(other)?;
+    let is_its = |row: &&BridgeRow| {
+        let hwaddr = row.other_config.get("hwaddr").map(String::as_str);
+        !record.mac.is_empty() && hwaddr.is_some_and(|a| a.eq_ignore_ascii_case(&record.mac))
+    };
+    let Some(row) = rows.iter().find(is_its) else {
+        info!("no secure bridge has the management interface's MAC address");
+        return Ok(None);
+    };
+    let cards = db.card_names(pif).map_err(other)?;
+    Ok(Some(Management {
+        bridge: row.name.clone(),
+        mac: record.mac.clone(),
+        cards: cards.into_iter().map(String::from).collect(),
+    }))
 }
 
 /// Has interface-reconfigure write down what xapi knows: the host's own, else ours. That it fails is no reason not to
@@ -293,7 +363,7 @@ fn set_managers(
     host: &Host,
     vsctl: &Vsctl<'_>,
     address: Option<IpAddr>,
-) -> std::result::Result<(), Description> {
+) -> std::result::Result<Done, Description> {
     if let Err(e) = remove_if_there(&host.path(CACERT)) {
         warning!("cannot remove {CACERT}: {e}");
     }
@@ -323,47 +393,18 @@ fn set_managers(
     vsctl.modify(SHORT, &t).map_err(modification)
 }
 
-fn reset(vsctl: &Vsctl<'_>) -> std::result::Result<(), Failure> {
+fn reset(vsctl: &Vsctl<'_>) -> std::result::Result<Done, Failure> {
     let mut t = Transaction::new();
     t.add("emer-reset");
     vsctl.modify(SHORT, &t)
 }
 
-/// Keeps the management interface reachable on the bridge that has just become secure.
-fn default_flows(
-    host: &Host,
-    session: &Session,
-    vsctl: &Vsctl<'_>,
-    rows: &[BridgeRow],
-) -> std::result::Result<(), Description> {
-    let uuid = host.installation_uuid().map_err(other)?;
-    let db = fetch::fetch(session, &uuid).map_err(other)?;
-    let Ok(pif) = reconfigure::management(&db) else {
-        return Ok(());
-    };
-    let record = db.pif(pif).map_err(other)?;
-    let is_its = |row: &&BridgeRow| {
-        let hwaddr = row
-            .other_config
-            .get("hwaddr")
-            .map(String::as_str)
-            .unwrap_or_default();
-        !record.mac.is_empty() && hwaddr.eq_ignore_ascii_case(&record.mac)
-    };
-    let Some(row) = rows.iter().find(is_its) else {
-        warning!(
-            "no bridge has the management interface's MAC address {}",
-            record.mac
-        );
-        return Ok(());
-    };
-    let cards = db.card_names(pif).map_err(other)?;
-    reconfigure::add_default_flows(host, vsctl, &row.name, &record.mac, &cards).map_err(flow)
-}
-
 fn emergency_reset(host: &Host) -> std::result::Result<String, Description> {
     match reset(&Vsctl::new(host)) {
-        Ok(()) => Ok("Successfully reset configuration".into()),
+        Ok(done) => Ok(match done.note() {
+            None => "Successfully reset configuration".into(),
+            Some(note) => format!("Successfully reset configuration. Note: {note}"),
+        }),
         Err(f) => {
             warning!("ovs-vsctl: {}", f.reason);
             Err(vec![

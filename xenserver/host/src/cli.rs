@@ -74,7 +74,8 @@ struct InterfaceReconfigure {
     /// The interface of this bridge, out of the cache: does not need xapi
     #[arg(long, visible_alias = "force-interface", value_name = "BRIDGE")]
     force: Option<String>,
-    /// The host's management interface
+    /// The interface is the host's management interface now, whatever xapi's database says yet: name servers and default
+    /// route come from it
     #[arg(long)]
     management: bool,
     /// The network card, with --force rewrite
@@ -128,10 +129,8 @@ impl InterfaceReconfigure {
         }
         if let Some(bridge) = &self.force {
             let named = self.session.is_some() || self.pif.is_some() || self.pif_uuid.is_some();
-            if named || self.management {
-                return usage(
-                    "--force does not go with --session, --pif, --pif-uuid or --management",
-                );
+            if named {
+                return usage("--force does not go with --session, --pif or --pif-uuid");
             }
             if !valid_netdev(bridge) {
                 return usage(&format!("'{bridge}' is no name of a bridge"));
@@ -140,29 +139,29 @@ impl InterfaceReconfigure {
         }
         let session = self.session.clone();
         if rewrite {
-            return match self.pif.is_some() || self.pif_uuid.is_some() || self.management {
-                true => usage(
-                    "rewrite is for the whole host: give no --pif, --pif-uuid or --management",
-                ),
+            return match self.pif.is_some() || self.pif_uuid.is_some() {
+                true => usage("rewrite is for the whole host: give no --pif or --pif-uuid"),
                 false => Ok(Request::Rewrite { session }),
             };
         }
-        let pif = match (&self.pif, &self.pif_uuid, self.management, &session) {
-            (Some(pif), None, false, Some(_)) => Which::Ref(pif.clone()),
-            (None, Some(uuid), false, None) => Which::Uuid(uuid.clone()),
-            (None, None, true, None) => Which::Management,
-            (Some(_), None, false, None) => {
+        let pif = match (&self.pif, &self.pif_uuid, &session) {
+            (Some(pif), None, Some(_)) => Which::Ref(pif.clone()),
+            (None, Some(uuid), None) => Which::Uuid(uuid.clone()),
+            (Some(_), None, None) => {
                 return usage("--pif goes with --session; give --pif-uuid without one")
             }
-            (None, None, false, _) => return usage(
-                "which interface? give --session and --pif, or --pif-uuid, --management or --force",
-            ),
-            _ => return usage("give one of: --session with --pif, --pif-uuid, --management"),
+            (None, None, _) => {
+                return usage(
+                    "which interface? give --session and --pif, or --pif-uuid, or --force",
+                )
+            }
+            _ => return usage("give one of: --session with --pif, or --pif-uuid"),
         };
         Ok(Request::Pif {
             action: self.action.into(),
             pif,
             session,
+            management: self.management,
         })
     }
 
@@ -172,6 +171,7 @@ impl InterfaceReconfigure {
             return Ok(Request::Force {
                 action: self.action.into(),
                 bridge,
+                management: self.management,
             });
         }
         let (Some(device), Some(mac), Some(mode)) = (&self.device, &self.mac, self.mode) else {

@@ -16,36 +16,42 @@ fn request(line: &str) -> Result<Request> {
 #[test]
 fn requests() {
     let (session, bridge) = (Some("S".to_string()), "xenbr0".to_string());
-    let pif = |action, pif, session| Request::Pif {
+    let pif = |action, pif, session, management| Request::Pif {
         action,
         pif,
         session,
+        management,
+    };
+    let force = |action, management| Request::Force {
+        action,
+        bridge: bridge.clone(),
+        management,
     };
     for (line, want) in [
         (
             "--session S --pif P up",
-            pif(Action::Up, Which::Ref("P".into()), session.clone()),
+            pif(Action::Up, Which::Ref("P".into()), session.clone(), false),
+        ),
+        (
+            "--session S --pif P --management up",
+            pif(Action::Up, Which::Ref("P".into()), session.clone(), true),
         ),
         (
             "--pif-uuid=U down",
-            pif(Action::Down, Which::Uuid("U".into()), None),
-        ),
-        ("--management up", pif(Action::Up, Which::Management, None)),
-        (
-            "--force xenbr0 up",
-            Request::Force {
-                action: Action::Up,
-                bridge: bridge.clone(),
-            },
+            pif(Action::Down, Which::Uuid("U".into()), None, false),
         ),
         (
-            "--force-interface xenbr0 down",
-            Request::Force {
-                action: Action::Down,
-                bridge: bridge.clone(),
-            },
+            "--pif-uuid U --management up",
+            pif(Action::Up, Which::Uuid("U".into()), None, true),
         ),
+        ("--force xenbr0 up", force(Action::Up, false)),
+        (
+            "--management --force-interface xenbr0 up",
+            force(Action::Up, true),
+        ),
+        ("--force-interface xenbr0 down", force(Action::Down, false)),
         ("rewrite", Request::Rewrite { session: None }),
+        ("--management rewrite", Request::Rewrite { session: None }),
         (
             "--session S rewrite-configuration",
             Request::Rewrite { session },
@@ -56,7 +62,7 @@ fn requests() {
     let line = "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode=Static --ip=192.0.2.1 \
         --netmask=255.255.255.0 --gateway=192.0.2.254";
     let want = Initial {
-        bridge,
+        bridge: bridge.clone(),
         device: "eth0".into(),
         mac: "00:16:3e:00:00:01".into(),
         ip_mode: IpMode::Static,
@@ -80,14 +86,14 @@ fn wrong_command_lines_are_told_in_one_line() {
         "--session S --pif P --pif-uuid U up",
         "--session S --pif-uuid U up",
         "--session S --management up",
+        "--management up",
+        "--management down",
         "--force xenbr0 --session S up",
         "--force xenbr0 --pif-uuid U up",
-        "--force xenbr0 --management up",
         "--force -x up",
         "--force x;y up",
         "--force",
         "--pif-uuid U rewrite",
-        "--management rewrite",
         "--pif-uuid U --device eth0 up",
         "--device eth0 rewrite",
         "--force xenbr0 --mode dhcp up",

@@ -3,10 +3,13 @@
 
 use crate::error::Result;
 use crate::failed;
+use rustix::fs::{flock, FlockOperation};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub const INVENTORY: &str = "/etc/xensource-inventory";
 pub const NETWORK_CONF: &str = "/etc/xensource/network.conf";
@@ -142,23 +145,63 @@ impl Host {
         let path = self.path(absolute);
         replace(&path, contents).map_err(|e| failed!("cannot write {}: {e}", path.display()))
     }
+
+    /// Makes sure that one program at a time changes the host's network, for as long as the result is kept. Waits
+    /// for another one, but not for ever.
+    pub fn lock(&self, absolute: &str, limit: Duration) -> Result<fs::File> {
+        let path = self.path(absolute);
+        let bad = |e: std::io::Error| failed!("cannot lock {}: {e}", path.display());
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(bad)?;
+        }
+        let file = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(bad)?;
+        let start = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if start.elapsed() < limit => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(failed!(
+                        "another program has been changing the host's network for {} seconds ({} is locked)",
+                        limit.as_secs(),
+                        path.display()
+                    ))
+                }
+                Err(e) => return Err(bad(e.into())),
+            }
+        }
+    }
 }
 
+/// Two that write the same file at once write two: the one that is done last is there in the end, whole.
 fn replace(path: &Path, contents: &str) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
-    new.push(".new");
+    new.push(format!(".{}.new", std::process::id()));
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
     let write = || {
-        let mut file = fs::File::create(&new)?;
-        file.write_all(contents.as_bytes())?;
-        file.sync_all()?;
+        write_synced(Path::new(&new), contents.as_bytes())?;
         fs::rename(&new, path)
     };
     write().inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
+}
+
+/// Writes a file that is on the disk before anything else is done with it: else a power failure after a rename leaves
+/// an empty one.
+pub fn write_synced(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
 }
 
 pub fn remove_if_there(path: &Path) -> std::io::Result<()> {

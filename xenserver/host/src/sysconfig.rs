@@ -3,11 +3,12 @@
 //! they are changed so that a failure later on puts the old ones back.
 
 use crate::error::Result;
-use crate::host::{remove_if_there, Host};
+use crate::host::{remove_if_there, write_synced, Host};
 use crate::netdb::{Db, IpMode, OtherConfig, Pif, Ref};
 use crate::{failed, info, warning};
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -155,7 +156,11 @@ pub fn ifcfg(db: &Db, pif: &Ref) -> Result<String> {
             line(&format!("DNS{}", i + 1), server);
         }
         match record.other_config.get("domain") {
-            Some(domain) if is_domains(domain) => line("DOMAIN", &format!("'{domain}'")),
+            // ifup's scripts take the words of it for the search list of resolv.conf.
+            Some(domain) if is_domains(domain) => {
+                let words: Vec<_> = domain.split([',', ' ']).filter(|w| !w.is_empty()).collect();
+                line("DOMAIN", &format!("'{}'", words.join(" ")));
+            }
             Some(domain) => warning!(
                 "PIF {}: domain '{domain}' is no domain name, ignored",
                 record.uuid
@@ -166,10 +171,15 @@ pub fn ifcfg(db: &Db, pif: &Ref) -> Result<String> {
     Ok(text)
 }
 
+/// Whether a device has such a file: without one, ifup and ifdown do not know it.
+pub fn has_ifcfg(host: &Host, device: &str) -> bool {
+    host.exists(&format!("{SCRIPTS}/ifcfg-{device}"))
+}
+
 /// Domain names, separated by commas or blanks: text that a shell reads without a surprise.
 fn is_domains(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ',' | ' ');
-    !text.is_empty() && text.chars().all(legal)
+    text.chars().all(legal) && text.chars().any(|c| c.is_ascii_alphanumeric())
 }
 
 /// The text of `route-DEVICE`.
@@ -188,19 +198,21 @@ pub fn route_file(db: &Db, pif: &Ref) -> Result<String> {
 }
 
 /// The devices that give the host its name servers and its default route: of the PIFs with an address, the one whose
-/// other_config says so by peerdns and defaultroute, else the management interface.
+/// other_config says so by peerdns and defaultroute, else the management interface. Whether it is up does not count: at
+/// boot the cache does not say that of any.
 ///
-/// Those that cannot be up together with `pif`, a bond beside its own slaves, are no candidates.
+/// Those that cannot be up together with `pif`, a bond beside its own slaves, are no candidates; nor are slaves of any
+/// bond, unless they are known to be up.
 pub fn chosen_devices(db: &Db, pif: &Ref) -> Result<(Option<String>, Option<String>)> {
-    let pruned = |other: &Ref| {
+    let pruned = |other: &Ref, record: &Pif| {
         let slave_of = |a: &str, b: &str| db.bond_masters(a).iter().any(|m| m.as_str() == b);
-        slave_of(pif, other) || slave_of(other, pif)
+        let idle_slave = !record.currently_attached && !db.bond_masters(other).is_empty();
+        slave_of(pif, other) || other != pif && (slave_of(other, pif) || idle_slave)
     };
     let candidates: Vec<(&Ref, &Pif)> = db
         .pifs
         .iter()
-        .filter(|(r, p)| *r == pif || p.management || p.currently_attached)
-        .filter(|(r, p)| p.ip_mode != IpMode::None && !pruned(r))
+        .filter(|(r, p)| p.ip_mode != IpMode::None && !pruned(r, p) && db.network(p).is_ok())
         .collect();
     let choose = |key: &str| -> Result<Option<String>> {
         let said: Vec<_> = candidates
@@ -219,20 +231,30 @@ pub fn chosen_devices(db: &Db, pif: &Ref) -> Result<(Option<String>, Option<Stri
     Ok((choose("peerdns")?, choose("defaultroute")?))
 }
 
-/// `/etc/sysconfig/network` with DNSDEV and GATEWAYDEV replaced, all other lines as they were.
-pub fn network_file(old: &str, dns: Option<&str>, gateway: Option<&str>) -> String {
-    let ours = |line: &str| {
-        let line = line.trim_start();
-        line.starts_with("DNSDEV=") || line.starts_with("GATEWAYDEV=")
+/// `/etc/sysconfig/network` with what `device` is to be in it: DNSDEV and GATEWAYDEV are replaced where it is the one, or
+/// was. All other lines stay, byte by byte: they are the host's, or of another interface that has not been asked about.
+pub fn network_file(old: &[u8], device: &str, dns: Option<&str>, gateway: Option<&str>) -> Vec<u8> {
+    let keys = [("DNSDEV", dns), ("GATEWAYDEV", gateway)];
+    let value = |line: &[u8], key: &str| -> Option<String> {
+        let rest = line.trim_ascii().strip_prefix(key.as_bytes())?;
+        let value = String::from_utf8_lossy(rest.strip_prefix(b"=")?).into_owned();
+        Some(value.trim_matches(['"', '\'']).to_string())
     };
-    let mut text = String::new();
-    for line in old.lines().filter(|l| !ours(l)) {
-        text.push_str(line);
-        text.push('\n');
-    }
-    for (key, device) in [("DNSDEV", dns), ("GATEWAYDEV", gateway)] {
-        if let Some(device) = device {
-            let _ = writeln!(text, "{key}={device}");
+    let is_about = |line: &[u8]| {
+        keys.iter().any(|(key, chosen)| {
+            value(line, key).is_some_and(|v| *chosen == Some(device) || v == device)
+        })
+    };
+    let mut lines: Vec<&[u8]> = old.split_inclusive(|&b| b == b'\n').collect();
+    lines.retain(|line| !is_about(line));
+    let mut text = lines.concat();
+    for (key, chosen) in keys {
+        let there = lines.iter().any(|line| value(line, key).is_some());
+        if let (Some(chosen), false) = (chosen, there) {
+            if text.last().is_some_and(|&b| b != b'\n') {
+                text.push(b'\n');
+            }
+            text.extend_from_slice(format!("{key}={chosen}\n").as_bytes());
         }
     }
     text
@@ -270,7 +292,7 @@ impl Change {
         }
     }
 
-    fn prepare(&self, text: &str) -> std::io::Result<()> {
+    fn prepare(&self, text: &[u8]) -> std::io::Result<()> {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir)?;
         }
@@ -279,7 +301,11 @@ impl Change {
             fs::rename(&self.old, &self.path)?;
         }
         remove_if_there(&self.old)?;
-        fs::write(&self.new, text)
+        write_synced(&self.new, text)?;
+        match fs::metadata(&self.path) {
+            Ok(old) => fs::set_permissions(&self.new, old.permissions()),
+            Err(_) => Ok(()),
+        }
     }
 
     fn apply(&mut self) -> std::io::Result<()> {
@@ -308,19 +334,26 @@ impl Changes {
     pub fn of(host: &Host, db: &Db, pif: &Ref) -> Result<Changes> {
         let device = ip_device(db, pif)?;
         let mut texts = vec![
-            (format!("{SCRIPTS}/route-{device}"), route_file(db, pif)?),
-            (format!("{SCRIPTS}/ifcfg-{device}"), ifcfg(db, pif)?),
+            (
+                format!("{SCRIPTS}/route-{device}"),
+                route_file(db, pif)?.into_bytes(),
+            ),
+            (
+                format!("{SCRIPTS}/ifcfg-{device}"),
+                ifcfg(db, pif)?.into_bytes(),
+            ),
         ];
         if db.pif(pif)?.ip_mode != IpMode::None {
             let (dns, gateway) = chosen_devices(db, pif)?;
-            let old = host.read(NETWORK).unwrap_or_default();
-            texts.insert(
-                1,
-                (
-                    NETWORK.into(),
-                    network_file(&old, dns.as_deref(), gateway.as_deref()),
-                ),
-            );
+            let old = match fs::read(host.path(NETWORK)) {
+                Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+                other => other
+                    .map_err(|e| failed!("cannot read {}: {e}", host.path(NETWORK).display()))?,
+            };
+            let new = network_file(&old, device, dns.as_deref(), gateway.as_deref());
+            if new != old {
+                texts.insert(1, (NETWORK.into(), new));
+            }
         }
         let mut changes = Changes {
             files: Vec::new(),

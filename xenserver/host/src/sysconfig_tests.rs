@@ -129,8 +129,41 @@ fn dns_and_gateway_come_from_the_management_interface_unless_said_otherwise() {
         (dns.as_deref(), gateway.as_deref()),
         (Some("xenbr3"), Some("xenbr2"))
     );
-    // eth3 is neither attached nor brought up: what it says does not count.
+    // The same, whichever of them is brought up first: at boot the cache knows none that is up.
+    assert_eq!(
+        chosen_devices(&db, &pif("eth2")).unwrap(),
+        chosen_devices(&db, &pif("eth3")).unwrap()
+    );
+    // A slave of a bond is none; nor is a PIF on no known network.
+    let slave = db.pifs.get_mut(&pif("eth0")).unwrap();
+    slave.ip_mode = IpMode::Dhcp;
+    slave.other_config.insert("peerdns".into(), "true".into());
+    slave
+        .other_config
+        .insert("defaultroute".into(), "true".into());
+    db.networks.remove("OpaqueRef:net-xenbr3");
     assert_eq!(chosen_devices(&db, &pif("eth2")).unwrap(), both("xenbr2"));
+}
+
+#[test]
+fn search_domains_are_words() {
+    let mut db = db();
+    let mut domain = |text: &str| {
+        let config = &mut db.pifs.get_mut(&pif("eth2")).unwrap().other_config;
+        config.insert("domain".into(), text.into());
+        let text = ifcfg(&db, &pif("eth2")).unwrap();
+        text.lines()
+            .find(|l| l.starts_with("DOMAIN"))
+            .map(String::from)
+    };
+    for text in [
+        "a.example,b.example",
+        "a.example, b.example ,",
+        "a.example b.example",
+    ] {
+        assert_eq!(domain(text).unwrap(), "DOMAIN='a.example b.example'");
+    }
+    assert_eq!(domain(" , "), None);
 }
 
 #[test]
@@ -151,12 +184,38 @@ fn a_bond_and_its_slaves_are_not_candidates_together() {
 
 #[test]
 fn the_network_file_keeps_what_is_not_ours() {
-    let old = "NETWORKING=yes\nDNSDEV=eth9\n # GATEWAYDEV=x\n GATEWAYDEV=eth9\nHOSTNAME=h";
-    let new = network_file(old, Some("xenbr2"), None);
+    let old = b"# caf\xe9\r\nDNSDEV=eth9\n # GATEWAYDEV=x\n GATEWAYDEV=eth9\nHOSTNAME=h";
+    let rest = "# caf\u{e9}\r\nDNSDEV=eth9\n # GATEWAYDEV=x\n GATEWAYDEV=eth9\nHOSTNAME=h";
+    let new = |device: &str, dns, gateway| {
+        let text = network_file(old, device, dns, gateway);
+        text.into_iter().map(char::from).collect::<String>()
+    };
+    assert_eq!(new("xenbr2", None, None), rest);
+    // Another is the one; its line is its own to write.
+    assert_eq!(new("xenbr2", Some("xenbr3"), Some("xenbr3")), rest);
+    // This one is the one.
     assert_eq!(
-        new,
-        "NETWORKING=yes\n # GATEWAYDEV=x\nHOSTNAME=h\nDNSDEV=xenbr2\n"
+        new("xenbr2", Some("xenbr2"), None),
+        rest.replace("DNSDEV=eth9\n", "") + "\nDNSDEV=xenbr2\n"
     );
+    // This one was.
+    assert_eq!(
+        new("eth9", Some("xenbr3"), Some("eth9")),
+        "# caf\u{e9}\r\n # GATEWAYDEV=x\nHOSTNAME=h\nDNSDEV=xenbr3\nGATEWAYDEV=eth9\n"
+    );
+    assert_eq!(
+        network_file(b"", "xenbr3", Some("xenbr2"), Some("xenbr3")),
+        b"DNSDEV=xenbr2\nGATEWAYDEV=xenbr3\n"
+    );
+}
+
+#[test]
+fn a_network_file_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let dir = Dir::new("network-file");
+    let host = Host::new(&dir.0);
+    fs::create_dir_all(host.path("/etc/sysconfig/network")).unwrap();
+    let error = Changes::of(&host, &db(), &pif("eth2")).err().unwrap();
+    assert!(error.to_string().contains("cannot read"), "{error}");
 }
 
 struct Dir(std::path::PathBuf);

@@ -207,7 +207,7 @@ impl Script<'_> {
             Kind::Vif => self.external_ids(),
             Kind::Tap => BTreeMap::new(),
         };
-        Vsctl::new(self.host).modify(LONG, &port_transaction(&bridge, name, &ids))?;
+        self.modify(&port_transaction(&bridge, name, &ids))?;
         self.link("up")
     }
 
@@ -273,7 +273,16 @@ impl Script<'_> {
         self.hook("offline");
         let mut t = Transaction::new();
         t.add(format!("--if-exists del-port {}", self.name));
-        Ok(Vsctl::new(self.host).modify(LONG, &t)?)
+        self.modify(&t)
+    }
+
+    /// A device that ovs-vswitchd does not take now it takes when it starts.
+    fn modify(&self, transaction: &Transaction) -> Result<()> {
+        let done = Vsctl::new(self.host).modify(LONG, transaction)?;
+        if let Some(note) = done.note() {
+            warning!("{}: {note}", self.name);
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const SHORT: u32 = 5;
 /// Seconds for a transaction that ovs-vswitchd has to act on before its end.
 pub const LONG: u32 = 20;
+/// The exit status of an ovs-vsctl that SIGALRM ended.
+const TIMEOUT: i32 = 128 + 14;
 
 /// Commands of one transaction: all of them happen, or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +76,34 @@ impl From<Failure> for Error {
     }
 }
 
+/// How far a transaction got. Both are in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// ovs-vswitchd has acted on it.
+    Acted,
+    /// It has not, within the time limit: most likely it does not run. It will when it does.
+    Recorded,
+}
+
+impl Done {
+    pub fn and(self, other: Done) -> Done {
+        match self {
+            Done::Acted => other,
+            Done::Recorded => self,
+        }
+    }
+
+    /// What is to be told of it.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Done::Acted => None,
+            Done::Recorded => Some(
+                "the database has the change, ovs-vswitchd has not acted on it yet; does it run?",
+            ),
+        }
+    }
+}
+
 /// A row of the Bridge table: a bridge of its own, none that is a VLAN of another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BridgeRow {
@@ -110,9 +140,9 @@ impl<'a> Vsctl<'a> {
         match out.status.success() {
             true => Ok(out.stdout),
             // ovs-vsctl ends itself by SIGALRM.
-            false if out.code() == 142 => Err(fail(
-                142,
-                format!("no answer within {seconds} seconds; does ovs-vswitchd run?"),
+            false if out.code() == TIMEOUT => Err(fail(
+                TIMEOUT,
+                format!("no answer within {seconds} seconds; does ovsdb-server run?"),
             )),
             false => Err(fail(out.code(), out.stderr)),
         }
@@ -122,11 +152,28 @@ impl<'a> Vsctl<'a> {
         self.call(SHORT, &words(arguments))
     }
 
-    pub fn modify(&self, seconds: u32, transaction: &Transaction) -> Result<(), Failure> {
+    /// Carries out a transaction, and waits until ovs-vswitchd has acted on it or the time is over. ovs-vsctl's timeout
+    /// alone does not say whether the transaction was carried out: the database is asked.
+    pub fn modify(&self, seconds: u32, transaction: &Transaction) -> Result<Done, Failure> {
         if transaction.is_empty() {
-            return Ok(());
+            return Ok(Done::Acted);
         }
-        self.call(seconds, &transaction.arguments()).map(|_| ())
+        match self.call(seconds, &transaction.arguments()) {
+            Ok(_) => Ok(Done::Acted),
+            Err(failure) if failure.code == TIMEOUT && self.is_behind() => Ok(Done::Recorded),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether the database has changes that ovs-vswitchd has not acted on (its schema: cur_cfg follows next_cfg).
+    fn is_behind(&self) -> bool {
+        let text = self.query("--no-wait get Open_vSwitch . next_cfg cur_cfg");
+        let text = text.unwrap_or_default();
+        let numbers: Vec<i64> = text
+            .split_whitespace()
+            .filter_map(|n| n.parse().ok())
+            .collect();
+        matches!(numbers[..], [next, current] if next > current)
     }
 
     fn table(&self, arguments: &str) -> Result<Vec<Vec<Json>>, Failure> {

@@ -4,9 +4,9 @@
 
 use super::{Bond, Db, Network, OtherConfig, Pif, Pool, Ref, Tunnel, Vlan};
 use crate::error::Result;
-use crate::failed;
 use crate::host::{Host, DBCACHE};
 use crate::xml::Element;
+use crate::{failed, warning};
 use std::collections::BTreeMap;
 
 const ROOT: &str = "xenserver-network-configuration";
@@ -56,11 +56,17 @@ fn insert<T>(into: &mut BTreeMap<Ref, T>, reference: Ref, record: Result<T>) -> 
     if reference.is_empty() {
         return Err(failed!("no ref"));
     }
-    let record = record.map_err(|e| failed!("{reference}: {e}"))?;
-    match into.insert(reference.clone(), record) {
-        None => Ok(()),
-        Some(_) => Err(failed!("{reference} is there twice")),
+    if into.contains_key(&reference) {
+        return Err(failed!("{reference} is there twice"));
     }
+    match record {
+        Ok(record) => {
+            into.insert(reference, record);
+        }
+        // As of what xapi says: the others are needed all the same.
+        Err(e) => warning!("{DBCACHE}: {reference} is left out: {e}"),
+    }
+    Ok(())
 }
 
 pub fn format(db: &Db) -> String {
@@ -239,24 +245,58 @@ mod tests {
             &format!("<{ROOT}>{network}{network}</{ROOT}>"),
             "there twice",
         );
+    }
+
+    /// The record of a PIF with that in it; none if it is refused.
+    fn pif(fields: &str) -> Option<Pif> {
+        let good = "<uuid>other</uuid><network>n</network><device>eth1</device>";
+        let (r, o) = ("<pif ref='r'>", "<pif ref='o'>");
+        let mut db = parse(&format!(
+            "<{ROOT}>{r}{fields}</pif>{o}{good}</pif></{ROOT}>"
+        ))
+        .unwrap();
+        assert!(db.pifs.contains_key("o"), "the other record is there");
+        db.pifs.remove("r")
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_understood_is_left_out_and_the_others_are_not() {
         let good = "<uuid>u</uuid><network>n</network><device>eth0</device>";
-        for (field, reason) in [
-            ("<VLAN>x</VLAN>", "no VLAN ID"),
-            ("<VLAN>4096</VLAN>", "no VLAN ID"),
-            ("<IP>1.2.3</IP>", "no IP address"),
-            ("<DNS>1.2.3.4,$(reboot)</DNS>", "no IP address"),
-            ("<MAC>00:11:22:33:44</MAC>", "no MAC address"),
-            ("<MAC>00:11:22:33:44:5\"</MAC>", "no MAC address"),
-            (
-                "<ip_configuration_mode>Maybe</ip_configuration_mode>",
-                "none of None",
-            ),
+        assert!(pif(good).is_some());
+        for field in [
+            "<VLAN>x</VLAN>",
+            "<VLAN>4096</VLAN>",
+            "<IP>1.2.3</IP>",
+            "<MAC>00:11:22:33:44</MAC>",
+            "<MAC>00:11:22:33:44:5\"</MAC>",
+            "<ip_configuration_mode>Maybe</ip_configuration_mode>",
         ] {
-            let error = one(&format!("{good}{field}")).expect_err(field).to_string();
-            assert!(error.contains(reason), "{error}");
+            assert_eq!(pif(&format!("{good}{field}")), None, "{field}");
         }
-        let error = one("<uuid>u</uuid><network>n</network><device>../x</device>").unwrap_err();
-        assert!(error.to_string().contains("no name of a network device"));
+        assert_eq!(
+            pif("<uuid>u</uuid><network>n</network><device>../x</device>"),
+            None
+        );
+        let network = "<network ref='n'><uuid>u</uuid><bridge>b</bridge><MTU>big</MTU></network>";
+        let bridgeless = "<network ref='m'><uuid>v</uuid><bridge/></network>";
+        let db = parse(&format!("<{ROOT}>{bridgeless}{network}</{ROOT}>")).unwrap();
+        assert_eq!(db.networks.keys().collect::<Vec<_>>(), ["n"]);
+        assert_eq!(db.networks["n"].mtu, None);
+    }
+
+    #[test]
+    fn name_servers_may_stand_with_commas_or_blanks_and_only_addresses_are_kept() {
+        for (dns, want) in [
+            ("192.0.2.1,192.0.2.2", "192.0.2.1,192.0.2.2"),
+            ("192.0.2.1 192.0.2.2", "192.0.2.1,192.0.2.2"),
+            (" 192.0.2.1 ,, 2001:db8::1 ", "192.0.2.1,2001:db8::1"),
+            ("192.0.2.1,$(reboot)", "192.0.2.1"),
+            ("", ""),
+        ] {
+            let good = "<uuid>u</uuid><network>n</network><device>eth0</device>";
+            let record = pif(&format!("{good}<DNS>{dns}</DNS>")).unwrap();
+            assert_eq!(record.dns, want, "{dns:?}");
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ pub mod fetch;
 mod topology;
 
 use crate::error::Result;
-use crate::failed;
 use crate::xml::Element;
 use crate::xmlrpc::Value;
+use crate::{failed, warning};
 use std::collections::BTreeMap;
 
 /// A XenAPI reference, "OpaqueRef:…".
@@ -287,12 +287,10 @@ impl Pif {
             .text("VLAN")
             .filter(|v| !v.is_empty())
             .unwrap_or_else(|| "-1".into());
-        let dns = optional(from, "DNS");
-        if let Some(bad) = servers(&dns).find(|s| s.parse::<std::net::IpAddr>().is_err()) {
-            return Err(failed!("DNS '{bad}' is no IP address"));
-        }
+        let uuid = uuid(from)?;
         Ok(Pif {
-            uuid: uuid(from)?,
+            dns: name_servers(from, &uuid),
+            uuid,
             management: boolean(from, "management"),
             currently_attached: boolean(from, "currently_attached"),
             network: required(from, "network")?,
@@ -312,19 +310,28 @@ impl Pif {
             ip: address(from, "IP")?,
             netmask: address(from, "netmask")?,
             gateway: address(from, "gateway")?,
-            dns,
             other_config: allowed("pif", from.map("other_config")),
         })
     }
 
     /// The name servers.
     pub fn servers(&self) -> impl Iterator<Item = &str> {
-        servers(&self.dns)
+        self.dns.split(',').filter(|s| !s.is_empty())
     }
 }
 
-fn servers(dns: &str) -> impl Iterator<Item = &str> {
-    dns.split(',').map(str::trim).filter(|s| !s.is_empty())
+/// The addresses in the field DNS; people write blanks between them, too.
+fn name_servers(from: &impl Source, uuid: &str) -> String {
+    let text = optional(from, "DNS");
+    let is_address = |server: &&str| {
+        let is = server.parse::<std::net::IpAddr>().is_ok();
+        if !is {
+            warning!("PIF {uuid}: name server '{server}' is no IP address, ignored");
+        }
+        is
+    };
+    let words = text.split([',', ' ', '\t']).filter(|s| !s.is_empty());
+    words.filter(is_address).collect::<Vec<_>>().join(",")
 }
 
 impl Bond {
@@ -359,12 +366,19 @@ impl Tunnel {
 
 impl Network {
     fn read(from: &impl Source) -> Result<Network> {
+        let uuid = uuid(from)?;
         let mtu = from.text("MTU").filter(|m| !m.is_empty());
-        let mtu = mtu.map(|m| m.parse().map_err(|_| failed!("MTU '{m}' is no number")));
+        let mtu = mtu.and_then(|m| {
+            let number = m.parse().ok();
+            if number.is_none() {
+                warning!("network {uuid}: MTU '{m}' is no number, ignored");
+            }
+            number
+        });
         Ok(Network {
-            uuid: uuid(from)?,
+            uuid,
             bridge: netdev(from, "bridge")?,
-            mtu: mtu.transpose()?,
+            mtu,
             pifs: from.list("PIFs"),
             other_config: allowed("network", from.map("other_config")),
         })

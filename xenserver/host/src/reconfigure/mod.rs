@@ -3,6 +3,7 @@
 //! runs, from its cache.
 
 pub mod bond;
+pub mod flows;
 pub mod plan;
 
 use crate::command::{self, words};
@@ -10,9 +11,10 @@ use crate::error::Result;
 use crate::host::{Backend, Host, DB_SOCK};
 use crate::netdb::{cache, fetch, Db, IpMode, Network, Pif, Ref, NULL};
 use crate::sysconfig::{self, Changes};
-use crate::vsctl::{Vsctl, LONG, SHORT};
+use crate::vsctl::{Vsctl, LONG};
 use crate::xapi::Session;
 use crate::{failed, info, warning};
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +30,14 @@ pub enum Request {
         action: Action,
         pif: Which,
         session: Option<String>,
+        /// It is, or is about to be, the management interface, whatever xapi's database says yet.
+        management: bool,
     },
     /// Out of the cache: the PIF of that bridge.
     Force {
         action: Action,
         bridge: String,
+        management: bool,
     },
     Rewrite {
         session: Option<String>,
@@ -45,7 +50,6 @@ pub enum Request {
 pub enum Which {
     Ref(Ref),
     Uuid(String),
-    Management,
 }
 
 /// The management interface of a host that has no cache yet.
@@ -64,6 +68,9 @@ pub struct Initial {
 const QUICK: Duration = Duration::from_secs(20);
 /// dhclient gives up after a minute, or after four on the first boot.
 const IFUP: Duration = Duration::from_secs(300);
+/// One that brings an interface up or down keeps the others out: they share files. It may take an ifdown and an ifup.
+const LOCK: &str = "/var/run/interface-reconfigure.lock";
+const LOCK_LIMIT: Duration = Duration::from_secs(600);
 
 pub fn run(host: &Host, request: Request) -> Result<()> {
     if let Some(networkd) = host.networkd() {
@@ -76,42 +83,58 @@ pub fn run(host: &Host, request: Request) -> Result<()> {
             action,
             pif,
             session,
+            management,
         } => {
             vswitch_only(host)?;
+            let _lock = host.lock(LOCK, LOCK_LIMIT)?;
             let db = from_xapi(host, session)?;
             let pif = match &pif {
                 Which::Ref(reference) => db.pif(reference).map(|_| reference.clone())?,
                 Which::Uuid(uuid) => db.pif_by_uuid(uuid)?.clone(),
-                Which::Management => management(&db)?.clone(),
             };
-            let act = Act {
-                host,
-                db: &db,
-                forced: false,
-            };
-            act.run(action, &pif)?;
+            act(host, &db, action, &pif, management, false)?;
             cache::save(host, &db)
         }
-        Request::Force { action, bridge } => {
+        Request::Force {
+            action,
+            bridge,
+            management,
+        } => {
             vswitch_only(host)?;
+            let _lock = host.lock(LOCK, LOCK_LIMIT)?;
             let db = cache::load(host)?;
             let pif = db.pif_by_bridge(&bridge)?.clone();
-            Act {
-                host,
-                db: &db,
-                forced: true,
-            }
-            .run(action, &pif)
+            act(host, &db, action, &pif, management, true)
         }
         Request::Rewrite { session } => {
             let db = from_xapi(host, session)?;
             if host.backend()? == Backend::Vswitch && host.exists(DB_SOCK) {
-                Vsctl::new(host).modify(LONG, &plan::rewrite(&db)?)?;
+                let done = Vsctl::new(host).modify(LONG, &plan::rewrite(&db)?)?;
+                done.note().into_iter().for_each(|note| warning!("{note}"));
             }
             cache::save(host, &db)
         }
         Request::ForceRewrite(initial) => cache::save(host, &initial.db()?),
     }
+}
+
+/// Brings `pif` up or down. With `management` it counts as the management interface, and no other does.
+fn act(
+    host: &Host,
+    db: &Db,
+    action: Action,
+    pif: &Ref,
+    management: bool,
+    forced: bool,
+) -> Result<()> {
+    let mut db = db.clone();
+    if management {
+        for (reference, record) in &mut db.pifs {
+            record.management = reference == pif;
+        }
+    }
+    let db = &db;
+    Act { host, db, forced }.run(action, pif)
 }
 
 fn vswitch_only(host: &Host) -> Result<()> {
@@ -133,9 +156,8 @@ fn from_xapi(host: &Host, session: Option<String>) -> Result<Db> {
     fetch::fetch(&session, &uuid)
 }
 
-pub fn management(db: &Db) -> Result<&Ref> {
-    let found = db.pifs.iter().find(|(_, p)| p.management).map(|(r, _)| r);
-    found.ok_or_else(|| failed!("no PIF of this host is its management interface"))
+pub fn management(db: &Db) -> Option<&Ref> {
+    db.pifs.iter().find(|(_, p)| p.management).map(|(r, _)| r)
 }
 
 impl Initial {
@@ -219,45 +241,54 @@ impl Act<'_> {
         for card in &plan.cards {
             self.check_card(db.pif(card)?)?;
         }
-        let was_secure = self.is_secure(&vsctl, pif);
         let mut changes = Changes::of(host, db, pif)?;
         if !self.forced {
-            self.ifdown(device)?;
+            self.ifdown(device);
         }
         for bridge in &plan.gone {
-            self.ifdown(bridge)?;
+            self.ifdown(bridge);
         }
         changes.apply()?;
         for card in &plan.unused {
-            self.link(card, "down")?;
+            self.link(card, "down");
         }
         let mtu = db.mtu(db.pif(db.datapath_pif(pif)?)?)?;
         for card in &plan.cards {
-            self.card_up(db.pif(card)?, mtu)?;
+            self.card_up(db.pif(card)?, mtu);
         }
-        vsctl.modify(LONG, &plan.transaction)?;
-        self.flows_after(&vsctl, pif, was_secure)?;
-        self.ifup(device)?;
+        let done = vsctl.modify(LONG, &plan.transaction)?;
+        // The files belong to what is in the database now: whatever fails from here on, they stay.
+        changes.commit();
+        if let Some(note) = done.note() {
+            return Err(failed!("{device} is configured and not up: {note}"));
+        }
+        let flows = self.flows_after(&vsctl, pif);
+        self.ifup(device);
         let under = db.pif(db.datapath_pif(pif)?)?;
         if db.is_bond(under) && host.netdev_exists(&under.device) {
-            self.link(&under.device, "up")?;
+            self.link(&under.device, "up");
         }
         self.update_issue();
-        changes.commit();
-        Ok(())
+        flows
     }
 
     fn down(&self, pif: &Ref) -> Result<()> {
         let device = sysconfig::ip_device(self.db, pif)?;
         info!("down: {device}");
         let plan = plan::down(self.db, pif)?;
-        self.ifdown(device)?;
+        self.ifdown(device);
         for card in &plan.cards {
             if self.host.netdev_exists(card) {
-                self.link(card, "down")?;
+                self.link(card, "down");
             }
         }
-        Ok(Vsctl::new(self.host).modify(LONG, &plan.transaction)?)
+        match Vsctl::new(self.host)
+            .modify(LONG, &plan.transaction)?
+            .note()
+        {
+            None => Ok(()),
+            Some(note) => Err(failed!("{device}: {note}")),
+        }
     }
 
     /// What the bridge of a VLAN is in the database now.
@@ -320,9 +351,12 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn card_up(&self, pif: &Pif, mtu: u32) -> Result<()> {
+    /// A card that is broken, or that cannot have that MTU, is put onto its bridge all the same: others may be there.
+    fn card_up(&self, pif: &Pif, mtu: u32) {
         let device = &pif.device;
-        self.link(device, &format!("up mtu {mtu}"))?;
+        if !self.link(device, &format!("up mtu {mtu}")) {
+            self.link(device, "up");
+        }
         let settings = sysconfig::ethtool_settings(&pif.other_config, device);
         // Merged packets cannot be forwarded as they came; a bridge must not make them.
         let defaults = [("gro", "off"), ("lro", "off")];
@@ -334,129 +368,73 @@ impl Act<'_> {
             let mut all = vec![option.to_string(), device.clone()];
             all.extend(arguments);
             // Cards differ in what they can; none is refused for it.
-            if let Err(e) = self.run_tool("ethtool", &all, &[], QUICK) {
-                warning!("{device}: {e}");
-            }
+            self.try_tool("ethtool", &all, &[], QUICK);
         }
-        Ok(())
     }
 
-    /// Whether the bridge under `pif` is in fail mode secure now.
-    fn is_secure(&self, vsctl: &Vsctl<'_>, pif: &Ref) -> bool {
-        let bridge = self.db.datapath_pif(pif).and_then(|p| self.db.bridge(p));
-        let Ok(bridge) = bridge else { return false };
-        let rows = vsctl.bridges().unwrap_or_default();
-        rows.iter()
-            .any(|r| r.name == bridge && r.fail_mode.as_deref() == Some("secure"))
-    }
-
-    fn flows_after(&self, vsctl: &Vsctl<'_>, pif: &Ref, was_secure: bool) -> Result<()> {
+    fn flows_after(&self, vsctl: &Vsctl<'_>, pif: &Ref) -> Result<()> {
         let record = self.db.pif(pif)?;
         let network = self.db.network(record)?;
         let secure = plan::fail_mode(self.db, &network.other_config) == "secure";
-        if record.management && secure && !was_secure && !self.db.is_vlan(record) {
+        if record.management && secure && !self.db.is_vlan(record) {
             let cards = self.db.card_names(pif)?;
-            add_default_flows(self.host, vsctl, &network.bridge, &record.mac, &cards)?;
+            flows::keep_reachable(self.host, vsctl, &network.bridge, &record.mac, &cards)?;
         }
         Ok(())
     }
 
-    fn ifdown(&self, device: &str) -> Result<()> {
+    /// Takes an interface down as it was brought up. A bridge that something else made, such as a VLAN over it, has no
+    /// file that ifdown could read.
+    fn ifdown(&self, device: &str) {
         if !self.host.netdev_exists(device) {
             info!("{device} does not exist, nothing to take down");
-            return Ok(());
+        } else if sysconfig::has_ifcfg(self.host, device) {
+            self.try_tool("ifdown", &words(device), &[], IFUP);
+        } else {
+            info!("{device} has no ifcfg file, only its link is taken down");
+            self.link(device, "down");
         }
-        self.run_tool("ifdown", &words(device), &[], IFUP)
     }
 
-    fn ifup(&self, device: &str) -> Result<()> {
+    /// Gives the interface its address. That there is no DHCP server now is no reason to take the rest back: the bridge
+    /// is there, guests use it, and the next attempt may succeed.
+    fn ifup(&self, device: &str) {
         let mut env = Vec::new();
         let done = "/etc/firstboot.d/state/99-remove-firstboot-flag";
         if self.host.exists("/etc/firstboot.d") && !self.host.exists(done) {
             let given = std::env::var("DHCLIENTARGS").unwrap_or_default();
             env.push(("DHCLIENTARGS", format!("{given} -T 240").trim().to_string()));
         }
-        self.run_tool("ifup", &words(device), &env, IFUP)
+        self.try_tool("ifup", &words(device), &env, IFUP);
     }
 
-    fn link(&self, device: &str, what: &str) -> Result<()> {
-        self.run_tool(
-            "ip",
-            &words(&format!("link set dev {device} {what}")),
-            &[],
-            QUICK,
-        )
+    fn link(&self, device: &str, what: &str) -> bool {
+        let args = words(&format!("link set dev {device} {what}"));
+        self.try_tool("ip", &args, &[], QUICK)
     }
 
     /// The console shows the management address.
     fn update_issue(&self) {
         if self.host.has_tool("update-issue") {
-            if let Err(e) = self.run_tool("update-issue", &[], &[], QUICK) {
-                warning!("{e}");
-            }
+            self.try_tool("update-issue", &[], &[], QUICK);
         }
     }
 
-    fn run_tool(
+    /// Runs a program of the host whose failure stops nothing, and says whether it succeeded.
+    fn try_tool(
         &self,
         name: &str,
         args: &[String],
         env: &[(&str, String)],
         limit: Duration,
-    ) -> Result<()> {
-        let status = command::run(&self.host.tool(name)?, args, env, limit)?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(failed!("'{name} {}' failed: {status}", args.join(" "))),
-        }
-    }
-}
-
-/// Puts `plan::default_flows` on a bridge.
-pub fn add_default_flows(
-    host: &Host,
-    vsctl: &Vsctl<'_>,
-    bridge: &str,
-    mac: &str,
-    cards: &[&str],
-) -> std::result::Result<(), FlowError> {
-    let fail = |code, flow: &str| FlowError {
-        code,
-        bridge: bridge.into(),
-        flow: flow.into(),
-    };
-    let ports = vsctl.ofports(cards).map_err(|f| fail(f.code, ""))?;
-    let ports: Vec<u32> = ports.into_iter().flatten().collect();
-    if ports.is_empty() {
-        return Err(fail(0, "no OpenFlow port yet"));
-    }
-    let program = host.tool("ovs-ofctl").map_err(|_| fail(127, ""))?;
-    for flow in plan::default_flows(mac, &ports) {
-        let args = words(&format!("--timeout={SHORT} add-flow {bridge} {flow}"));
-        let limit = Duration::from_secs(u64::from(SHORT) + 2);
-        let out = command::capture(&program, &args, limit).map_err(|_| fail(-1, &flow))?;
-        if !out.status.success() {
-            return Err(fail(out.code(), &flow));
-        }
-    }
-    Ok(())
-}
-
-/// A default flow that could not be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowError {
-    pub code: i32,
-    pub bridge: String,
-    pub flow: String,
-}
-
-impl From<FlowError> for crate::error::Error {
-    fn from(e: FlowError) -> Self {
-        failed!(
-            "cannot add the flow that keeps {} reachable: status {}, {}",
-            e.bridge,
-            e.code,
-            e.flow
-        )
+    ) -> bool {
+        let run = |program: PathBuf| command::run(&program, args, env, limit);
+        let said = match self.host.tool(name).and_then(run) {
+            Ok(status) if status.success() => return true,
+            Ok(status) => status.to_string(),
+            Err(e) => e.to_string(),
+        };
+        warning!("'{name} {}' failed: {said}", args.join(" "));
+        false
     }
 }

@@ -66,22 +66,26 @@ fn datapath(db: &Db, pif: &Ref, plan: &mut Up) -> Result<()> {
     let names = db.card_names(pif)?;
     let t = &mut plan.transaction;
 
+    // At boot the cache says of no PIF that it is in use; then there are no bridges either.
+    let in_use = |card: &&Ref| {
+        let attached = |p: &Ref| db.pifs.get(p).is_some_and(|p| p.currently_attached);
+        attached(card) || db.vlans_over(card).into_iter().any(attached)
+    };
     let mut bonds = BTreeSet::new();
     let mut gone = Vec::new();
     let mut unused = Vec::new();
     for &card in &cards {
         let masters = db.bond_masters(card).into_iter().filter(|m| *m != pif);
         for other in masters.chain((card != pif).then_some(card)) {
-            let other_bridge = db.bridge(other)?.to_string();
-            if !gone.contains(&other_bridge) {
-                gone.push(other_bridge);
+            match db.bridge(other) {
+                Ok(bridge) if !gone.iter().any(|b| b == bridge) => gone.push(bridge.to_string()),
+                _ => {}
             }
             if other != card && bonds.insert(db.pif(other)?.device.clone()) {
-                let left = db
-                    .card_names(other)?
-                    .into_iter()
-                    .filter(|n| !names.contains(n));
-                unused.extend(left.map(String::from));
+                let left = db.cards(other)?.into_iter();
+                for sibling in left.filter(|c| !cards.contains(c) && !in_use(c)) {
+                    unused.push(db.pif(sibling)?.device.clone());
+                }
             }
         }
     }
@@ -142,7 +146,7 @@ fn datapath(db: &Db, pif: &Ref, plan: &mut Up) -> Result<()> {
 
 pub const FAIL_MODE: &str = "vswitch-controller-fail-mode";
 
-/// A bridge's fail mode: what its network says, what the pool says, else standalone.
+/// A bridge's fail mode: what its network says, else what the pool says, else standalone.
 pub fn fail_mode(db: &Db, network: &OtherConfig) -> &'static str {
     fail_mode_of(
         network.get(FAIL_MODE).map(String::as_str),
@@ -150,15 +154,19 @@ pub fn fail_mode(db: &Db, network: &OtherConfig) -> &'static str {
     )
 }
 
+/// A setting that is neither of the two counts as none.
 pub fn fail_mode_of(network: Option<&str>, pool: Option<&str>) -> &'static str {
-    match network.or(pool) {
-        Some("secure") => "secure",
-        None | Some("standalone") => "standalone",
-        Some(other) => {
-            warning!("{FAIL_MODE} '{other}' is neither secure nor standalone: standalone is taken");
-            "standalone"
+    for (owner, mode) in [("network", network), ("pool", pool)] {
+        match mode {
+            Some("secure") => return "secure",
+            Some("standalone") => return "standalone",
+            Some(other) => {
+                warning!("{owner}: {FAIL_MODE} '{other}' is neither secure nor standalone, ignored")
+            }
+            None => {}
         }
     }
+    "standalone"
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,10 +191,11 @@ pub fn in_band(network: &OtherConfig, uuid: &str) -> Option<InBand> {
 /// Records which of xapi's networks are behind a bridge: that of `under`, then those of its VLANs.
 fn network_uuids(db: &Db, under: &Ref, bridge: &str, t: &mut Transaction) -> Result<()> {
     let mut uuids = vec![db.network(db.pif(under)?)?.uuid.as_str()];
+    // A VLAN's network that could not be read has been warned of.
     for vlan in db.vlans_over(under) {
-        let uuid = db.network(db.pif(vlan)?)?.uuid.as_str();
-        if !uuids.contains(&uuid) {
-            uuids.push(uuid);
+        match db.pif(vlan).and_then(|vlan| db.network(vlan)) {
+            Ok(network) if !uuids.contains(&network.uuid.as_str()) => uuids.push(&network.uuid),
+            _ => {}
         }
     }
     t.add(format!(
@@ -230,32 +239,15 @@ pub fn down(db: &Db, pif: &Ref) -> Result<Down> {
 pub fn rewrite(db: &Db) -> Result<Transaction> {
     let mut t = Transaction::new();
     for (pif, record) in &db.pifs {
-        if record.currently_attached && !db.is_vlan(record) {
-            network_uuids(db, pif, db.bridge(pif)?, &mut t)?;
+        if !record.currently_attached || db.is_vlan(record) {
+            continue;
+        }
+        match db.bridge(pif) {
+            Ok(bridge) => network_uuids(db, pif, bridge, &mut t)?,
+            Err(e) => warning!("{e}"),
         }
     }
     Ok(t)
-}
-
-/// The flows that keep the management interface reachable on a bridge in fail mode secure while no controller has said
-/// anything: ARP and IP in both directions between the cards' OpenFlow ports and the host. Out of a bond, the bond
-/// chooses.
-pub fn default_flows(mac: &str, ports: &[u32]) -> Vec<String> {
-    let flow = |rest: String| format!("idle_timeout=0,priority=0,{rest}");
-    let out = match ports {
-        [port] => port.to_string(),
-        _ => "NORMAL".to_string(),
-    };
-    let mut flows = Vec::new();
-    for port in ports {
-        flows.push(flow(format!("in_port={port},arp,nw_proto=1,actions=local")));
-        flows.push(flow(format!("in_port={port},dl_dst={mac},actions=local")));
-    }
-    flows.push(flow(format!(
-        "in_port=local,arp,dl_src={mac},actions={out}"
-    )));
-    flows.push(flow(format!("in_port=local,dl_src={mac},actions={out}")));
-    flows
 }
 
 #[cfg(test)]

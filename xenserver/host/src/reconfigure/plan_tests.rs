@@ -138,6 +138,42 @@ fn up_a_card_that_is_in_a_bond_ends_the_bond() {
 }
 
 #[test]
+fn up_a_former_slave_leaves_a_sibling_that_is_in_use_on_its_bridge() {
+    // The bond is no longer in use, the other card is; or it is under a VLAN.
+    let mut db = db();
+    attach(&mut db, &["eth1"]);
+    let plan = up(&db, &pif("eth0"), &None).unwrap();
+    let text = plan.transaction.text();
+    assert!(!text.contains("eth1"), "{text}");
+    assert!(text.contains("--with-iface --if-exists del-port bond0\n"));
+    assert_eq!(plan.unused, [""; 0]);
+    attach(&mut db, &["vlan123"]);
+    db.pifs.get_mut(&pif("eth1")).unwrap().currently_attached = false;
+    db.vlans.get_mut("OpaqueRef:vlan123").unwrap().tagged_pif = pif("eth1");
+    assert_eq!(up(&db, &pif("eth0"), &None).unwrap().unused, [""; 0]);
+}
+
+#[test]
+fn a_network_that_could_not_be_read_stops_only_its_own_interface() {
+    let mut db = db();
+    attach(&mut db, &["eth0", "eth3", "vlan123"]);
+    for name in ["xapi3", "xenbr0", "xapi1"] {
+        db.networks
+            .remove(&format!("OpaqueRef:net-{name}"))
+            .unwrap();
+    }
+    assert!(up(&db, &pif("vlan123"), &None).is_err());
+    let text = up_text(&db, "eth3");
+    assert!(text.ends_with("xs-network-uuids 50000000-0000-4000-8000-000000000003\n"));
+    assert!(up_text(&db, "eth1").contains("--may-exist add-port xenbr1 eth1\n"));
+    let text = rewrite(&db).unwrap().text();
+    assert!(
+        text.contains("xenbr3") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
 fn up_bond_of_one_card_is_a_port() {
     let mut db = db();
     db.bonds.get_mut("OpaqueRef:bond").unwrap().slaves.pop();
@@ -178,7 +214,11 @@ fn fail_mode_is_the_networks_then_the_pools_then_standalone() {
     assert!(up_text(&db, "eth2").contains("set Bridge xenbr2 fail_mode=secure\n"));
     network(&mut db, "xenbr2").insert(key.clone(), "standalone".into());
     assert_eq!(mode(&db), "standalone");
-    network(&mut db, "xenbr2").insert(key, "open".into());
+    // What is neither of the two is no reason to open a bridge that the pool wants secure.
+    network(&mut db, "xenbr2").insert(key.clone(), "Secure".into());
+    assert_eq!(mode(&db), "secure");
+    let pool = &mut db.pools.get_mut("OpaqueRef:pool").unwrap().other_config;
+    pool.insert(key, "locked".into());
     assert_eq!(mode(&db), "standalone");
 }
 
@@ -260,28 +300,6 @@ br-set-external-id xenbr2 xs-network-uuids 50000000-0000-4000-8000-000000000002
 br-set-external-id xenbr3 xs-network-uuids 50000000-0000-4000-8000-000000000003;50000000-0000-4000-8000-000000000006
 ";
     assert_eq!(rewrite(&db).unwrap().text(), want);
-}
-
-#[test]
-fn default_flows_of_a_card_and_of_a_bond() {
-    let one = default_flows("00:16:3e:00:00:a2", &[5]);
-    assert_eq!(
-        one,
-        [
-            "idle_timeout=0,priority=0,in_port=5,arp,nw_proto=1,actions=local",
-            "idle_timeout=0,priority=0,in_port=5,dl_dst=00:16:3e:00:00:a2,actions=local",
-            "idle_timeout=0,priority=0,in_port=local,arp,dl_src=00:16:3e:00:00:a2,actions=5",
-            "idle_timeout=0,priority=0,in_port=local,dl_src=00:16:3e:00:00:a2,actions=5",
-        ]
-    );
-    let bond = default_flows("00:16:3e:00:00:a0", &[1, 2]);
-    assert_eq!(bond.len(), 6);
-    assert_eq!(
-        bond.iter()
-            .filter(|f| f.ends_with("actions=NORMAL"))
-            .count(),
-        2
-    );
 }
 
 #[test]

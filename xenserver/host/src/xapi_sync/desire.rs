@@ -228,9 +228,9 @@ fn bridge_settings(
         return Ok(());
     };
     let mode = network.other_config.get(plan::FAIL_MODE).cloned();
-    let pool = match mode {
-        Some(_) => None,
-        None => xapi.pool()?.remove(plan::FAIL_MODE),
+    let pool = match mode.as_deref() {
+        Some("secure" | "standalone") => None,
+        _ => xapi.pool()?.remove(plan::FAIL_MODE),
     };
     let mode = plan::fail_mode_of(mode.as_deref(), pool.as_deref());
     if row.fail_mode.as_deref() != Some(mode) {

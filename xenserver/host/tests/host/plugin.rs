@@ -127,7 +127,11 @@ fn bridges_follow_the_pool_and_strange_ones_are_left_alone() {
         host.vsctl("get Bridge xenbr2 fail_mode other_config:disable-in-band"),
         "secure\n\"true\""
     );
+    // ovs-vswitchd emptied the table when the bridge became secure, controller or not.
+    assert_eq!(flows_of(&host).matches("priority=0").count(), 4);
+    host.calls();
     assert_eq!(call(&host, "update").unwrap(), NOTHING);
+    assert!(!host.calls().iter().any(|c| c.contains("add-flow")));
     xapi["network"]["OpaqueRef:net-xenbr2"]["other_config"] =
         json!({"vswitch-controller-fail-mode": "standalone"});
     host.set_xapi(&xapi);
@@ -143,29 +147,72 @@ fn bridges_follow_the_pool_and_strange_ones_are_left_alone() {
         host.vsctl("get Bridge unknown fail_mode other_config:disable-in-band"),
         "secure\n\"true\""
     );
-    // Without a new controller there is nobody to lock us out.
-    assert_eq!(
-        host.ofctl("dump-flows --no-stats xenbr2")
-            .matches("priority=0,arp")
-            .count(),
-        0
-    );
+}
+
+fn flows_of(host: &Sandbox) -> String {
+    host.ofctl("dump-flows --no-stats xenbr2")
 }
 
 #[test]
 fn a_new_controller_of_a_secure_pool_does_not_lock_the_host_out() {
     let host = start("lockout");
-    host.set_xapi(&with(
-        "192.0.2.1",
-        json!({"vswitch-controller-fail-mode": "secure"}),
-    ));
+    let secure = json!({"vswitch-controller-fail-mode": "secure"});
+    host.set_xapi(&with("192.0.2.1", secure));
+    // On a member of the pool, xapi has no answer any more once its bridge is secure.
+    let (real, xapi) = (
+        host.read("/usr/bin/ovs-vsctl"),
+        host.path("/var/lib/xcp/xapi"),
+    );
+    let lose = format!(
+        "case $* in *fail_mode=secure*) rm -f '{}';; esac",
+        xapi.display()
+    );
+    let script = real.replace("#!/bin/sh\n", "");
+    host.script("/usr/bin/ovs-vsctl", &format!("{lose}\n{script}"));
     call(&host, "update").unwrap();
     assert_eq!(host.vsctl("get-fail-mode xenbr2"), "secure");
-    let flows = host.ofctl("dump-flows --no-stats xenbr2");
+    assert!(!xapi.exists());
+    let flows = flows_of(&host);
     assert!(
         flows.contains("in_port=LOCAL,dl_src=00:16:3e:00:00:a2 actions=output:"),
         "{flows}"
     );
+}
+
+#[test]
+fn flows_that_could_not_be_added_are_added_by_the_next_update() {
+    let host = start("lockout2");
+    let secure = json!({"vswitch-controller-fail-mode": "secure"});
+    host.set_xapi(&with("192.0.2.1", secure));
+    let real = host.read("/usr/bin/ovs-ofctl").replace("#!/bin/sh\n", "");
+    let refuse = "case $* in *add-flow*dl_dst*) exit 7;; esac";
+    host.script("/usr/bin/ovs-ofctl", &format!("{refuse}\n{real}"));
+    let error = call(&host, "update").unwrap_err();
+    assert_eq!(error[..3], ["VSWITCH_ADD_FLOW_FAILURE", "7", "xenbr2"]);
+    assert_eq!(flows_of(&host).matches("priority=0").count(), 1);
+    host.script("/usr/bin/ovs-ofctl", &real);
+    call(&host, "update").unwrap();
+    assert_eq!(flows_of(&host).matches("priority=0").count(), 4);
+    // What a controller has put there is its own affair.
+    host.ofctl("del-flows xenbr2");
+    host.ofctl("add-flow xenbr2 priority=0,actions=controller");
+    assert_eq!(call(&host, "update").unwrap(), NOTHING);
+    assert_eq!(flows_of(&host).matches("priority=0").count(), 1);
+}
+
+#[test]
+fn a_switch_that_does_not_act_is_no_failure_of_what_the_database_has() {
+    let mut host = Sandbox::new("norun");
+    host.start_ovsdb();
+    host.start_xapi(&with("192.0.2.1", json!({})));
+    let set = call(&host, "update").unwrap();
+    assert!(
+        set.starts_with("Successfully set controller to 192.0.2.1. Note: ")
+            && set.contains("ovs-vswitchd has not acted on it yet"),
+        "{set}"
+    );
+    assert_eq!(host.vsctl("--no-wait get-manager"), "ssl:192.0.2.1:6640");
+    assert_eq!(call(&host, "update").unwrap(), NOTHING);
 }
 
 #[test]

@@ -68,7 +68,9 @@ fn up_runs_each_program_once_and_in_order() {
 fn a_bond_takes_its_cards_from_their_bridges() {
     let host = with_cache("bond");
     host.device("xenbr0", "00:16:3e:00:00:a0");
+    host.device("xenbr1", "00:16:3e:00:00:a1");
     host.device("bond0", "00:16:3e:00:00:a0");
+    host.write("/etc/sysconfig/network-scripts/ifcfg-xenbr0", "");
     ok(&host, "--force xapi1 up");
     let calls = host.calls();
     let rest: Vec<_> = calls
@@ -77,6 +79,7 @@ fn a_bond_takes_its_cards_from_their_bridges() {
         .collect();
     let want = [
         "ifdown xenbr0",
+        "ip link set dev xenbr1 down",
         "ip link set dev eth0 up mtu 1500",
         "ip link set dev eth1 up mtu 1500",
         "ifup xapi1",
@@ -88,30 +91,231 @@ fn a_bond_takes_its_cards_from_their_bridges() {
 
 #[test]
 fn what_fails_leaves_the_files_as_they_were() {
-    for (name, tool, absolute, args) in [
-        (
-            "fail-vsctl",
-            "ovs-vsctl",
-            "/usr/bin/ovs-vsctl",
-            "--force xenbr2 up",
-        ),
-        ("fail-ifup", "ifup", "/sbin/ifup", "--force xenbr2 up"),
-        ("fail-ip", "ip", "/sbin/ip", "--force xenbr2 up"),
+    let host = with_cache("fail-vsctl");
+    host.write("/etc/sysconfig/network", "HOSTNAME=h\n");
+    host.stub("/usr/bin/ovs-vsctl", "echo broken >&2\nexit 3");
+    let before = host.snapshot();
+    let out = host.run(TOOL, "--force xenbr2 up");
+    assert_eq!(out.code, 1, "{}", out.stderr);
+    assert!(out.stderr.contains("ovs-vsctl"), "{}", out.stderr);
+    assert_eq!(host.snapshot(), before);
+}
+
+#[test]
+fn a_program_of_the_host_that_fails_is_told_of_and_stops_nothing() {
+    for (name, absolute) in [
+        ("ifup", "/sbin/ifup"),
+        ("ifdown", "/sbin/ifdown"),
+        ("ip", "/sbin/ip"),
+        ("ethtool", "/sbin/ethtool"),
     ] {
-        let host = with_cache(name);
-        host.write("/etc/sysconfig/network", "HOSTNAME=h\n");
-        host.stub(absolute, "echo broken >&2\nexit 3");
-        let before = host.snapshot();
-        let out = host.run(TOOL, args);
-        assert_eq!(out.code, 1, "{name}: {}", out.stderr);
-        assert!(out.stderr.contains(tool), "{name}: {}", out.stderr);
-        let after: Vec<_> = host
-            .snapshot()
-            .into_iter()
-            .filter(|f| before.get(&f.0) != Some(&f.1))
-            .collect();
-        assert!(after.is_empty(), "{name}: {after:?}");
+        let host = with_cache(&format!("fails-{name}"));
+        host.device("bond0", "00:16:3e:00:00:a0");
+        host.device("xenbr0", "00:16:3e:00:00:a0");
+        host.write("/etc/sysconfig/network-scripts/ifcfg-xenbr0", "");
+        host.stub(absolute, "exit 3");
+        let out = host.run(TOOL, "--force xapi1 up");
+        assert_eq!(out.code, 0, "{name}: {}", out.stderr);
+        let told = format!("interface-reconfigure: '{name} ");
+        assert!(out.stderr.contains(&told), "{name}: {}", out.stderr);
+        let calls = host.calls();
+        for call in ["ifup xapi1", "ip link set dev bond0 up", "update-issue"] {
+            assert!(calls.contains(&call.to_string()), "{name}: {calls:?}");
+        }
+        transaction(&calls);
+        let ifcfg = host.read("/etc/sysconfig/network-scripts/ifcfg-xapi1");
+        assert!(ifcfg.contains("DEVICE=xapi1\n"), "{name}");
     }
+}
+
+#[test]
+fn a_dhcp_server_that_is_away_leaves_an_interface_that_can_be_brought_up_later() {
+    let mut host = Sandbox::new("nodhcp");
+    host.start_xapi(&state());
+    host.start_ovs();
+    host.stub("/sbin/ifup", "exit 1");
+    let pif = "--session OpaqueRef:given --pif OpaqueRef:pif-eth2";
+    ok(&host, &format!("{pif} up"));
+    assert_eq!(host.vsctl("list-ports xenbr2"), "eth2");
+    let ifcfg = host.read("/etc/sysconfig/network-scripts/ifcfg-xenbr2");
+    assert!(ifcfg.contains("BOOTPROTO=dhcp\n"), "{ifcfg}");
+    host.device("xenbr2", "00:16:3e:00:00:a2");
+    host.stub("/sbin/ifup", "");
+    host.calls();
+    ok(&host, &format!("{pif} up"));
+    let calls = host.calls();
+    for call in ["ifdown xenbr2", "ifup xenbr2"] {
+        assert!(calls.contains(&call.to_string()), "{calls:?}");
+    }
+    ok(&host, &format!("{pif} down"));
+    assert_eq!(host.vsctl("list-br"), "");
+}
+
+#[test]
+fn a_bridge_that_its_vlan_made_has_no_file_for_ifdown() {
+    let mut host = Sandbox::new("untagged");
+    host.start_xapi(&state());
+    host.start_ovs();
+    let pif = |name: &str, action: &str| {
+        ok(
+            &host,
+            &format!("--session OpaqueRef:given --pif OpaqueRef:pif-{name} {action}"),
+        );
+    };
+    pif("vlan123", "up");
+    host.device("xenbr3", "00:16:3e:00:00:a3");
+    host.device("xapi3", "00:16:3e:00:00:a3");
+    host.calls();
+    pif("eth3", "up");
+    let calls = host.calls();
+    assert!(calls.contains(&"ip link set dev xenbr3 down".to_string()));
+    assert!(calls.contains(&"ifup xenbr3".to_string()));
+    assert_eq!(host.vsctl("list-br"), "xapi3\nxenbr3");
+    // So has the bridge of a bond's slave.
+    host.device("xenbr0", "00:16:3e:00:00:a0");
+    pif("bond0", "up");
+    assert!(host
+        .calls()
+        .contains(&"ip link set dev xenbr0 down".to_string()));
+}
+
+#[test]
+fn a_card_that_is_in_use_stays_on_its_bridge_when_another_of_its_former_bond_comes_up() {
+    let mut host = Sandbox::new("sibling");
+    let mut xapi = state();
+    xapi["PIF"]["OpaqueRef:pif-eth0"]["currently_attached"] = json!(true);
+    host.start_xapi(&xapi);
+    host.start_ovs();
+    host.vsctl("add-br xenbr0 -- add-port xenbr0 eth0");
+    ok(
+        &host,
+        "--session OpaqueRef:given --pif OpaqueRef:pif-eth1 up",
+    );
+    assert_eq!(host.vsctl("list-ports xenbr0"), "eth0");
+    assert_eq!(host.vsctl("list-ports xenbr1"), "eth1");
+    assert!(!host
+        .calls()
+        .contains(&"ip link set dev eth0 down".to_string()));
+}
+
+#[test]
+fn what_is_about_to_be_the_management_interface_gives_the_host_dns_and_gateway() {
+    let mut host = Sandbox::new("management");
+    host.start_xapi(&state());
+    let network = |host: &Sandbox| host.read("/etc/sysconfig/network");
+    ok(
+        &host,
+        "--session OpaqueRef:given --pif OpaqueRef:pif-eth3 --management up",
+    );
+    assert_eq!(network(&host), "DNSDEV=xenbr3\nGATEWAYDEV=xenbr3\n");
+    // The cache says what xapi says, and xapi has not said that yet.
+    let cache = host.read("/var/xapi/network.dbcache");
+    let db = ovs_xenserver::netdb::cache::parse(&cache).unwrap();
+    assert!(db.pifs["OpaqueRef:pif-eth2"].management && !db.pifs["OpaqueRef:pif-eth3"].management);
+    ok(
+        &host,
+        "--pif-uuid 10000000-0000-4000-8000-000000000002 --management up",
+    );
+    assert_eq!(network(&host), "DNSDEV=xenbr2\nGATEWAYDEV=xenbr2\n");
+    // As a host's boot has it, before xapi.
+    host.stop_xapi();
+    ok(&host, "--management --force-interface xenbr3 up");
+    assert_eq!(network(&host), "DNSDEV=xenbr3\nGATEWAYDEV=xenbr3\n");
+}
+
+#[test]
+fn the_hosts_network_file_keeps_what_others_wrote() {
+    let host = with_cache("networkfile");
+    let old = b"# caf\xe9\nNETWORKING=yes\nHOSTNAME=xs1\nGATEWAYDEV=xenbr9\n";
+    host.write("/etc/sysconfig/network", "");
+    std::fs::write(host.path("/etc/sysconfig/network"), old).unwrap();
+    ok(&host, "--force xenbr2 up");
+    let want = b"# caf\xe9\nNETWORKING=yes\nHOSTNAME=xs1\nDNSDEV=xenbr2\nGATEWAYDEV=xenbr2\n";
+    assert_eq!(
+        std::fs::read(host.path("/etc/sysconfig/network")).unwrap(),
+        want
+    );
+
+    // No PIF is the management interface: nobody has said whose these are to be.
+    let host = with_cache("nomanagement");
+    host.write("/var/xapi/network.dbcache", &CACHE.replace("True", "False"));
+    let old = "NETWORKING=yes\nGATEWAYDEV=xenbr9\nDNSDEV=xenbr9\n";
+    host.write("/etc/sysconfig/network", old);
+    ok(&host, "--force xenbr3 up");
+    assert_eq!(host.read("/etc/sysconfig/network"), old);
+}
+
+#[test]
+fn another_records_oddity_does_not_keep_the_host_off_its_network() {
+    let mut host = Sandbox::new("odd");
+    let mut xapi = state();
+    xapi["network"]["OpaqueRef:odd"] =
+        json!({"uuid": "u", "bridge": "", "MTU": "1500", "PIFs": [], "other_config": {}});
+    xapi["PIF"]["OpaqueRef:pif-eth3"]["DNS"] = json!("192.0.2.53 198.51.100.53");
+    host.start_xapi(&xapi);
+    ok(
+        &host,
+        "--session OpaqueRef:given --pif OpaqueRef:pif-eth3 up",
+    );
+    let ifcfg = host.read("/etc/sysconfig/network-scripts/ifcfg-xenbr3");
+    assert!(
+        ifcfg.contains("DNS1=192.0.2.53\nDNS2=198.51.100.53\n"),
+        "{ifcfg}"
+    );
+    let out = host.run(TOOL, "rewrite");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert!(out
+        .stderr
+        .contains("network OpaqueRef:odd is left out: no bridge"));
+}
+
+#[test]
+fn a_switch_that_does_not_act_is_told_of_and_the_files_are_those_of_the_database() {
+    let mut host = with_cache("noswitch");
+    host.start_ovsdb();
+    let out = host.run(TOOL, "--force xenbr2 up");
+    assert_eq!(out.code, 1);
+    assert!(
+        out.stderr
+            .contains("the database has the change, ovs-vswitchd has not acted on it yet"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(host.vsctl("--no-wait list-br"), "xenbr2");
+    let files = host.snapshot();
+    let ifcfg = host.path("/etc/sysconfig/network-scripts/ifcfg-xenbr2");
+    assert!(files.contains_key(&ifcfg), "{:?}", files.keys());
+    assert!(!files
+        .keys()
+        .any(|f| f.display().to_string().contains("xapi-")));
+}
+
+#[test]
+fn many_at_once_leave_a_whole_cache_and_do_not_fail() {
+    let mut host = Sandbox::new("many");
+    host.start_xapi(&state());
+    let pif = "--session OpaqueRef:given --pif OpaqueRef:pif-eth3 up";
+    for _ in 0..4 {
+        let spawn = |args: &str| {
+            let mut command = host.command(TOOL, args);
+            command
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let all: Vec<_> = ["rewrite", "rewrite", pif, "rewrite", pif, "rewrite"]
+            .map(spawn)
+            .into();
+        for child in all {
+            let out = child.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&out.stderr);
+            assert!(out.status.success(), "{text}");
+            let cache = host.read("/var/xapi/network.dbcache");
+            ovs_xenserver::netdb::cache::parse(&cache).unwrap();
+        }
+    }
+    let left = std::fs::read_dir(host.path("/var/xapi")).unwrap().count();
+    assert_eq!(left, 1, "nothing but the cache");
 }
 
 #[test]
@@ -276,7 +480,10 @@ fn an_own_session_is_made_and_ended_also_on_an_old_host() {
     assert_eq!(asked[1], "session.login_with_password [\"root\", \"\"]");
     assert_eq!(asked.last().unwrap(), "session.logout []");
     assert!(host.calls().contains(&"ifup xenbr2".to_string()));
-    ok(&host, "--management down");
+    ok(
+        &host,
+        "--pif-uuid 10000000-0000-4000-8000-000000000002 down",
+    );
     assert!(transaction(&host.calls()).contains("--if-exists del-br xenbr2\n"));
     // A PIF of another host is none of ours.
     let out = host.run(TOOL, "--pif-uuid 10000000-0000-4000-8000-000000000099 up");
@@ -285,7 +492,7 @@ fn an_own_session_is_made_and_ended_also_on_an_old_host() {
     let mut xapi = state();
     xapi["sessions"] = json!(false);
     host.set_xapi(&xapi);
-    let out = host.run(TOOL, "--management up");
+    let out = host.run(TOOL, "--pif-uuid 10000000-0000-4000-8000-000000000002 up");
     assert!(
         out.code == 1 && out.stderr.contains("SESSION_INVALID"),
         "{}",
@@ -392,11 +599,22 @@ fn the_management_interface_stays_reachable_when_the_pool_becomes_secure() {
         flows.contains("in_port=LOCAL,dl_src=00:16:3e:00:00:a2 actions=output:"),
         "{flows}"
     );
-    // Nobody else's: a controller may have said something by now.
-    host.ofctl("del-flows xenbr2");
+    // They are there, and nothing is added.
+    let added = |host: &Sandbox| host.calls().iter().any(|c| c.contains("add-flow"));
     host.calls();
     ok(&host, "--force xenbr2 up");
-    assert!(!host.calls().iter().any(|c| c.starts_with("ovs-ofctl")));
+    assert!(!added(&host));
+    // One is lost: an attempt that was cut off is made good.
+    host.ofctl("del-flows xenbr2 in_port=local,arp");
+    ok(&host, "--force xenbr2 up");
+    let flows = host.ofctl("dump-flows --no-stats xenbr2");
+    assert_eq!(flows.matches("priority=0").count(), 4, "{flows}");
+    // A controller has said something: it is the one to say.
+    host.ofctl("del-flows xenbr2");
+    host.ofctl("add-flow xenbr2 priority=0,actions=normal");
+    host.calls();
+    ok(&host, "--force xenbr2 up");
+    assert!(!added(&host));
     ok(&host, "--force xenbr3 up");
     assert!(
         !host.calls().iter().any(|c| c.starts_with("ovs-ofctl")),

@@ -102,9 +102,13 @@ impl Sandbox {
             host.write(&format!("/sys/class/net/{card}/device/vendor"), "");
         }
         host.write("/var/run/openvswitch/.keep", "");
-        for tool in ["ip", "ethtool", "ifup", "ifdown", "update-issue"] {
+        for tool in ["ip", "ethtool", "ifup", "update-issue"] {
             host.stub(&format!("/sbin/{tool}"), "");
         }
+        // As the host's own does, it fails where there is no ifcfg file.
+        let scripts = host.path("/etc/sysconfig/network-scripts");
+        let ifdown = format!("[ -f '{}/ifcfg-'\"$1\" ] || exit 1", scripts.display());
+        host.stub("/sbin/ifdown", &ifdown);
         host.stub("/usr/bin/ovs-vsctl", "");
         host.stub("/usr/bin/ovs-ofctl", "");
         host
