@@ -11,6 +11,8 @@ pub enum Error {
     Failed(String),
     /// xapi said no: its error code and parameters.
     Xapi(Vec<String>),
+    /// xapi gave no answer: asking it for something else will not do any better.
+    Unreachable(String),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -19,7 +21,7 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
-            Error::Failed(_) | Error::Xapi(_) => 1,
+            Error::Failed(_) | Error::Xapi(_) | Error::Unreachable(_) => 1,
         }
     }
 
@@ -32,7 +34,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Error::Usage(text) | Error::Failed(text) => text.clone(),
+            Error::Usage(text) | Error::Failed(text) | Error::Unreachable(text) => text.clone(),
             Error::Xapi(error) => format!("xapi refused: {}", error.join(" ")),
         };
         f.write_str(&one_line(&text))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One HTTP/1.1 POST over a Unix socket (RFC 9112): all the HTTP that speaking with the local xapi takes.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failed;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -22,17 +22,19 @@ pub fn post(socket: &Path, body: &str, limit: Duration) -> Result<String> {
         Ok(stream)
     };
     let mut stream: UnixStream = connect().map_err(|e: std::io::Error| {
-        failed!(
-            "cannot reach xapi at {}: {e}; is it running?",
-            socket.display()
-        )
+        let socket = socket.display();
+        Error::Unreachable(format!(
+            "cannot reach xapi at {socket}: {e}; is it running?"
+        ))
     })?;
     let request = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: openvswitch\r\nConnection: close\r\n\
          Content-Type: text/xml\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let lost = |e: std::io::Error| failed!("xapi at {} does not answer: {e}", socket.display());
+    let lost = |e: std::io::Error| {
+        Error::Unreachable(format!("xapi at {} does not answer: {e}", socket.display()))
+    };
     stream.write_all(request.as_bytes()).map_err(lost)?;
     let body = read_response(BufReader::new(stream)).map_err(lost)?;
     String::from_utf8(body).map_err(|_| failed!("xapi's answer is not UTF-8"))

@@ -133,15 +133,14 @@ impl Sync<'_> {
         if !self.complete || self.outstanding.is_some() {
             return true;
         }
-        let wanted = match self.desire.changes(&self.copy, &mut self.xapi) {
-            Ok(wanted) => wanted,
-            Err(e) => {
+        let wanted = self.desire.changes(&self.copy, &mut self.xapi);
+        match &wanted.error {
+            Some(e) => {
                 self.xapi.forget_session();
                 self.complain(&e.to_string());
-                return false;
             }
-        };
-        self.complained = false;
+            None => self.complained = false,
+        }
         self.transact(&wanted.changes) && !wanted.again
     }
 
@@ -174,6 +173,8 @@ impl Sync<'_> {
         if let Some(connection) = self.connection.take() {
             connection.close();
         }
+        // What was sent may be lost, and what comes back may be another database.
+        self.desire.forget();
         self.generation += 1;
         self.complete = false;
         self.pause = true;
@@ -204,11 +205,14 @@ impl Sync<'_> {
             },
             None if message["id"].as_u64() == self.outstanding => {
                 self.outstanding = None;
-                if let Some(error) = ovsdb::transaction_error(message) {
+                match ovsdb::transaction_error(message) {
+                    None => self.desire.confirm(),
                     // Most likely the row is gone; its update is on the way.
-                    warning!("the database refused a change: {error}");
-                    self.desire.forget();
-                    self.pause = true;
+                    Some(error) => {
+                        warning!("the database refused a change: {error}");
+                        self.desire.refused();
+                        self.pause = true;
+                    }
                 }
             }
             None => {}

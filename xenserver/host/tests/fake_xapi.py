@@ -3,7 +3,7 @@
 """fake_xapi.py SOCKET STATE LOG: as much of xapi as the tools ask for, over its Unix socket, with Python's own XML-RPC.
 
 STATE is a JSON file, read anew for every call: {"CLASS": {"REF": {record}}, "old": BOOL, "sessions": BOOL}. "old": a host
-before 6.2, whose login takes two arguments and which knows no tunnels. "sessions" false: no session is valid. Each call is
+before 6.2, whose login takes two arguments and which knows no tunnels. "sessions" false: no session is valid. "refuse": methods that fail. Each call is
 a line of LOG: the method and its arguments but the session, as JSON.
 """
 
@@ -34,6 +34,8 @@ def answer(method, params):
         raise Failure("SESSION_INVALID", session)
     if method == "session.logout":
         return ""
+    if method in state.get("refuse", []):
+        raise Failure("INTERNAL_ERROR", method)
     name, verb = method.split(".")
     if name not in state or (name == "tunnel" and state.get("old")):
         raise Failure("MESSAGE_METHOD_UNKNOWN", method)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the rows of the database should say: pure logic over a copy of it and what xapi answers.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ovsdb::{Change, Copy, Row};
 use crate::reconfigure::plan::{self, InBand};
 use crate::xapi::Session;
@@ -32,6 +32,18 @@ pub trait Lookup {
 pub struct Wanted {
     pub changes: Vec<Change>,
     pub again: bool,
+    /// What xapi did not answer, of the last row that lacks something for it.
+    pub error: Option<Error>,
+}
+
+impl Wanted {
+    /// Takes note of an error. True: xapi is not there, and asking for other rows is no use.
+    fn lacks(&mut self, error: Error) -> bool {
+        let nobody = matches!(error, Error::Unreachable(_)) || error.is_xapi("SESSION_INVALID");
+        self.again = true;
+        self.error = Some(error);
+        nobody
+    }
 }
 
 /// What has been asked of xapi already, so that a change of one port does not ask for all.
@@ -39,7 +51,9 @@ pub struct Wanted {
 pub struct Desire {
     /// Rows of bridges whose fail mode and in-band setting have been seen to.
     seen: BTreeSet<String>,
-    bridge_ids: BTreeMap<(String, String), String>,
+    /// Those for which changes have been made out, and nobody has said yet that they are in the database.
+    pending: BTreeSet<String>,
+    bridge_ids: BTreeMap<(String, String), BridgeId>,
     iface_ids: BTreeMap<String, String>,
     vm_ids: BTreeMap<String, String>,
 }
@@ -49,26 +63,26 @@ impl Desire {
         *self = Desire::default();
     }
 
-    pub fn changes(&mut self, copy: &Copy, xapi: &mut dyn Lookup) -> Result<Wanted> {
+    /// The last changes are in the database.
+    pub fn confirm(&mut self) {
+        self.seen.append(&mut self.pending);
+    }
+
+    /// The database refused them.
+    pub fn refused(&mut self) {
+        self.pending.clear();
+    }
+
+    /// What is due. A row for which xapi has no answer waits for it, the others do not.
+    pub fn changes(&mut self, copy: &Copy, xapi: &mut dyn Lookup) -> Wanted {
         let mut wanted = Wanted::default();
+        self.pending.clear();
         self.seen.retain(|uuid| copy.bridges.contains_key(uuid));
         for (uuid, row) in &copy.bridges {
-            if !self.seen.contains(uuid) {
-                bridge_settings(uuid, row, xapi, &mut wanted.changes)?;
-                self.seen.insert(uuid.clone());
-            }
-            match self.bridge_id(row, xapi)? {
-                BridgeId::Is(id) => {
-                    set(
-                        &mut wanted.changes,
-                        "Bridge",
-                        uuid,
-                        row,
-                        &[("bridge-id", Some(id))],
-                    );
+            if let Err(e) = self.bridge(uuid, row, xapi, &mut wanted) {
+                if wanted.lacks(e) {
+                    return wanted;
                 }
-                BridgeId::Unknown => {}
-                BridgeId::NotYet => wanted.again = true,
             }
         }
         let names: BTreeMap<_, _> = copy
@@ -77,20 +91,57 @@ impl Desire {
             .map(|r| (r.name.as_str(), r))
             .collect();
         for (uuid, row) in &copy.interfaces {
-            let keys = self.interface(row, &names, xapi)?;
-            let keys: Vec<_> = keys.iter().map(|(k, v)| (*k, v.clone())).collect();
-            set(&mut wanted.changes, "Interface", uuid, row, &keys);
+            match self.interface(row, &names, xapi) {
+                Ok(keys) => {
+                    let keys: Vec<_> = keys.iter().map(|(k, v)| (*k, v.clone())).collect();
+                    set(&mut wanted.changes, "Interface", uuid, row, &keys);
+                }
+                Err(e) => {
+                    if wanted.lacks(e) {
+                        return wanted;
+                    }
+                }
+            }
         }
-        Ok(wanted)
+        wanted
+    }
+
+    fn bridge(
+        &mut self,
+        uuid: &str,
+        row: &Row,
+        xapi: &mut dyn Lookup,
+        wanted: &mut Wanted,
+    ) -> Result<()> {
+        if !self.seen.contains(uuid) {
+            let before = wanted.changes.len();
+            bridge_settings(uuid, row, xapi, &mut wanted.changes)?;
+            let right = wanted.changes.len() == before;
+            let set = if right {
+                &mut self.seen
+            } else {
+                &mut self.pending
+            };
+            set.insert(uuid.into());
+        }
+        match self.bridge_id(row, xapi)? {
+            BridgeId::Is(id) => {
+                let keys = [("bridge-id", id)];
+                set(&mut wanted.changes, "Bridge", uuid, row, &keys);
+            }
+            BridgeId::Unknown => {}
+            BridgeId::NotYet => wanted.again = true,
+        }
+        Ok(())
     }
 
     fn bridge_id(&mut self, row: &Row, xapi: &mut dyn Lookup) -> Result<BridgeId> {
-        let Some(list) = row.external_ids.get("xs-network-uuids") else {
-            return Ok(BridgeId::Unknown);
-        };
+        // An internal network's bridge, which interface-reconfigure does not make, has no such list.
+        let list = row.external_ids.get("xs-network-uuids");
+        let list = list.cloned().unwrap_or_default();
         let key = (row.name.clone(), list.clone());
         if let Some(id) = self.bridge_ids.get(&key) {
-            return Ok(BridgeId::Is(id.clone()));
+            return Ok(id.clone());
         }
         let uuids: Vec<_> = list
             .split(';')
@@ -99,21 +150,23 @@ impl Desire {
             .collect();
         let chosen = |network: &Network| network.other_config.get("nicira-bridge-id").cloned();
         let id = match uuids[..] {
-            [] => return Ok(BridgeId::Unknown),
-            [uuid] => xapi
-                .network(uuid)?
-                .as_ref()
-                .and_then(chosen)
-                .unwrap_or_else(|| uuid.into()),
+            [] => match xapi.network_of_bridge(&row.name)? {
+                Some(network) => BridgeId::Is(chosen(&network)),
+                None => BridgeId::Unknown,
+            },
+            [uuid] => {
+                let id = xapi.network(uuid)?.as_ref().and_then(chosen);
+                BridgeId::Is(id.or_else(|| Some(uuid.into())))
+            }
             _ => match xapi.network_of_bridge(&row.name)? {
                 Some(network) if uuids.contains(&network.uuid.as_str()) => {
-                    chosen(&network).unwrap_or(network.uuid)
+                    BridgeId::Is(chosen(&network).or(Some(network.uuid)))
                 }
                 _ => return Ok(BridgeId::NotYet),
             },
         };
         self.bridge_ids.insert(key, id.clone());
-        Ok(BridgeId::Is(id))
+        Ok(id)
     }
 
     /// The external_ids that an interface should have; None: should not.
@@ -135,11 +188,20 @@ impl Desire {
                 "xs-vif-uuid",
                 "xs-vm-uuid",
             ] {
-                if let Some(value) = vif.external_ids.get(key) {
-                    ids.insert(key.into(), value.clone());
-                    keys.insert(key, Some(value.clone()));
-                }
+                let value = vif.external_ids.get(key).cloned();
+                match &value {
+                    Some(value) => ids.insert(key.into(), value.clone()),
+                    None => ids.remove(key),
+                };
+                keys.insert(key, value);
             }
+        }
+        // Names of a guest's port that has no more the UUID that they came from are nobody's.
+        if ["vif", "tap"]
+            .iter()
+            .any(|kind| guest_port(&row.name, kind).is_some())
+        {
+            keys.extend([("iface-id", None), ("vm-id", None)]);
         }
         if let Some(uuid) = ids.get("xs-vif-uuid") {
             let ask = || {
@@ -168,8 +230,10 @@ impl Desire {
     }
 }
 
+#[derive(Debug, Clone)]
 enum BridgeId {
-    Is(String),
+    /// That, or none: xapi knows the bridge, and has no name for it.
+    Is(Option<String>),
     /// Nothing of xapi's.
     Unknown,
     /// xapi has not said yet which of several networks it is.

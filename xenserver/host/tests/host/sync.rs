@@ -9,6 +9,16 @@ const TOOL: &str = "ovs-xapi-sync";
 const VIF: &str = "70000000-0000-4000-8000-000000000001";
 const VM: &str = "80000000-0000-4000-8000-000000000001";
 
+/// A daemon that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 struct Daemon<'a> {
     host: &'a Sandbox,
     child: Child,
@@ -155,6 +165,42 @@ fn xapi_and_the_database_may_come_and_go() {
     assert!(child.try_wait().unwrap().is_none(), "it never gives up");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn what_xapi_cannot_answer_holds_up_nothing_else() {
+    let mut host = with_guest("syncrefuse");
+    let mut xapi = state();
+    xapi["refuse"] = json!(["VIF.get_by_uuid"]);
+    let network = &mut xapi["network"]["OpaqueRef:net-xenbr2"];
+    network["other_config"] = json!({"vswitch-controller-fail-mode": "secure"});
+    host.set_xapi(&xapi);
+    host.vsctl("--no-wait add-port xenbr2 vif2.0");
+    host.write("/var/run/xapi_init_complete.cookie", "");
+    let log = std::fs::File::create(host.path("/sync.log")).unwrap();
+    let mut command = host.command(TOOL, "");
+    let command = command.stdout(Stdio::null()).stderr(log);
+    let _running = Running(command.spawn().unwrap());
+    eventually("the bridge and the other interface", || {
+        host.vsctl("get Bridge xenbr2 fail_mode") == "secure"
+            && id(&host, "Interface", "vif2.0", "iface-status") == "active"
+    });
+    assert_eq!(id(&host, "Interface", "vif1.0", "iface-id"), "");
+    // It is once for each bridge: what was set by hand since stays.
+    host.vsctl("--no-wait set Bridge xenbr2 fail_mode=standalone");
+    xapi["refuse"] = json!([]);
+    host.set_xapi(&xapi);
+    eventually("iface-id", || {
+        id(&host, "Interface", "vif1.0", "iface-id") == VIF
+    });
+    assert_eq!(host.vsctl("get Bridge xenbr2 fail_mode"), "standalone");
+    // A database that comes back is looked at anew.
+    host.stop_daemons();
+    std::fs::remove_file(host.path("/var/run/openvswitch/db.sock")).unwrap();
+    host.start_ovsdb();
+    eventually("the fail mode again", || {
+        host.vsctl("get Bridge xenbr2 fail_mode") == "secure"
+    });
 }
 
 #[test]
