@@ -48,7 +48,7 @@ def guide(kit, *options, env=None, more=(), seconds=1500):
     for option in options:
         argv += [option] if option.startswith("--") else ["-D", option]
     kit.run(offline(argv + ["-bb", "xenserver/openvswitch-xen.spec"]), cwd=os.path.join(sources, "openvswitch-" + kit.version),
-            env={"CARGO_HOME": os.path.join(top, "cargo"), **(env or {})}, seconds=seconds)
+            env={"CARGO_HOME": os.path.join(top, "cargo"), "OVS_XENSERVER": "", **(env or {})}, seconds=seconds)
     os.makedirs(kit.out, exist_ok=True)
     rpms = {}
     for path in glob.glob(top + "/RPMS/*/*.rpm"):
@@ -214,7 +214,7 @@ def case_whole(kit):
     release = headers(kit, "6.1")[1]
     pair = [p for n, p in sorted(rpms.items()) if "debuginfo" not in n]
     host = Host(kit)
-    needs = {r for p in pair for r in kit.query(p, "--requires") if not r.startswith(("rpmlib(", "openvswitch"))} - {"/bin/sh", "rtld(GNU_HASH)"}
+    needs = {r for p in pair for r in kit.query(p, "--requires") if not r.startswith(("rpmlib(", "openvswitch"))} - {"/bin/sh", "/bin/bash", "rtld(GNU_HASH)"}
     host.rpm("-U", kit.dummy("more", "1", provides=sorted(needs), files=["/lib/modules/%s/kernel/x" % release]))
     host.log()
     before = host.files()

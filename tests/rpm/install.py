@@ -35,7 +35,7 @@ class Host:
             write(self.path(tool), '#!/bin/sh\necho "${0##*/} $*" >> /log\n', 0o755)
         for kernel in (KERNEL, OTHER, "".join(XEN)):
             os.makedirs(self.path("lib/modules/%s/kernel" % kernel))
-        for d in ("etc/init.d", "etc/sysconfig", "etc/depmod.d", "etc/modprobe.d", "etc/bash_completion.d", "var/xen", "var/log", "var/lib", "var/tmp", "tmp", "dev",
+        for d in ("etc/init.d", "etc/logrotate.d", "etc/profile.d", "etc/xapi.d/plugins", "etc/xensource", "etc/sysconfig", "etc/depmod.d", "etc/modprobe.d", "etc/bash_completion.d", "var/xen", "var/log", "var/lib", "var/tmp", "tmp", "dev",
                   "usr/lib/systemd/system", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/licenses",
                   *("usr/share/man/man%d" % n for n in range(1, 9))):
             os.makedirs(self.path(d), exist_ok=True)
@@ -44,7 +44,7 @@ class Host:
         if network:
             write(self.path("etc/xensource/network.conf"), network + "\n")
         # What the host's own packages provide. All of it is needed: dependencies are not switched off here.
-        provides = ["/bin/sh", "rtld(GNU_HASH)", "kernel-xen = " + XEN[0]] + ["kernel-uname-r = " + k for k in (KERNEL, OTHER)]
+        provides = ["/bin/sh", "/bin/bash", "rtld(GNU_HASH)", "kernel-xen = " + XEN[0]] + ["kernel-uname-r = " + k for k in (KERNEL, OTHER)]
         provides += sorted({r for p in userspace(kit).values() for r in kit.query(p, "--requires") if r.startswith("lib")})
         self.rpm("--initdb")
         if "host" not in kit.made:
@@ -92,7 +92,9 @@ def both(rpms):
     return [p for n, p in sorted(rpms.items()) if "debuginfo" not in n]
 
 
-ENABLE = ["chkconfig --add openvswitch", "chkconfig openvswitch on"]
+SERVICES = ("openvswitch", "openvswitch-xapi-update")
+ENABLE = [line for s in SERVICES for line in ("chkconfig --add " + s, "chkconfig %s on" % s)]
+UNITS = ["systemctl --no-reload %s " + s + ".service" for s in sorted(SERVICES, reverse=True)]
 
 
 def case_install(kit):
@@ -106,7 +108,7 @@ def case_install(kit):
     check("openvswitch.ko.0 is needed by" in said, "userspace alone is not refused:\n" + said)
     said = host.rpm("-U", *[rpms[n] for n in names])
     check(REBOOT in said, "nothing is said of a reboot:\n" + said)
-    installed = ENABLE + ["systemctl --no-reload preset openvswitch.service", "depmod %sxen" % version]
+    installed = ENABLE + [u % "preset" for u in UNITS] + ["depmod %sxen" % version]
     host.called(*installed)
     check(read(host.path("etc/sysconfig/openvswitch")) == read(host.path("usr/share/openvswitch/scripts/sysconfig.template")), "no settings")
     files = host.files()
@@ -120,7 +122,28 @@ def case_install(kit):
     check(REBOOT.replace("reboot this host", "do so") in said, "nothing is said of a reboot:\n" + said)
     left = host.files() ^ host.before
     check(not left, "left behind or taken away: %s" % sorted(left))
-    host.called("xe-switch-network-backend bridge", "chkconfig --del openvswitch", "systemctl --no-reload disable openvswitch.service", "depmod %sxen" % version)
+    host.called("xe-switch-network-backend bridge", *("chkconfig --del " + s for s in SERVICES), *(u % "disable" for u in UNITS), "depmod %sxen" % version)
+
+
+def case_sysctl(kit):
+    """the line of xHA in /etc/sysctl.conf: added once, taken away again, and nowhere if the host has one"""
+    line = "net.ipv4.conf.all.arp_filter = 1\n"
+    host = Host(kit)
+    conf = write(host.path("etc/sysctl.conf"), "kernel.x = 1\n")
+    for options in ((), ("--replacepkgs",)):
+        host.rpm("-U", *options, *both(userspace(kit)))
+        check(read(conf).count(line) == 1 and read(conf).startswith("kernel.x = 1\n"), "it says:\n" + read(conf))
+    host.rpm("-e", "openvswitch", "openvswitch-modules-" + KERNEL)
+    check(read(conf) == "kernel.x = 1\n", "left behind:\n" + read(conf))
+    for name in ("etc/sysctl.conf", "etc/sysctl.d/90-own.conf"):
+        own = "net.ipv4.conf.all.arp_filter = 0\n"
+        write(host.path(name), own)
+        host.rpm("-U", *both(userspace(kit)))
+        check(read(host.path(name)) == own and line not in read(conf), "the host's own word is not kept")
+        host.rpm("-e", "openvswitch", "openvswitch-modules-" + KERNEL)
+        check(read(host.path(name)) == own, "the host's own word is gone")
+        os.unlink(host.path(name))
+        write(conf, "")
 
 
 def case_bare(kit):
@@ -153,11 +176,15 @@ def case_upgrade(kit):
     host.log()
     settings = host.path("etc/sysconfig/openvswitch")
     write(settings, "VSWITCHD_PRIORITY=-5 # ours\n")
+    changed = [host.path("etc/logrotate.d/openvswitch"), host.path("etc/profile.d/openvswitch.sh")]
+    for path in changed:
+        write(path, read(path) + "# ours\n")
     files = host.files()
     host.rpm("-U", *both(userspace(kit)))
     host.called(*ENABLE, "depmod " + KERNEL)
     check(re.sub(r"0\.0\.7", kit.version, " ".join(sorted(files))) == " ".join(sorted(host.files())), "other files than before: %s" % (files ^ host.files()))
     text = read(settings)
+    check(all(read(path).endswith("# ours\n") for path in changed), "what an administrator wrote is gone")
     check(text.startswith("VSWITCHD_PRIORITY=-5 # ours\n") and text.count("VSWITCHD_PRIORITY") == 1, "the administrator's setting is not kept:\n" + text)
     check(text.count("# FORCE_COREFILES=yes\n") == 1, "a new setting is not there once:\n" + text)
     ko = host.path("lib/modules/%s/extra/openvswitch/openvswitch.ko" % KERNEL)
@@ -230,6 +257,35 @@ def case_vport(kit):
         write(tools + "/modinfo", "#!/bin/sh\necho Open vSwitch switching datapath\n", 0o755)
         said = kit.run([real, "-C", conf, "-d", host.root, "-S", KERNEL, "vport-" + vport], env=path)
         check("goes on: --ignore-install vport-" + vport in said, "it is refused to the kernel's own module, too:\n" + said)
+    # Before the reboot: what is loaded decides, not what will be.
+    write(tools + "/modinfo", "#!/bin/sh\necho Open vSwitch switching datapath in Rust\n", 0o755)
+    text = read(conf + "/openvswitch-%s.conf" % KERNEL)
+    before = os.path.join(kit.top, "before")
+    write(before + "/x.conf", text.replace("/sys/", host.path("sys/")))
+    os.makedirs(host.path("sys/module/openvswitch"))
+    argv = [real, "-C", before, "-d", host.root, "-S", KERNEL, "vport-gre"]
+    check("goes on: --ignore-install vport-gre" in kit.run(argv, env=path), "refused while the kernel's own module is loaded")
+    write(host.path("sys/module/openvswitch/version"), "0.0.7\n")
+    check("openvswitch: vport-gre belongs" in kit.run(argv, fails=True, env=path), "not refused while ours is loaded")
 
 
-CASES = [case_install, case_bare, case_backend, case_upgrade, case_kernels, case_depmod, case_vport]
+def case_alt_kernels(kit):
+    """openvswitch-module-alt for another kernel: side by side by rpm -i; rpm -U takes the other one's place, and its modules.dep is made anew"""
+    def alt(kernel, *options, **more):
+        return module(kit.packages("kernel_uname " + kernel, "--with=alt", "--without=check", *options, release=kernel, **more))
+    host = Host(kit)
+    # The userspace of the other cases is not installed here.
+    host.rpm("-U", alt(KERNEL))
+    files = host.files()
+    host.log()
+    host.rpm("-i", alt(OTHER))
+    host.called("depmod " + OTHER)
+    host.rpm("-e", os.path.basename(alt(OTHER)).replace(".x86_64.rpm", ""))
+    host.called("depmod " + OTHER)
+    check(host.files() == files, "left behind or taken away: %s" % sorted(host.files() ^ files))
+    host.rpm("-U", alt(OTHER))
+    log = sorted(host.log())
+    check(log == ["depmod " + KERNEL, "depmod " + OTHER], "tools were called as %s" % log)
+
+
+CASES = [case_install, case_sysctl, case_bare, case_backend, case_upgrade, case_kernels, case_depmod, case_vport, case_alt_kernels]

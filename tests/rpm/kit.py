@@ -46,22 +46,14 @@ install:
 	echo x > $(DESTDIR)/usr/lib64/pkgconfig/libopenvswitch.pc
 """
 
-# A part of xenserver/ with files for the host (spec file, %install).
-STUB_PART = r"""#!/bin/sh
-set -e
-install -D -m 755 xenserver/boot/openvswitch "$1/etc/init.d/openvswitch"
-install -D -m 644 xenserver/boot/unit "$1/usr/lib/systemd/system/openvswitch.service"
-install -D -m 644 xenserver/boot/sysconfig.template "$1/usr/share/openvswitch/scripts/sysconfig.template"
-echo /etc/init.d/openvswitch
-echo /usr/lib/systemd/system/openvswitch.service
-"""
-TEMPLATE = """\
-# FORCE_COREFILES: If 'yes' then core files will be enabled.
-# FORCE_COREFILES=yes
-
-# VSWITCHD_PRIORITY: "nice" priority at which to run
-#     ovs-vswitchd.
-# VSWITCHD_PRIORITY=-10
+# The program of xenserver/host, as far as its `install` sees it.
+STUB_PROGRAM = r"""#!/bin/sh
+tools="interface-reconfigure openvswitch-cfg-update openvswitch-xapi-update ovs-xapi-sync vif"
+case $1 in
+tools) printf '%s\n' $tools ;;
+man) for t in $tools; do echo '.TH X' > "$2/$t.8"; done ;;
+completion) for t in $tools; do echo : > "$2/$t.bash"; done ;;
+esac
 """
 
 
@@ -101,6 +93,8 @@ class Kit:
         self.env.setdefault("OVS_RS_CACHE", os.path.expanduser("~/.cache/openvswitch-rs"))
         self.env.setdefault("RUSTUP_HOME", os.path.expanduser("~/.rustup"))
         self.env["PATH"] += ":/usr/sbin:/sbin"
+        # Nothing is compiled: the host's program is a stand-in, too.
+        self.env["OVS_XENSERVER"] = write(os.path.join(top, "ovs-xenserver"), STUB_PROGRAM, 0o755)
         self.made = {}  # packages, by what they were made with
         self.stub_tarball(self.version)
         self.ovs_tarball("openvswitch-3.9.1.tar.gz")
@@ -128,17 +122,19 @@ class Kit:
         self.run(["rm", "-r", tree])
 
     def stub_tarball(self, version, inside=None, part=True):
-        """openvswitch-VERSION.tar.gz: the real xenserver/, and stand-ins for what compiles."""
+        """openvswitch-VERSION.tar.gz: the real xenserver/, with the files for the host if `part`, and stand-ins for what compiles."""
         top = "openvswitch-" + version
         files = {top + "/VERSION": (inside or version) + "\n", top + "/Makefile": STUB_MAKEFILE, top + "/LICENSE": "GPL\n"}
         for name in ("modprobe.conf", "sign-module"):
             path = os.path.join(SOURCE, "xenserver", name)
             files[top + "/xenserver/" + name] = (read(path), os.stat(path).st_mode & 0o777)
+        # What looks for a cargo finds none.
+        files[top + "/tools/lib.sh"] = read(os.path.join(SOURCE, "tools/lib.sh"))
+        files[top + "/tools/toolchain.sh"] = ("#!/bin/sh\nexit 1\n", 0o755)
         if part:
-            files[top + "/xenserver/boot/install"] = (STUB_PART, 0o755)
-            files[top + "/xenserver/boot/openvswitch"] = "#!/bin/sh\n"
-            files[top + "/xenserver/boot/unit"] = "[Unit]\n"
-            files[top + "/xenserver/boot/sysconfig.template"] = TEMPLATE
+            for name in self.run(["git", "-C", SOURCE, "ls-files", "xenserver/host/install", "xenserver/host/build", "xenserver/host/files"]).splitlines():
+                path = os.path.join(SOURCE, name)
+                files[top + "/" + name] = (read(path), os.stat(path).st_mode & 0o777)
         self.tarball(top + ".tar.gz", files)
 
     def ovs_tarball(self, name):

@@ -129,7 +129,7 @@ def case_check(kit):
 def case_sign(kit):
     """a module is signed when it has been stripped, by the kernel's hash, and not without a key"""
     kit.headers(XS8, sign=True)
-    key, cert = [write(os.path.join(kit.top, n), "x\n") for n in ("key", "cert")]
+    key, cert = [write(os.path.join(kit.top, "of the builder", n), "x\n") for n in ("key", "cert")]
     _, rpms = kit.rpmbuild("kernel_uname " + XS8, "module_sign_key " + key, "module_sign_cert " + cert, "--without=check", "--without=userspace", release=XS8)
     kit.compare("module-only", rpms)
     kit.run(["sh", "-c", "rm -rf x && mkdir x && rpm2archive - < '%s' | tar -xz -C x" % module(rpms)])
@@ -139,11 +139,11 @@ def case_sign(kit):
     check(data.endswith(b"~Module signature appended~\n"), "it is not signed")
     check("debug_line" not in kit.run(["readelf", "-SW", ko]), "it has not been stripped")
     with open(os.path.join(kit.top, "signed")) as f:
-        check(f.read().split() == ["sha512", key, cert, str(len(data) - 28)], "sign-file was asked for something else")
+        check(f.read() == " ".join(["sha512", key, cert, str(len(data) - 28)]) + "\n", "sign-file was asked for something else")
     kit.run(["rm", "-r", os.path.join(kit.top, "headers", XS8)])
     refused(kit, "no scripts/sign-file in", "kernel_uname " + XS8, "module_sign_key " + key, "module_sign_cert " + cert, "--without=check", "--without=userspace", release=XS8)
     refused(kit, "to sign, .* are needed; cannot read module_sign_cert", "kernel_uname " + XS8, "module_sign_key " + key)
-    refused(kit, "module_sign_key is 'key'; give its whole path", "kernel_uname " + XS8, "module_sign_key key", "module_sign_cert " + cert)
+    refused(kit, "module_sign_key is 'of the builder/key'; give its whole path", "kernel_uname " + XS8, "module_sign_key of the builder/key", "module_sign_cert " + cert)
     refused(kit, "cannot read /nowhere/key", "kernel_uname " + XS8, "module_sign_key /nowhere/key", "module_sign_cert " + cert)
 
 
@@ -175,6 +175,15 @@ def case_refusals(kit):
     refused(kit, "'4.19 0' cannot be the version of a kernel; name the kernel", "kernel_uname 4.19 0")
     refused(kit, "'a/b' cannot be the version", "kenel_uname a/b")
     refused(kit, "kernel_flavor is 'xen-pae'; there are xen and kdump", *OLD, "kernel_flavor xen-pae")
+    trace = os.path.join(kit.top, "pwned")
+    refused(kit, "kernel_flavor is '.*'; there are xen and kdump", "kernel_flavor xen'; touch %s; '" % trace)
+    check(not os.path.exists(trace), "a shell was given kernel_flavor")
+    refused(kit, r"'6\.12\.0~rc1-2' cannot be the version of a kernel", "kernel_uname 6.12.0~rc1-2")
+    refused(kit, r"'4\.19\.0-' cannot be the version of a kernel", "kernel_uname 4.19.0-")
+    refused(kit, r"openvswitch_version is '1\.0-rc1'; a version has .* no dash", "kernel_uname " + XS8, "openvswitch_version 1.0-rc1")
+    refused(kit, r"xen_version is 'a b'; it is the name of a directory", "kernel_uname " + XS8, "xen_version a b")
+    for where in ("../../etc", "/extra", "a//b", "a b"):
+        refused(kit, "module_dir is '%s'; it is a directory below" % where, "kernel_uname " + XS8, "module_dir " + where)
     refused(kit, r"no headers of kernel 9\.9 in /lib/modules/9\.9/build; install its kernel-devel package, or name them: -D 'kernel_build",
             "kernel_uname 9.9")
     refused(kit, r"has the headers of kernel 4\.4\.0, not of 9\.9; name the kernel's", "kernel_uname 9.9", release="4.4.0")
@@ -193,6 +202,13 @@ def case_sources(kit):
     finally:
         os.unlink(os.path.join(kit.sources, "openvswitch_4.0.0.orig.tar.xz"))
     refused(kit, "the tarball openvswitch-0.0.8 has version 0.0.9 in it; make dist names it right", *ours, "openvswitch_version 0.0.8", release=XS8)
+    bundles = [write(os.path.join(kit.sources, "openvswitch-toolchain-%s.tar.gz" % v), "") for v in ("1.9", "1.10")]
+    refused(kit, r"several toolchains in .* \(openvswitch-toolchain-1\.10\.tar\.gz, openvswitch-toolchain-1\.9\.tar\.gz\); leave the one", *ours, release=XS8)
+    for bundle in bundles:
+        os.unlink(bundle)
+    # A host without cargo: said before anything is compiled.
+    refused(kit, r"the package openvswitch needs cargo .*: install them, or build the module only: rpmbuild --without userspace", *ours, release=XS8,
+            env={"OVS_XENSERVER": ""})
     os.rename(os.path.join(kit.sources, "openvswitch-3.9.1.tar.gz"), os.path.join(kit.top, "away"))
     refused(kit, "no OVS sources in .*: put a release of www.openvswitch.org there, .* --without userspace", *ours)
     os.rename(os.path.join(kit.top, "away"), os.path.join(kit.sources, "openvswitch-3.9.1.tar.gz"))

@@ -23,7 +23,7 @@ fi
 if cargo clippy --version >/dev/null 2>&1; then
 	cargo clippy --quiet --locked --manifest-path $manifest --all-targets -- -D warnings || rc=1
 fi
-for file in xenserver/host/*.sh xenserver/host/{build,install} xenserver/host/files/{openvswitch-service,xapi-plugin,profile.sh,init/*}; do
+for file in xenserver/host/*.sh xenserver/host/{build,install} xenserver/host/files/{openvswitch-service,openvswitch-bugtool,xapi-plugin,profile.sh,init/*}; do
 	bash -n "$file" || rc=1
 done
 exit $rc
