@@ -57,6 +57,7 @@ step 'the checks themselves: answers' tests/system/golden-test
 step 'the checks themselves: suites' tests/system/suites-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'RPMs: names, files, scriptlets, refusals' tools/rpm.sh check
+step 'Debian package: contents, scripts' tools/deb.sh check
 step 'walls' tools/check-layers.sh
 SHOW=1 step 'openvswitch.ko for 6.1' env OVS_STRICT=1 tools/build-modules.sh -k 6.1
 SHOW=1 step 'openvswitch.ko for 6.12' env OVS_STRICT=1 tools/build-modules.sh -k 6.12
