@@ -299,7 +299,8 @@ struct XapiSync {
 
 /// Put a guest's network device onto its bridge, and take it off
 ///
-/// udev runs it when the device comes or goes. Which bridge it is, and the device's settings, stand in xenstore.
+/// udev runs it when the device comes or goes. Which bridge it is, and the device's settings, stand in xenstore. There is
+/// something to do for a vif that is online, moved or removed, and for a tap that is added or removed.
 #[derive(Debug, Parser)]
 #[command(name = "vif", version = VERSION)]
 struct Vif {
@@ -308,7 +309,7 @@ struct Vif {
     /// What kind of device it is
     #[arg(default_value = "vif")]
     kind: VifKind,
-    /// The guest's domain ID; by default out of the environment's XENBUS_PATH
+    /// The guest's domain ID; by default out of the environment's XENBUS_PATH, of a tap out of INTERFACE
     #[arg(value_name = "DOMAIN", requires = "device")]
     domain: Option<u32>,
     /// The device's number in the guest
@@ -322,7 +323,9 @@ struct Vif {
 enum VifAction {
     /// The backend of a paravirtual device is there
     Online,
-    /// An emulated device is there
+    /// It is about to go
+    Offline,
+    /// A device is there
     Add,
     /// It is gone
     Remove,
@@ -539,15 +542,23 @@ fn vif(name: &str, args: &Vif) -> Outcome<()> {
             number,
         },
         _ => {
-            let path = std::env::var("XENBUS_PATH").unwrap_or_default();
-            vif::Device::from_xenbus(kind, &path).ok_or_else(|| {
-                let text = "which device? give its domain and number, or XENBUS_PATH=backend/vif/DOMAIN/DEVICE";
+            let variable = |name| std::env::var(name).unwrap_or_default();
+            let device = match kind {
+                vif::Kind::Tap => vif::Device::from_interface(kind, &variable("INTERFACE")),
+                vif::Kind::Vif => None,
+            };
+            let device =
+                device.or_else(|| vif::Device::from_xenbus(kind, &variable("XENBUS_PATH")));
+            device.ok_or_else(|| {
+                let text = "which device? give its domain and number, or XENBUS_PATH=backend/vif/DOMAIN/DEVICE, \
+                            or for a tap INTERFACE=tapDOMAIN.DEVICE";
                 Error::Usage(text.into())
             })?
         }
     };
     let action = match args.action {
         VifAction::Online => vif::Action::Online,
+        VifAction::Offline => vif::Action::Offline,
         VifAction::Add => vif::Action::Add,
         VifAction::Remove => vif::Action::Remove,
         VifAction::Move => vif::Action::Move,

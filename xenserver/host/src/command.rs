@@ -52,8 +52,8 @@ pub fn capture(program: &Path, args: &[String], limit: Duration) -> Result<Outpu
     })
 }
 
-/// Runs the program for what it does. What it prints goes to standard error, so that a daemon that it starts has no
-/// pipe of ours.
+/// Runs the program for what it does. Its standard output is dropped, its standard error is ours: there is no pipe that a
+/// daemon that it starts could keep open.
 pub fn run(
     program: &Path,
     args: &[String],

@@ -19,6 +19,7 @@ const BACKEND_MAC: &str = "fe:ff:ff:ff:ff:ff";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Online,
+    Offline,
     Add,
     Remove,
     Move,
@@ -61,6 +62,16 @@ impl Device {
         })
     }
 
+    /// Out of the name that udev gives the device in INTERFACE, "tap5.0".
+    pub fn from_interface(kind: Kind, name: &str) -> Option<Device> {
+        let (domain, number) = name.strip_prefix(kind.name())?.split_once('.')?;
+        Some(Device {
+            kind,
+            domain: domain.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+
     fn name(&self) -> String {
         format!("{}{}.{}", self.kind.name(), self.domain, self.number)
     }
@@ -88,16 +99,23 @@ pub fn run(host: &Host, action: Action, device: Device) -> Result<()> {
         name: device.name(),
     };
     info!("{action:?} {}", script.name);
-    match action {
-        Action::Online | Action::Add => {
+    match (action, device.kind) {
+        (Action::Online, Kind::Vif) => {
             script.prepare()?;
             script.add_to_bridge()?;
             script.tell_xapi()?;
             script.hook("online");
             Ok(())
         }
-        Action::Move => script.add_to_bridge(),
-        Action::Remove => script.remove(),
+        (Action::Add, Kind::Tap) => {
+            script.prepare()?;
+            script.add_to_bridge()
+        }
+        (Action::Move, Kind::Vif) => script.add_to_bridge(),
+        (Action::Remove, _) => script.remove(),
+        // udev says more than there is to be done: a vif is added before its backend is online, and removed after it
+        // went offline.
+        _ => Ok(()),
     }
 }
 
@@ -114,6 +132,10 @@ fn port_transaction(bridge: &str, name: &str, ids: &BTreeMap<&str, String>) -> T
         t.add(format!("set Interface {name} {}", ids.join(" ")));
     }
     t
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 struct Script<'a> {
@@ -212,50 +234,52 @@ impl Script<'_> {
     }
 
     fn external_ids(&self) -> BTreeMap<&'static str, String> {
-        let vm = self.read(&format!("/local/domain/{}/vm", self.device.domain));
         // The backend's copy: the guest cannot write there.
         let mac = self
             .read(&format!("{}/mac", self.device.backend()))
             .filter(|m| is_mac(m));
         let found = [
-            (
-                "xs-vm-uuid",
-                vm.map(|path| path.trim_start_matches("/vm/").to_string()),
-            ),
+            ("xs-vm-uuid", self.machine()),
             ("xs-vif-uuid", self.private("vif-uuid")),
             ("xs-network-uuid", self.private("network-uuid")),
             ("attached-mac", mac),
         ];
-        let word = |t: &String| {
-            !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c.is_control())
-        };
         found
             .into_iter()
-            .filter_map(|(k, v)| Some((k, v.filter(word)?)))
+            .filter_map(|(k, v)| Some((k, v.filter(|t| is_word(t))?)))
             .collect()
     }
 
+    /// The UUID of the guest, by way of its domain.
+    fn machine(&self) -> Option<String> {
+        let path = self.read(&format!("/local/domain/{}/vm", self.device.domain))?;
+        let path = Some(path).filter(|t| is_word(t))?;
+        let uuid = self.read(&format!("{path}/uuid"));
+        uuid.or_else(|| Some(path.trim_start_matches("/vm/").to_string()))
+    }
+
     fn tell_xapi(&self) -> Result<()> {
-        let hotplug = self.device.hotplug();
-        self.tool(
-            "xenstore-write",
-            &format!("{hotplug}/{} {}", self.device.kind.name(), self.name),
-        )?;
-        if self.device.kind == Kind::Vif {
-            self.tool("xenstore-write", &format!("{hotplug}/hotplug online"))?;
-            self.tool(
-                "xenstore-write",
-                &format!("{}/hotplug-status connected", self.device.backend()),
-            )?;
+        let (hotplug, backend) = (self.device.hotplug(), self.device.backend());
+        for what in [
+            format!("{hotplug}/vif {}", self.name),
+            format!("{hotplug}/hotplug online"),
+            format!("{backend}/hotplug-status connected"),
+        ] {
+            self.tool("xenstore-write", &what)?;
         }
         Ok(())
     }
 
-    fn hook(&self, what: &str) {
+    /// The administrator's own program, as the host's scripts call it: for a device of which both UUIDs are known.
+    fn hook(&self, action: &str) {
         if !self.host.exists(HOOK) {
             return;
         }
-        let args = words(&format!("{what} {} {}", self.device.kind.name(), self.name));
+        let vif = self.private("vif-uuid").filter(|t| is_word(t));
+        let (Some(vif), Some(vm)) = (vif, self.machine().filter(|t| is_word(t))) else {
+            return;
+        };
+        let args = words(&format!("-action {action} -vifuuid {vif} -vmuuid {vm}"));
         match command::run(&self.host.path(HOOK), &args, &[], QUICK) {
             Ok(status) if status.success() => {}
             Ok(status) => warning!("{HOOK}: {status}"),
@@ -269,8 +293,8 @@ impl Script<'_> {
             {
                 warning!("{e}");
             }
+            self.hook("remove");
         }
-        self.hook("offline");
         let mut t = Transaction::new();
         t.add(format!("--if-exists del-port {}", self.name));
         self.modify(&t)
@@ -301,6 +325,14 @@ mod tests {
             assert_eq!(Device::from_xenbus(Kind::Vif, path), Some(device));
         }
         assert_eq!(device.name(), "vif5.2");
+        let tap = Device {
+            kind: Kind::Tap,
+            ..device
+        };
+        assert_eq!(Device::from_interface(Kind::Tap, "tap5.2"), Some(tap));
+        for bad in ["", "tap5", "tap5.x", "vif5.2", "tap-5.2", "tap5.2.1"] {
+            assert_eq!(Device::from_interface(Kind::Tap, bad), None, "{bad}");
+        }
         for bad in [
             "",
             "5/2",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A bond's settings: the PIF's other_config:bond-* as columns of the Port table.
+//! A bond's settings: the PIF's other_config:bond-* as columns of the Port table. The six keys that xapi's scripts wrote down
+//! are read, and no others (netdb::PIF_KEYS).
 
 use crate::netdb::Pif;
 use crate::vsctl::quoted;
@@ -51,23 +52,6 @@ pub fn columns(pif: &Pif) -> String {
     columns.push(format!("other-config:bond-detect-mode={detect}"));
     let (lacp, mode) = mode(pif);
     columns.push(format!("lacp={lacp} bond_mode={mode}"));
-    const KNOWN: [&str; 6] = [
-        "bond-mode",
-        "bond-miimon",
-        "bond-downdelay",
-        "bond-updelay",
-        "bond-use_carrier",
-        "bond-hashing-algorithm",
-    ];
-    for (key, value) in &pif.other_config {
-        let simple = key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        let word = !value.contains(char::is_whitespace);
-        if key.starts_with("bond-") && !KNOWN.contains(&key.as_str()) && simple && word {
-            columns.push(format!("other-config:{key}={}", quoted(value)));
-        }
-    }
     columns.join(" ")
 }
 
@@ -152,20 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn delays_detection_and_unknown_keys() {
+    fn delays_and_detection() {
         let got = columns(&pif(&[
             ("bond-miimon", "50"),
             ("bond-downdelay", "-1"),
             ("bond-updelay", "0"),
             ("bond-use_carrier", "0"),
-            ("bond-rebalance-interval", "1000"),
-            ("bond-x y", "1"),
-            ("bond-z", "1 -- del-br x"),
             ("note", "x"),
         ]));
         let want = "MAC=\"00:16:3e:00:00:01\" other-config:bond-miimon-interval=50 bond_downdelay=200 bond_updelay=0 \
-            other-config:bond-detect-mode=miimon lacp=off bond_mode=balance-slb \
-            other-config:bond-rebalance-interval=\"1000\"";
+            other-config:bond-detect-mode=miimon lacp=off bond_mode=balance-slb";
         assert_eq!(got, want);
     }
 }

@@ -400,8 +400,10 @@ impl Act<'_> {
     /// is there, guests use it, and the next attempt may succeed.
     fn ifup(&self, device: &str) {
         let mut env = Vec::new();
-        let done = "/etc/firstboot.d/state/99-remove-firstboot-flag";
-        if self.host.exists("/etc/firstboot.d") && !self.host.exists(done) {
+        if self
+            .host
+            .exists("/etc/firstboot.d/data/firstboot_in_progress")
+        {
             let given = std::env::var("DHCLIENTARGS").unwrap_or_default();
             env.push(("DHCLIENTARGS", format!("{given} -T 240").trim().to_string()));
         }

@@ -413,10 +413,11 @@ fn the_first_boot_waits_longer_for_dhcp() {
         "/sbin/ifup",
         "echo \"env:$DHCLIENTARGS\" >> \"$(dirname \"$0\")/../calls\"",
     );
-    host.write("/etc/firstboot.d/README", "");
+    let flag = "/etc/firstboot.d/data/firstboot_in_progress";
+    host.write(flag, "");
     ok(&host, "--force xenbr2 up");
     assert!(host.calls().contains(&"env:-T 240".to_string()));
-    host.write("/etc/firstboot.d/state/99-remove-firstboot-flag", "");
+    std::fs::remove_file(host.path(flag)).unwrap();
     ok(&host, "--force xenbr2 up");
     assert!(host.calls().contains(&"env:".to_string()));
 }

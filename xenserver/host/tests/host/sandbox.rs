@@ -167,7 +167,7 @@ impl Sandbox {
             .arg("--root-prefix")
             .arg(&self.root);
         command.args(args.split_whitespace()).stdin(Stdio::null());
-        command.env_remove("XENBUS_PATH");
+        command.env_remove("XENBUS_PATH").env_remove("INTERFACE");
         command
     }
 

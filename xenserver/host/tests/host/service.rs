@@ -85,6 +85,64 @@ fn bridges_are_deleted_at_the_first_start_after_a_boot_only() {
 }
 
 #[test]
+fn bridges_are_deleted_until_that_has_been_done() {
+    let host = host("svcbooted");
+    let booted = host.path("/var/run/openvswitch.booted");
+    let ctl = format!("{SCRIPTS}/ovs-ctl");
+    // It fails before the database is there, and after the bridges are gone.
+    host.stub(&ctl, "exit 1");
+    host.stub("/bin/ovs-vsctl", "exit 1");
+    assert_eq!(service(&host, "start").code, 1);
+    assert!(!booted.exists());
+    host.stub("/bin/ovs-vsctl", "echo xenbr0");
+    assert_eq!(service(&host, "start").code, 1);
+    assert!(!booted.exists());
+    host.stub("/bin/ovs-vsctl", "");
+    assert_eq!(service(&host, "start").code, 1);
+    assert!(booted.exists());
+    let all = calls(&host);
+    let starts: Vec<_> = all.iter().filter(|c| c.ends_with(" start")).collect();
+    assert!(starts.len() == 3 && starts.iter().all(|c| c.contains("--delete-bridges")));
+}
+
+#[test]
+fn a_restart_is_a_start_with_all_that_belongs_to_it() {
+    let host = host("svcrestart");
+    let gre = "ovs-ctl --protocol=gre enable-protocol".to_string();
+    assert_eq!(service(&host, "restart --save-flows=yes").code, 0);
+    let first = [
+        format!("ovs-ctl {} --delete-bridges restart", identity()),
+        SYNC.to_string(),
+        gre.clone(),
+    ];
+    assert_eq!(calls(&host), first);
+    assert!(host.path("/var/lock/subsys/openvswitch").exists());
+    // What could not be stopped is no reason to leave the host without a switch.
+    host.stub(
+        &format!("{SCRIPTS}/ovs-ctl"),
+        "case $* in *stop) exit 1;; esac",
+    );
+    let out = service(&host, "restart");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let all = calls(&host);
+    assert!(
+        all.contains(&format!("ovs-ctl {} start", identity())),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn sysconfig_may_use_what_is_not_set() {
+    let host = host("svcunset");
+    host.write("/var/run/openvswitch.booted", "");
+    let text = "OVS_CTL_OPTS=\"$OVS_CTL_OPTS --a\"\n";
+    host.write("/etc/sysconfig/openvswitch", text);
+    let out = service(&host, "start");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert_eq!(calls(&host)[0], format!("ovs-ctl {} --a start", identity()));
+}
+
+#[test]
 fn sysconfig_says_how() {
     let host = host("svcconf");
     host.write("/var/run/openvswitch.booted", "");
@@ -172,13 +230,23 @@ fn gre_passes_the_firewall_that_the_host_has() {
     host.stub("/bin/firewall-cmd", "case $* in *query*) exit 1;; esac");
     assert_eq!(service(&host, "start").code, 0);
     let all = calls(&host);
-    assert!(
-        all.contains(&"firewall-cmd --add-protocol=gre".to_string()),
-        "{all:?}"
-    );
+    // Now, and when firewalld reads its settings again.
+    for how in ["", "--permanent "] {
+        let add = format!("firewall-cmd {how}--add-protocol=gre");
+        assert!(all.contains(&add), "{all:?}");
+    }
     assert!(!all.iter().any(|c| c.contains("enable-protocol")));
     assert_eq!(service(&host, "enable-protocol udp 4789").code, 0);
-    assert!(calls(&host).contains(&"firewall-cmd --add-port=4789/udp".to_string()));
+    let all = calls(&host);
+    for how in ["", "--permanent "] {
+        let add = format!("firewall-cmd {how}--add-port=4789/udp");
+        assert!(all.contains(&add), "{all:?}");
+    }
+    let unit = include_str!("../../files/systemd/openvswitch.service");
+    assert!(
+        unit.contains("\nAfter=firewalld.service\n"),
+        "it must run by then"
+    );
     host.stub("/bin/firewall-cmd", "");
     assert_eq!(service(&host, "enable-protocol gre").code, 0);
     assert!(

@@ -53,9 +53,32 @@ fn a_guests_device_is_put_onto_its_bridge() {
         "xenstore-write /xapi/5/hotplug/vif/2/vif vif5.2",
         "xenstore-write /xapi/5/hotplug/vif/2/hotplug online",
         "xenstore-write /local/domain/0/backend/vif/5/2/hotplug-status connected",
-        "vif-hotplug online vif vif5.2",
+        "vif-hotplug -action online -vifuuid the-vif -vmuuid the-vm",
     ];
     assert_eq!(host.calls(), want);
+    // The machine's own record says its UUID, where there is one.
+    host.write("/xenstore/vm/the-vm/uuid", "its-uuid");
+    assert_eq!(host.run("vif", "online vif 5 2").code, 0);
+    let hook = "vif-hotplug -action online -vifuuid the-vif -vmuuid its-uuid";
+    assert_eq!(host.calls().last().unwrap(), hook);
+}
+
+#[test]
+fn what_udev_tells_besides_is_heard_and_nothing_is_done() {
+    let host = with_xenstore("vifnothing");
+    for args in [
+        "add vif",
+        "offline vif",
+        "online tap",
+        "offline tap",
+        "move tap",
+    ] {
+        let mut command = host.command("vif", args);
+        let command = command.env("XENBUS_PATH", "backend/vif/5/2");
+        let out = finish(command.env("INTERFACE", "tap5.2"));
+        assert_eq!(out.code, 0, "{args}: {}", out.stderr);
+        assert!(host.calls().is_empty(), "{args}");
+    }
 }
 
 #[test]
@@ -82,23 +105,25 @@ fn the_switch_takes_a_guests_device() {
 #[test]
 fn an_emulated_device_has_no_names_of_its_own_and_udev_may_say_which() {
     let host = with_xenstore("tap");
-    let out = finish(
-        host.command("vif", "add tap")
-            .env("XENBUS_PATH", "backend/vif/5/2"),
-    );
-    assert_eq!(out.code, 0, "{}", out.stderr);
-    let calls = host.calls();
-    let port = "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port tap5.2 -- add-port xenbr0 tap5.2";
-    assert!(calls.contains(&port.to_string()), "{calls:#?}");
-    assert!(!calls.iter().any(|c| c.contains("hotplug-status")));
+    host.stub("/etc/xapi.d/vif-hotplug", "");
+    for (variable, value) in [("XENBUS_PATH", "backend/vif/5/2"), ("INTERFACE", "tap5.2")] {
+        let out = finish(host.command("vif", "add tap").env(variable, value));
+        assert_eq!(out.code, 0, "{}", out.stderr);
+        let calls = host.calls();
+        let port = "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port tap5.2 -- add-port xenbr0 tap5.2";
+        assert!(calls.contains(&port.to_string()), "{calls:#?}");
+        assert!(!calls.iter().any(|c| c.contains("hotplug")), "{calls:#?}");
+    }
 }
 
 #[test]
 fn a_device_that_goes_is_taken_off() {
     let host = with_xenstore("vifgone");
+    host.stub("/etc/xapi.d/vif-hotplug", "");
     assert_eq!(host.run("vif", "remove vif 5 2").code, 0);
     let want = [
         "xenstore-rm /xapi/5/hotplug/vif/2/hotplug",
+        "vif-hotplug -action remove -vifuuid the-vif -vmuuid the-vm",
         "ovs-vsctl --timeout=20 -vconsole:off -- --if-exists del-port vif5.2",
     ];
     assert_eq!(host.calls(), want);
@@ -255,6 +280,71 @@ fn every_tool_has_a_man_page_and_completion() {
     }
 }
 
+/// The commands of bugtool's lists.
+fn bugtool_commands() -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut dirs = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("files/bugtool")];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            let after = text.split("<command ").skip(1);
+            let command = |t: &str| Some(t.split_once('>')?.1.split_once('<')?.0.to_string());
+            commands.extend(after.filter_map(command));
+        }
+    }
+    commands
+}
+
+#[test]
+fn a_status_report_calls_programs_that_there_are() {
+    let commands = bugtool_commands();
+    assert!(commands.len() > 20, "{commands:?}");
+    let files = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packaged = files.join("../../tests/rpm/expected/userspace-4.0.0");
+    let packaged = std::fs::read_to_string(packaged).unwrap();
+    for command in commands {
+        let program = command.split(' ').next().unwrap();
+        let known = match program.starts_with("ovs") || program.starts_with('/') {
+            true => packaged
+                .lines()
+                .any(|f| f == program || f.ends_with(&format!("bin/{program}"))),
+            false => ["date", "ip", "modinfo", "rpm"].contains(&program),
+        };
+        assert!(known, "{command}");
+    }
+
+    let host = Sandbox::new("bugtool");
+    for tool in ["ovs-appctl", "ovs-vswitchd", "ovsdb-server", "tc"] {
+        host.stub(&format!("/bin/{tool}"), "");
+    }
+    host.stub("/bin/ovs-ofctl", "exit 1");
+    host.stub("/bin/ovs-vsctl", "printf 'xenbr0\\nxapi1\\n'");
+    let path = format!("{}:/usr/bin:/bin", host.path("/bin").display());
+    let run = |args: &[&str]| {
+        let mut command = Command::new(files.join("files/openvswitch-bugtool"));
+        finish(command.args(args).env("PATH", &path))
+    };
+    let list = "ovs-vsctl --timeout=10 -vconsole:off list-br";
+    run(&["fdb"]);
+    let show = |bridge: &str| format!("ovs-appctl --timeout=10 fdb/show {bridge}");
+    assert_eq!(host.calls(), [list.into(), show("xenbr0"), show("xapi1")]);
+    // One bridge's trouble is not another's.
+    let out = run(&["ofctl", "dump-flows"]);
+    let dump = |bridge: &str| format!("ovs-ofctl --timeout=10 dump-flows {bridge}");
+    assert_eq!(host.calls(), [list.into(), dump("xenbr0"), dump("xapi1")]);
+    assert_eq!(out.stdout, "--- xenbr0\n--- xapi1\n");
+    assert_eq!(run(&["versions"]).code, 0);
+    assert_eq!(host.calls()[0], "ovs-vswitchd --version");
+    assert!(run(&["tc"]).stdout.contains("--- lo\n"));
+    for args in [&[][..], &["what"], &["ofctl"]] {
+        run(args).one_line(2, &args.join(" "));
+    }
+}
+
 #[test]
 fn what_is_installed_is_what_the_package_lists() {
     let host = Sandbox::new("install");
@@ -272,11 +362,20 @@ fn what_is_installed_is_what_the_package_lists() {
         "/usr/share/man/man8/",
         "/etc/bash_completion.d/ovs-",
     ];
+    // What an administrator may have changed stays when the package is upgraded.
+    let kept = "%config(noreplace) ";
     let listed: Vec<_> = out
         .stdout
         .lines()
         .filter(|l| !l.starts_with("%dir "))
+        .map(|l| l.strip_prefix(kept).unwrap_or(l))
         .collect();
+    for name in [
+        "/etc/logrotate.d/openvswitch",
+        "/etc/profile.d/openvswitch.sh",
+    ] {
+        assert!(out.stdout.contains(&format!("{kept}{name}\n")), "{name}");
+    }
     let mut used: std::collections::BTreeSet<&str> = std::collections::BTreeSet::new();
     let mut dirs = vec![host.root.clone()];
     while let Some(dir) = dirs.pop() {
