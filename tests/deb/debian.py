@@ -274,14 +274,15 @@ def case_kernel(kit, host):
 
 
 def case_backport(kit, host):
-    """6.12 of the backports, cloud flavour, and headers of the realtime flavour: one is built for, the other passed over"""
+    """6.12 of the backports, cloud flavour, and headers of the realtime flavour: one is built for, the other refused in words"""
     host.apt("linux-image-" + host.backport, "linux-headers-" + host.backport)
     realtime = host.new.replace("-amd64", "-rt-amd64")
-    host.apt("linux-headers-" + realtime)
+    # dkms 3.0 takes "not for this kernel" for a failure, and so does the kernel's package; later ones do not.
+    host.enter("apt-get", "-q", "-y", "--download-only", "install", "linux-headers-" + realtime, net=True)
+    said = host.enter("sh", "-c", "apt-get -q -y install linux-headers-%s 2>&1 || :" % realtime)
+    check("BUILD_EXCLUSIVE directive which does not match" in said, "realtime is not refused in dkms's words:\n" + said[-1500:])
     check(host.status() == installed(kit, host.old, host.new, host.backport), "dkms status: %s" % host.status())
     check(host.chosen(host.backport) == ("updates/dkms/openvswitch.ko", kit.version), "modprobe would take %s" % (host.chosen(host.backport),))
-    said = host.enter("sh", "-c", "dkms build openvswitch/%s -k %s 2>&1 || echo status $?" % (kit.version, realtime))
-    check("BUILD_EXCLUSIVE" in said and "status 77" in said, "realtime is not passed over in words:\n" + said)
     host.apt("linux-headers-" + realtime, verb="purge")
 
 

@@ -49,35 +49,35 @@ fn parse(args: Vec<String>) -> Result<(Builder, Option<String>), String> {
             builder = builder.header(arg);
             continue;
         }
-        builder = match flag(builder, &arg) {
-            Ok(builder) => builder,
-            Err(builder) => {
-                let value = args
-                    .next()
-                    .ok_or_else(|| format!("no value for {arg}, or no such option"))?;
-                if arg == "-o" {
-                    output = Some(value);
-                    builder
-                } else {
-                    valued(builder, &arg, &value)?
-                }
-            }
-        };
+        let known;
+        (builder, known) = flag(builder, &arg);
+        if known {
+            continue;
+        }
+        let value = args
+            .next()
+            .ok_or_else(|| format!("no value for {arg}, or no such option"))?;
+        if arg == "-o" {
+            output = Some(value);
+        } else {
+            builder = valued(builder, &arg, &value)?;
+        }
     }
     header.ok_or("no header")?;
     Ok((builder, output))
 }
 
-/// An option without a value, or the builder back.
-fn flag(builder: Builder, arg: &str) -> Result<Builder, Builder> {
-    Ok(match arg {
+/// With an option that has no value, and whether it is one.
+fn flag(builder: Builder, arg: &str) -> (Builder, bool) {
+    let builder = match arg {
         "--with-derive-default" => builder.derive_default(true),
         "--use-core" => builder.use_core(),
         "--no-layout-tests" => builder.layout_tests(false),
         "--no-doc-comments" => builder.generate_comments(false),
         "--enable-function-attribute-detection" => builder.enable_function_attribute_detection(),
-        _ => return Err(builder),
-    })
+        _ => return (builder, false),
+    };
+    (builder, true)
 }
 
 fn valued(builder: Builder, arg: &str, value: &str) -> Result<Builder, String> {
