@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm deb deb-test clean
+.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm deb deb-test xen clean
 help:
 	@cat tools/help.txt
 
@@ -84,6 +84,9 @@ deb:
 
 deb-test:
 	@tools/deb.sh full $(if $(KEEP),--keep "$(KEEP)") $(CASES)
+
+xen:
+	@tools/xen.sh "$(if $(filter default file,$(origin KERNELS)),6.12,$(KERNELS))" "$(MODULE)" $(CASES)
 
 clean:
 	rm -rf out userspace-shim/target xenserver/host/target

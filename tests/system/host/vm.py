@@ -17,14 +17,7 @@ class Died(Exception):
 
 class Vm:
     def __init__(self, kernel, image, guest, ko=None, smp=1, mem=768, console=None, append="", qemu=(), icount=False):
-        self.work = tempfile.mkdtemp(prefix="ovsvm.")
-        self.console = console or os.path.join(self.work, "console")
-        self.buf = b""
-        sock = os.path.join(self.work, "ctl")
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(sock)
-        listener.listen(1)
-        listener.settimeout(60)
+        self.prepare(console)
         initrd = kernel.initrd(self.work, dict(guest), ko)
         if icount:
             accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2026-01-01",
@@ -41,9 +34,24 @@ class Vm:
                            "rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_timeout=60 no_timer_check "
                            "cryptomgr.notests apparmor=0 audit=0 nowatchdog " + append,
                 "-serial", "file:" + self.console,
-                "-drive", "file=%s,if=virtio,format=raw,readonly=on,cache=unsafe" % image,
-                "-device", "virtio-serial-pci,max_ports=2", "-chardev", "socket,id=ctl,path=" + sock,
-                "-device", "virtserialport,chardev=ctl,name=ctl,nr=1", *qemu]
+                "-drive", "file=%s,if=virtio,format=raw,readonly=on,cache=unsafe" % image]
+        self.start(args, qemu)
+
+    def prepare(self, console=None):
+        """A directory for what is made on the way."""
+        self.work = tempfile.mkdtemp(prefix="ovsvm.")
+        self.console = console or os.path.join(self.work, "console")
+        self.buf = b""
+
+    def start(self, args, more=()):
+        """Start QEMU with a port to the agent, its first of that kind, and wait for it to connect."""
+        sock = os.path.join(self.work, "ctl")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(sock)
+        listener.listen(1)
+        listener.settimeout(60)
+        args = args + ["-device", "virtio-serial-pci,max_ports=2", "-chardev", "socket,id=ctl,path=" + sock,
+                       "-device", "virtserialport,chardev=ctl,name=ctl,nr=1", *more]
         self.err = open(os.path.join(self.work, "qemu.err"), "wb+")
         self.proc = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err)
         try:
