@@ -60,6 +60,8 @@ def kernel(name, log):
     if name in NEWEST:
         apt, package = NEWEST[name]
         name, = (p[len("linux-image-"):] for p in Apt(apt).plan([package]) if re.match(r"linux-image-\d", p))
+    if not re.fullmatch(r"\d+\.\d+\.\S+-amd64", name) or "cloud" in name:
+        raise SystemExit("openvswitch: no kernel %s for dom0; KERNELS= takes 6.1, 6.12 or a release such as 6.1.0-56-amd64, but no cloud kernel" % name)
     return kernels.Kernel(name, log, DOM0_MODULES)
 
 
