@@ -2,9 +2,14 @@
 //! The root of the kernel module: entry and exit.
 //!
 //! C counterpart: the end of `net/openvswitch/datapath.c`.
-#![no_std]
+#![allow(
+    unreachable_pub,
+    reason = "in userspace the same rooms are a library; who may name whom is said in tools/layers.rules"
+)]
 
 mod conntrack;
+#[path = "../rust/kernel/contract.rs"]
+mod contract;
 #[allow(
     missing_docs,
     reason = "the names of the ABI are documented in the kernel"
@@ -31,16 +36,20 @@ pub use env::KernelEnv as World;
 
 use crate::datapath::actions::execute;
 use crate::datapath::flow;
-use crate::rust::sync::{rcu_barrier, OvsCell, OvsGuard, ProcessContext};
-use core::ffi::c_int;
+use crate::rust::sync::{rcu_barrier, ProcessContext};
 use kernel::error::to_result;
 use kernel::prelude::*;
 
-/// What the kernel prints before each log line; `pr_*!` expects it at the crate root.
-const __LOG_PREFIX: &[u8] = b"openvswitch\0";
+module! {
+    type: Openvswitch,
+    name: "openvswitch",
+    authors: ["the authors of Open vSwitch in Rust"],
+    description: "Open vSwitch switching datapath in Rust",
+    license: "GPL",
+}
 
 /// What the module has set up. Field order is teardown order (spec X7).
-struct Module {
+struct Openvswitch {
     _entries: Entries,
     _retired: Retired,
     _execution: Execution,
@@ -52,7 +61,7 @@ struct Entries(());
 
 impl Entries {
     fn open() -> Result<Self> {
-        // SAFETY: called once, from `init_module`.
+        // SAFETY: called once, when the module is loaded.
         to_result(unsafe { tables::ovs_tables_register() })?;
         Ok(Self(()))
     }
@@ -70,7 +79,7 @@ struct Retired;
 
 impl Drop for Retired {
     fn drop(&mut self) {
-        // SAFETY: dropped in `init_module` or `cleanup_module`.
+        // SAFETY: dropped when the module is unloaded, or has failed to load.
         rcu_barrier(&unsafe { ProcessContext::assume() });
     }
 }
@@ -93,11 +102,14 @@ impl Drop for Execution {
     }
 }
 
-impl Module {
-    fn set_up(ctx: &ProcessContext) -> Result<Self> {
+impl kernel::Module for Openvswitch {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        pr_info!("Open vSwitch switching datapath\n");
+        // SAFETY: the thread that loads the module, with no lock held.
+        let ctx = unsafe { ProcessContext::assume() };
         flow::hash::init();
-        let _flows = flow::entry::Caches::create(ctx)?;
-        let _execution = Execution::set_up(ctx)?;
+        let _flows = flow::entry::Caches::create(&ctx)?;
+        let _execution = Execution::set_up(&ctx)?;
         let _retired = Retired;
         Ok(Self {
             _entries: Entries::open()?,
@@ -107,45 +119,3 @@ impl Module {
         })
     }
 }
-
-/// The module between entry and exit.
-static MODULE: OvsCell<Option<Module>> = OvsCell::new(None);
-
-/// Entry of the module.
-///
-/// # Safety
-///
-/// Called once by the kernel's module loader.
-#[no_mangle]
-#[link_section = ".init.text"]
-pub unsafe extern "C" fn init_module() -> c_int {
-    pr_info!("Open vSwitch switching datapath\n");
-    // SAFETY: the thread that loads the module, with no lock held.
-    let ctx = unsafe { ProcessContext::assume() };
-    match Module::set_up(&ctx) {
-        Ok(module) => {
-            *MODULE.borrow_mut(&mut OvsGuard::lock(&ctx)) = Some(module);
-            0
-        }
-        Err(e) => e.to_errno(),
-    }
-}
-
-/// Exit of the module.
-///
-/// # Safety
-///
-/// Called once by the kernel's module loader, after [`init_module`] has returned 0.
-#[no_mangle]
-#[link_section = ".exit.text"]
-pub unsafe extern "C" fn cleanup_module() {
-    // SAFETY: the thread that unloads the module, with no lock held.
-    let ctx = unsafe { ProcessContext::assume() };
-    // Out of the mutex, which the teardown takes.
-    let module = MODULE.borrow_mut(&mut OvsGuard::lock(&ctx)).take();
-    drop(module);
-}
-
-// As C's module_init() and module_exit() do: the kernel calls both through a structure made by C, which neither LLVM
-// nor objtool sees. Without a reference from a section that is kept there would be no ENDBR, or it would be sealed away.
-tables::called_by_address!(init_module in ".init.data", cleanup_module in ".exit.data");

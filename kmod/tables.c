@@ -486,8 +486,7 @@ void ovs_tables_unregister(void)
 	rtnl_link_unregister(&internal_dev_link_ops);
 }
 
-MODULE_DESCRIPTION("Open vSwitch switching datapath in Rust");
-MODULE_LICENSE("GPL");
+/* Author, description and license: kmod/main.rs. */
 MODULE_VERSION(__stringify(OVS_VERSION)); /* the file VERSION, by way of Kbuild */
 MODULE_ALIAS_GENL_FAMILY(OVS_DATAPATH_FAMILY);
 MODULE_ALIAS_GENL_FAMILY(OVS_VPORT_FAMILY);

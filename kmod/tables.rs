@@ -24,15 +24,14 @@ pub(crate) use declared_in_c;
 /// The same, for functions that C calls only by address. It also makes them look address-taken to the compiler, which
 /// otherwise leaves out their ENDBR.
 macro_rules! called_by_address {
-    ($($f:ident in $section:literal),+) => { $(
+    ($($f:ident),+) => { $(
         $crate::tables::declared_in_c!($f);
         const _: () = {
-            #[used]
-            #[link_section = $section]
+            #[used(compiler)]
+            #[link_section = ".init.data"]
             static ADDRESS: $crate::tables::Address = $crate::tables::Address($f as *const ());
         };
     )+ };
-    ($($f:ident),+) => { $crate::tables::called_by_address!($($f in ".init.data"),+); };
 }
 pub(crate) use called_by_address;
 

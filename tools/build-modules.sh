@@ -67,6 +67,10 @@ if grep -qs '^CONFIG_PREEMPT_RCU=y' "$conf"; then
 		refuse PREEMPT_RCU "its call_rcu() does not wait for BH-disabled sections"
 fi
 
+# A kernel with crates of its own, for Rust modules (rust/mode-a.mk): its compiler and ours must be the same, to the letter.
+crates=''
+[ ! -e "$kdir/rust/libkernel.rmeta" ] || ! grep -qs '^CONFIG_RUST=y' "$conf" || crates=y
+
 # ---- the C compiler ----------------------------------------------------------------------------------------
 need make:make ld:binutils
 major() { { "$1" -dumpversion 2>/dev/null || :; } | sed -n 's/^\([0-9]*\).*/\1/p'; }
@@ -111,15 +115,22 @@ tools/feature-test.sh --without rust/helpers/features.list
 # ---- the compilers ---------------------------------------------------------------------------------------
 assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
 eval "$assignments"
+if [ -n "$crates" ]; then
+	text=$(sed -nE 's/^CONFIG_RUSTC_VERSION_TEXT="?([^"]*).*/\1/p' "$conf")
+	[ "$("$OVS_RUSTC" --version)" = "$text" ] ||
+		die "$text built the crates of kernel $release, and $OVS_RUSTC is another one: OVS_RUSTC= names the first"
+	tools_of_kernel+=("RUSTC=$OVS_RUSTC" "BINDGEN=$OVS_BINDGEN")
+fi
+! grep -qs '^CONFIG_UML=y' "$conf" || tools_of_kernel+=(ARCH=um)
 
-# ---- the farm of links: all that Kbuild and the C compiler read --------------------------------------------
+# ---- the farm of links: all that Kbuild and the compilers read ---------------------------------------------
 mkdir -p "$out/$release" 2>/dev/null && [ -w "$out/$release" ] || die "cannot write to $out; O= names another directory"
 m=$(realpath "$out/$release")
 # Kbuild takes a blank for the end of a name.
 for path in "$src" "$m" "$(realpath "$kdir")" "$OVS_RS_CACHE"; do
 	[[ $path != *[[:space:]]* ]] || die "a kernel module cannot be built where a path has blanks: $path; move it, or name another one with O=, KDIR=, OVS_RS_CACHE="
 done
-find Kbuild kmod rust -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name features.list -o -name features.expected -o \
+find Kbuild kmod rust datapath -name '*.rs' -o -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name features.list -o -name features.expected -o \
 	-name bindgen_parameters | while read -r f; do
 	[ "$m/$f" -ef "$src/$f" ] || { mkdir -p "$m/$(dirname "$f")" && ln -sfn "$src/$f" "$m/$f"; }
 done
@@ -128,11 +139,11 @@ find "$m" -xtype l -delete
 # ---- the module -----------------------------------------------------------------------------------------------
 # No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
 export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT
-say "building for $release with rustc $OVS_RUSTC_VERSION"
+say "building for $release with rustc $OVS_RUSTC_VERSION${crates:+ and the crates of the kernel}"
 # The kernel's make must not see our variables: O means another thing there.
 env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" "${tools_of_kernel[@]}" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
 	sed -u "s|$m/||g" | tee "$m/build.log"
 case $kver in 5.10 | 6.1 | 6.12 | 7.3) ln -sfn "$release" "$out/$kver" ;; esac
 [ -z "${OVS_PROBE:-}" ] || exit 0
-tools/check-object.sh "$out/$release"
+tools/check-object.sh "$out/$release" ${crates:+"$kdir/Module.symvers"}
 say "built $out/$release/openvswitch.ko"

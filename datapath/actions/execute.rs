@@ -24,7 +24,7 @@ use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
-use kernel::{pr_crit, pr_warn};
+use kernel::{fmt, pr_crit, pr_warn};
 
 /// Every CPU's level, key copies and deferred lists. The module frees it when no packet can come any more.
 pub static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
@@ -237,8 +237,8 @@ fn too_deep(dp: &Datapath, pkt: Packet, bh: &BhGuard) -> Result {
 /// What a datapath's local device is called now, for the log.
 struct Name<'a>(&'a Datapath, &'a BhGuard);
 
-impl core::fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self
             .0
             .ports

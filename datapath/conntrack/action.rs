@@ -9,7 +9,7 @@ use crate::datapath::env::{Env, Net};
 use crate::datapath::error::{NlError, NlResult};
 use crate::World;
 use core::ffi::CStr;
-use kernel::pr_info;
+use kernel::{fmt, pr_info};
 
 /// A CT action. Dropping it gives template, helper and timeout policy back (spec A5, B22, B23).
 pub struct CtAction {
@@ -50,15 +50,15 @@ impl CtAction {
 
 impl core::fmt::Debug for CtAction {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.spec.fmt(f)
+        core::fmt::Debug::fmt(&self.spec, f)
     }
 }
 
 /// A name from userspace, for the log.
 struct Text<'a>(&'a CStr);
 
-impl core::fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.to_str().unwrap_or("?"))
     }
 }

@@ -26,4 +26,7 @@ pub type __kernel_ssize_t = isize;
 /// C's `ptrdiff_t`.
 pub type __kernel_ptrdiff_t = isize;
 
+#[cfg(not(HAVE_TRACEPOINTS))]
+pub use rust_helper_consume_skb as consume_skb;
+
 include!(concat!(env!("OVS_OUT"), "/bindings_generated.rs"));

@@ -46,7 +46,7 @@ int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct
 	return genlmsg_multicast_netns(family, net, skb, 0, 0, GFP_KERNEL);
 }
 
-bool rust_helper_genl_has_listeners(const struct genl_family *family, struct net *net)
+bool rust_helper_family_has_listeners(const struct genl_family *family, struct net *net)
 {
 	return genl_has_listeners(family, net, 0);
 }

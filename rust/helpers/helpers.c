@@ -3,18 +3,11 @@
  * The C half of rust/: what the kernel offers C as a macro or an inline function. One file for each subject, all
  * included here, so that they are one object.
  */
-#include <linux/bug.h>
 #include "helpers.h"
-
-void rust_helper_BUG(void)
-{
-	BUG();
-}
 
 #include "conntrack.c"
 #include "frag.c"
 #include "genetlink.c"
-#include "kernel.c"
 #include "mpls.c"
 #include "net.c"
 #include "netdev.c"
@@ -24,3 +17,6 @@ void rust_helper_BUG(void)
 #include "sync.c"
 #include "tunnel.c"
 #include "tunnel_dev.c"
+#ifndef OVS_KERNEL_CRATE
+#include "kernel.c"
+#endif

@@ -12,11 +12,9 @@ struct nf_conn;
 struct nf_conncount_data;
 struct nf_conntrack_helper;
 
-void rust_helper_BUG(void);
-
 /* kernel.c */
+void rust_helper_BUG(void);
 void *rust_helper_kmalloc(size_t size, u32 flags);
-void *rust_helper_kvmalloc(size_t size, u32 flags);
 void rust_helper_rcu_read_lock(void);
 void rust_helper_rcu_read_unlock(void);
 void rust_helper_WARN(void);
@@ -24,6 +22,7 @@ void rust_helper_printk(u8 level, const char *prefix, const char *text);
 unsigned long rust_helper_msecs_to_jiffies(u32 msecs);
 
 /* sync.c */
+void *rust_helper_kvmalloc(size_t size, u32 flags);
 void rust_helper_call_rcu(struct rcu_head *head, rcu_callback_t func);
 void rust_helper_synchronize_rcu(void);
 unsigned long rust_helper_get_state_synchronize_rcu(void);
@@ -33,12 +32,13 @@ void rust_helper_ovs_mutex_unlock(void);
 void rust_helper_local_bh_disable(void);
 void rust_helper_local_bh_enable(void);
 void rust_helper_spin_lock_init(spinlock_t *lock);
-void rust_helper_spin_lock(spinlock_t *lock);
-void rust_helper_spin_unlock(spinlock_t *lock);
+void rust_helper_ovs_spin_lock(spinlock_t *lock);
+void rust_helper_ovs_spin_unlock(spinlock_t *lock);
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep);
 void rust_helper_free_percpu(void *base);
 void *rust_helper_slab_create(const char *name, size_t size, size_t align);
 void *rust_helper_slab_alloc(void *cache, u32 flags);
+u32 rust_helper_this_cpu(void);
 u32 rust_helper_nr_cpu_ids(void);
 bool rust_helper_cpu_possible(u32 cpu);
 size_t rust_helper_per_cpu_offset(u32 cpu);
@@ -47,6 +47,7 @@ u64 rust_helper_buffer_memory(void);
 u32 rust_helper_jiffies_to_msecs(unsigned long j);
 
 /* skbuff.c */
+void rust_helper_consume_skb(struct sk_buff *skb);
 u32 rust_helper_skb_get_hash(struct sk_buff *skb);
 u32 rust_helper_skb_get_hash_symmetric(struct sk_buff *skb);
 struct sk_buff *rust_helper_skb_alloc_linear(unsigned int len);
@@ -158,7 +159,7 @@ struct sk_buff *rust_helper_nlmsg_alloc(unsigned int size, bool atomic);
 int rust_helper_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
 int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid);
 int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net, struct sk_buff *skb);
-bool rust_helper_genl_has_listeners(const struct genl_family *family, struct net *net);
+bool rust_helper_family_has_listeners(const struct genl_family *family, struct net *net);
 void rust_helper_genl_set_err(const struct genl_family *family, struct net *net, int err);
 
 /* conntrack.c */

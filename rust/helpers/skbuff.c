@@ -7,6 +7,12 @@
 #include <net/sctp/checksum.h>
 #include "helpers.h"
 
+/* Inline where there are no tracepoints. */
+void rust_helper_consume_skb(struct sk_buff *skb)
+{
+	consume_skb(skb);
+}
+
 u32 rust_helper_skb_get_hash(struct sk_buff *skb)
 {
 	return skb_get_hash(skb);

@@ -1,14 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Helpers of rust/sync/sys_kernel.rs. Included by helpers.c, after kernel.c. */
+/* Helpers of rust/sync/sys_kernel.rs. Included by helpers.c. */
 #include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
+
+/*
+ * The bits of the Flags of rust/kernel and, made of any Flags, those of rust/sync/sys_kernel.rs: gfp_t is renumbered between kernels.
+ */
+static __always_inline gfp_t ovs_gfp(u32 flags)
+{
+	gfp_t gfp = 0;
+
+	if (flags & BIT(0))
+		gfp |= GFP_KERNEL;
+	if (flags & BIT(1))
+		gfp |= GFP_ATOMIC;
+	if (flags & BIT(2))
+		gfp |= __GFP_ZERO;
+	if (flags & BIT(3))
+		gfp |= __GFP_NOWARN;
+	if (flags & BIT(4))
+		gfp |= __GFP_ACCOUNT;
+	if (flags & BIT(5))
+		gfp |= GFP_NOWAIT;
+	return gfp;
+}
+
+void *rust_helper_kvmalloc(size_t size, u32 flags)
+{
+	return kvmalloc(size, ovs_gfp(flags));
+}
 
 /* Serialises all changes of the switch's configuration. */
 static DEFINE_MUTEX(ovs_mutex);
@@ -106,12 +135,12 @@ void rust_helper_spin_lock_init(spinlock_t *lock)
 	spin_lock_init(lock);
 }
 
-void rust_helper_spin_lock(spinlock_t *lock)
+void rust_helper_ovs_spin_lock(spinlock_t *lock)
 {
 	spin_lock(lock);
 }
 
-void rust_helper_spin_unlock(spinlock_t *lock)
+void rust_helper_ovs_spin_unlock(spinlock_t *lock)
 {
 	spin_unlock(lock);
 }
@@ -138,6 +167,11 @@ void *rust_helper_slab_create(const char *name, size_t size, size_t align)
 void *rust_helper_slab_alloc(void *cache, u32 flags)
 {
 	return kmem_cache_alloc(cache, ovs_gfp(flags));
+}
+
+u32 rust_helper_this_cpu(void)
+{
+	return raw_smp_processor_id();
 }
 
 u32 rust_helper_nr_cpu_ids(void)

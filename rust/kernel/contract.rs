@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the module expects of any `kernel` crate: uses and tests that the in-tree crate, the
-//! stand-in and the userspace shim must all compile (as a module of a crate that defines
-//! `__LOG_PREFIX`). Touches the public contract only.
+//! stand-in and the userspace shim must all compile: the module's crate has it as a module, in both
+//! modes, and the shim's `kernel`. Touches the public contract only.
 
-#[allow(
-    unused_imports,
-    reason = "inside the crate itself the name is not in scope"
-)]
-use crate as kernel;
 use kernel::{
     alloc::{flags, AllocError, Flags, KBox, KVBox, KVVec, KVec, VBox, VVec},
     error::{code, to_result, Error, Result},
     prelude::*,
     str::CStr,
-    sync::{rcu, Arc},
+    sync::{
+        aref::{ARef, AlwaysRefCounted},
+        rcu, Arc,
+    },
     time::{msecs_to_jiffies, Jiffies},
-    types::{ARef, AlwaysRefCounted, NotThreadSafe, Opaque, ScopeGuard},
+    types::{NotThreadSafe, Opaque, ScopeGuard},
 };
 
 /// Every signature the module relies on, by type.
@@ -47,6 +45,8 @@ fn signatures() {
     let _: Opaque<u64> = Opaque::uninit();
     let _: Option<NotThreadSafe> = None;
     let _: &CStr = kernel::c_str!("name");
+    let _: [Error; 2] = [code::EINVAL, ENOMEM];
+    let _: u8 = ScopeGuard::new_with_data(0u8, |_| ()).dismiss();
     let _: [Flags; 3] = [flags::GFP_KERNEL, flags::GFP_ATOMIC, flags::__GFP_ZERO];
     fn counted<T: AlwaysRefCounted>(a: &ARef<T>) -> ARef<T> {
         a.clone()
@@ -58,6 +58,22 @@ fn signatures() {
         unsafe fn dec_ref(_: core::ptr::NonNull<Self>) {}
     }
     let _ = counted::<One>;
+    // What `module!` takes.
+    struct Loaded;
+    impl kernel::Module for Loaded {
+        fn init(_: &'static ThisModule) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+    let _: fn(&'static ThisModule) -> Result<Loaded> = <Loaded as kernel::Module>::init;
+    // What `pr_info!("{}")` and its like print.
+    struct Shown;
+    impl kernel::fmt::Display for Shown {
+        fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+            f.write_str("shown")
+        }
+    }
+    pr_info!("{} {:?}\n", Shown, EINVAL);
 }
 
 static_assert!(size_of::<rcu::Guard>() == 0);

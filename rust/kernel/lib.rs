@@ -18,6 +18,8 @@ mod panic;
 
 pub mod alloc;
 pub mod error;
+pub mod fmt;
+mod module;
 pub mod prelude;
 pub mod print;
 pub mod str;
@@ -29,3 +31,4 @@ pub mod types;
 mod assert;
 
 pub use core::ffi;
+pub use module::{Module, ThisModule};

@@ -162,7 +162,7 @@ impl Family {
     /// True if somebody listens to its first group.
     pub fn has_listeners(&self, net: NetRef<'_>) -> bool {
         // SAFETY: family and namespace are there.
-        unsafe { bindings::rust_helper_genl_has_listeners(self.0, net.as_ptr()) }
+        unsafe { bindings::rust_helper_family_has_listeners(self.0, net.as_ptr()) }
     }
 
     /// To its first group.

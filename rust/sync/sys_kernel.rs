@@ -163,9 +163,10 @@ pub fn per_cpu_offset(cpu: u32) -> usize {
     unsafe { c::rust_helper_per_cpu_offset(cpu) }
 }
 
-/// The current CPU's number and offset. Read from per-CPU variables, as C's macros do; no call.
+/// The current CPU's number and offset. On x86 read from per-CPU variables, as C's macros do; no call.
 ///
 /// Not `nomem`, so that no read moves up over the call that disables BH.
+#[cfg(any(HAVE_PCPU_HOT, HAVE_CPU_NUMBER))]
 #[inline(always)]
 pub fn this_cpu() -> (u32, usize) {
     let cpu = cpu_number();
@@ -176,6 +177,15 @@ pub fn this_cpu() -> (u32, usize) {
             options(pure, readonly, nostack, preserves_flags));
     }
     (cpu, offset)
+}
+
+/// The same where there are no such variables: on UML.
+#[cfg(not(any(HAVE_PCPU_HOT, HAVE_CPU_NUMBER)))]
+#[inline(always)]
+pub fn this_cpu() -> (u32, usize) {
+    // SAFETY: always allowed.
+    let cpu = unsafe { c::rust_helper_this_cpu() };
+    (cpu, per_cpu_offset(cpu))
 }
 
 #[cfg(HAVE_PCPU_HOT)]
@@ -190,7 +200,7 @@ fn cpu_number() -> u32 {
     cpu
 }
 
-#[cfg(not(HAVE_PCPU_HOT))]
+#[cfg(all(HAVE_CPU_NUMBER, not(HAVE_PCPU_HOT)))]
 #[inline(always)]
 fn cpu_number() -> u32 {
     let cpu: u32;
@@ -260,7 +270,7 @@ impl RawSpinLock {
     #[inline]
     pub fn lock(&self) {
         // SAFETY: initialised by `new`, and a borrowed lock stays where it is.
-        unsafe { c::rust_helper_spin_lock(self.0.get()) }
+        unsafe { c::rust_helper_ovs_spin_lock(self.0.get()) }
     }
 
     /// Releases it.
@@ -271,7 +281,7 @@ impl RawSpinLock {
     #[inline]
     pub unsafe fn unlock(&self) {
         // SAFETY: by this function's contract.
-        unsafe { c::rust_helper_spin_unlock(self.0.get()) }
+        unsafe { c::rust_helper_ovs_spin_unlock(self.0.get()) }
     }
 }
 

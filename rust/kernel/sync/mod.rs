@@ -2,6 +2,7 @@
 //! Synchronisation primitives that upstream has too.
 
 mod arc;
+pub mod aref;
 pub mod rcu;
 
 pub use arc::Arc;

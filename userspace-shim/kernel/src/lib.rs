@@ -11,6 +11,10 @@ pub mod testing;
 pub mod alloc;
 #[path = "../../../rust/kernel/error.rs"]
 pub mod error;
+#[path = "../../../rust/kernel/fmt.rs"]
+pub mod fmt;
+#[path = "../../../rust/kernel/module.rs"]
+mod module;
 #[path = "../../../rust/kernel/prelude.rs"]
 pub mod prelude;
 #[path = "../../../rust/kernel/print.rs"]
@@ -29,10 +33,13 @@ pub mod types;
 mod assert;
 
 pub use core::ffi;
+pub use module::{Module, ThisModule};
 
 #[cfg(test)]
 const __LOG_PREFIX: &[u8] = b"kernel\0";
 
+#[cfg(test)]
+extern crate self as kernel;
 #[cfg(test)]
 #[path = "../../../rust/kernel/contract.rs"]
 mod contract;
