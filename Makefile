@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage vm-test system bench dist toolchain rpm deb deb-test xen clean
+.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage kunit vm-test system bench dist toolchain rpm deb deb-test xen clean
 help:
 	@cat tools/help.txt
 
@@ -59,6 +59,10 @@ walls:
 
 abi-coverage:
 	@tools/check-abi.sh --coverage
+
+kunit:
+	@kunit/run $(if $(KDIR),--kdir "$(KDIR)") $(if $(ARCH),--arch "$(ARCH)") $(if $(FILTER),--filter "$(FILTER)") $(if $(RAW),--raw) \
+		$(if $(SAN),--san $(SAN))
 
 vm-test:
 	@tools/vm.sh test "$(KERNELS)" $(if $(APPEND),--append "$(APPEND)") $(CASES)

@@ -19,6 +19,9 @@ pub mod datapath;
 pub mod env;
 pub mod genl;
 pub mod internal_dev;
+#[cfg(CONFIG_KUNIT = "y")]
+#[path = "../kunit/mod.rs"]
+mod kunit;
 mod layouts;
 mod notifier;
 pub mod pernet;

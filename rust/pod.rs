@@ -157,7 +157,8 @@ macro_rules! pod_words {
 }
 pub use crate::{pod, pod_words};
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::macros::kunit_tests(ovs_pod))]
 mod tests {
     use super::*;
 

@@ -39,7 +39,7 @@ lint)
 	rc=0
 	if rustfmt --version >/dev/null 2>&1; then
 		say "rustfmt"
-		bad=$(find datapath kmod rust userspace-shim tests debian -name target -prune -o -name '*.rs' -print0 |
+		bad=$(find datapath kmod kunit rust userspace-shim tests debian -name target -prune -o -name '*.rs' -print0 |
 			xargs -0 rustfmt --check -l --edition 2021 | xargs -r realpath --relative-to=. | sort -u || :)
 		[ -z "$bad" ] || { printf '  not formatted, run rustfmt on it: %s\n' $bad; rc=1; }
 	else

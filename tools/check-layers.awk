@@ -114,7 +114,7 @@ END {
 	}
 	for (i = 1; i <= NR; i++) {
 		s = code[i]
-		if (!tests && s ~ /^#\[cfg\((test|all\(test.*)\)\]/ && (code[i + 1] ~ /^(pub )?mod |^#\[/)) tests = 1
+		if (!tests && s ~ /^#\[cfg\((test|all\(test.*|any\(test, CONFIG_KUNIT.*)\)\]/ && (code[i + 1] ~ /^(pub )?mod |^#\[/)) tests = 1
 		# ---- unsafe ----
 		if (s ~ /(^|[^A-Za-z_0-9])unsafe([^A-Za-z_0-9]|$)/) {
 			if (!allow_unsafe) problem(i, "unsafe is not allowed here")

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 sources() { # of the tree, not of what is built in it
-	find datapath rust kmod userspace-shim tests tools "$@" \
+	find datapath rust kmod kunit userspace-shim tests tools "$@" \
 		\( -name target -o -name out -o -name __pycache__ \) -prune -o -type f -print 2>/dev/null | sort
 }
 

@@ -22,7 +22,8 @@ fn mix_last(mut a: u32, mut b: u32, mut c: u32) -> u32 {
     (c ^ b).wrapping_sub(b.rotate_left(24))
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::macros::kunit_tests(ovs_jhash))]
 mod tests {
     use super::one_word;
 
@@ -30,7 +31,7 @@ mod tests {
     #[test]
     fn same_as_c() {
         for (a, basis, want) in VECTORS {
-            assert_eq!(one_word(a, basis), want, "{a:#x} {basis:#x}");
+            assert_eq!((a, basis, one_word(a, basis)), (a, basis, want));
         }
     }
 

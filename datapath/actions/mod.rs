@@ -16,7 +16,7 @@ pub mod list;
 mod nested;
 mod output;
 mod push_pop;
-mod set_field;
+pub mod set_field;
 pub mod validate;
 
 pub use list::{Action, Actions};

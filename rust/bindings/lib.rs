@@ -15,6 +15,8 @@
     unnecessary_transmutes,
     unsafe_op_in_unsafe_fn,
     clippy::all,
+    clippy::pedantic,
+    clippy::as_underscore,
     clippy::undocumented_unsafe_blocks,
     clippy::missing_safety_doc
 )]

@@ -19,4 +19,6 @@
 #include "tunnel_dev.c"
 #ifndef OVS_KERNEL_CRATE
 #include "kernel.c"
+#elif IS_BUILTIN(CONFIG_KUNIT)
+#include "kunit.c"
 #endif

@@ -222,6 +222,37 @@ struct nf_conncount_data *rust_helper_conncount_init(struct net *net);
 void rust_helper_conncount_destroy(struct net *net, struct nf_conncount_data *data);
 u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data, const struct sk_buff *skb, bool ipv6, u16 id);
 
+/* kunit.c; only where suites are */
+
+struct ovs_kunit_view {
+	u32 len, headlen;
+	s32 network, transport;
+	u32 mac_len, mark, priority, hash, csum;
+	u32 users, gso_size;
+	u16 protocol, vlan_tpid, vlan_tci;
+	u8 ip_summed, sw_hash, l4_hash, ignore_df, cloned;
+};
+
+struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsigned int linear);
+struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear, unsigned int piece);
+void rust_helper_kunit_make_gso(struct sk_buff *skb, u16 size, u32 type);
+struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb);
+int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to, unsigned int len);
+void rust_helper_kunit_make_complete(struct sk_buff *skb);
+bool rust_helper_kunit_sum_holds(const struct sk_buff *skb);
+void rust_helper_kunit_get(struct sk_buff *skb);
+void rust_helper_kunit_watch(struct sk_buff *skb);
+u32 rust_helper_kunit_freed(void);
+u32 rust_helper_kunit_dst_refs(const struct sk_buff *skb);
+u32 rust_helper_kunit_fail_nth(u32 n);
+void *rust_helper_kunit_thread(int (*f)(void *arg), void *arg);
+bool rust_helper_kunit_thread_ends(void);
+int rust_helper_kunit_thread_stop(void *task);
+void *rust_helper_kunit_socket(void);
+void rust_helper_kunit_socket_close(void *file);
+int rust_helper_kunit_send(void *file, const u8 *bytes, unsigned int len);
+int rust_helper_kunit_receive(void *file, u8 *bytes, unsigned int room);
+
 /* net.c */
 void *rust_helper_net_generic(const struct net *net, unsigned int id);
 int rust_helper_peernet2id_alloc(struct net *net, struct net *peer);

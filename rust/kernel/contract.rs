@@ -80,7 +80,8 @@ static_assert!(size_of::<rcu::Guard>() == 0);
 static_assert!(size_of::<Option<KBox<u8>>>() == size_of::<usize>());
 static_assert!(size_of::<Option<Arc<u8>>>() == size_of::<usize>());
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::macros::kunit_tests(ovs_contract))]
 mod tests {
     use super::*;
 
@@ -117,11 +118,10 @@ mod tests {
         assert_eq!(Error::from(AllocError), code::ENOMEM);
         assert_eq!(to_result(-2), Err(ENOENT));
         assert_eq!(to_result(3), Ok(()));
-        assert_eq!(format!("{EEXIST:?}"), "EEXIST");
     }
 
     #[test]
-    fn boxes_own_and_free() {
+    fn boxes_own_and_free() -> Result {
         struct Count<'a>(&'a core::cell::Cell<u32>);
         impl Drop for Count<'_> {
             fn drop(&mut self) {
@@ -129,13 +129,13 @@ mod tests {
             }
         }
         let n = core::cell::Cell::new(0);
-        drop(KBox::new(Count(&n), GFP_KERNEL).unwrap());
+        drop(KBox::new(Count(&n), GFP_KERNEL)?);
         assert_eq!(n.get(), 1);
-        let inner = KBox::into_inner(KBox::new(Count(&n), GFP_KERNEL).unwrap());
+        let inner = KBox::into_inner(KBox::new(Count(&n), GFP_KERNEL)?);
         assert_eq!(n.get(), 1);
         drop(inner);
         assert_eq!(n.get(), 2);
-        let a = Arc::new(Count(&n), GFP_KERNEL).unwrap();
+        let a = Arc::new(Count(&n), GFP_KERNEL)?;
         let b = a.clone();
         drop(a);
         assert_eq!(n.get(), 2);
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(n.get(), 3);
         let mut v = KVec::new();
         for _ in 0..5 {
-            v.push(Count(&n), GFP_KERNEL).unwrap();
+            v.push(Count(&n), GFP_KERNEL)?;
         }
         v.truncate(4);
         assert_eq!(n.get(), 4);
@@ -152,29 +152,31 @@ mod tests {
         assert_eq!(n.get(), 5);
         drop(it);
         assert_eq!(n.get(), 8);
+        Ok(())
     }
 
     #[test]
-    fn vectors_behave_like_arrays() {
-        let mut v = KVec::with_capacity(2, GFP_KERNEL).unwrap();
-        v.extend_from_slice(&[1u16, 2, 3], GFP_ATOMIC).unwrap();
-        v.push(4, GFP_KERNEL).unwrap();
-        v.extend_with(2, 9, GFP_KERNEL).unwrap();
+    fn vectors_behave_like_arrays() -> Result {
+        let mut v = KVec::with_capacity(2, GFP_KERNEL)?;
+        v.extend_from_slice(&[1u16, 2, 3], GFP_ATOMIC)?;
+        v.push(4, GFP_KERNEL)?;
+        v.extend_with(2, 9, GFP_KERNEL)?;
         assert_eq!(v, [1, 2, 3, 4, 9, 9]);
         assert_eq!(v.pop(), Some(9));
-        assert_eq!(v.remove(1).unwrap(), 2);
+        assert!(matches!(v.remove(1), Ok(2)));
         assert!(v.remove(9).is_err());
         v.retain(|x| *x != 3);
         assert_eq!(&v[..], &[1, 4, 9]);
-        v.resize(5, 7, GFP_KERNEL).unwrap();
-        v.resize(4, 0, GFP_KERNEL).unwrap();
+        v.resize(5, 7, GFP_KERNEL)?;
+        v.resize(4, 0, GFP_KERNEL)?;
         assert_eq!(v.iter().sum::<u16>(), 21);
-        assert_eq!(v.into_iter().collect::<std::vec::Vec<_>>(), [1, 4, 9, 7]);
+        assert!(v.into_iter().eq([1, 4, 9, 7]));
         let mut zst = KVec::new();
-        zst.extend_with(1000, (), GFP_KERNEL).unwrap();
+        zst.extend_with(1000, (), GFP_KERNEL)?;
         assert_eq!(zst.into_iter().count(), 1000);
-        let aligned = KBox::new(Aligned([7; 40]), GFP_KERNEL).unwrap();
+        let aligned = KBox::new(Aligned([7; 40]), GFP_KERNEL)?;
         assert_eq!(core::ptr::from_ref(&*aligned).align_offset(64), 0);
+        Ok(())
     }
 
     #[repr(align(64))]

@@ -460,5 +460,8 @@ fn without_orig_tuple(key: &mut FlowKey) -> &mut Ext {
     ext
 }
 
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+pub mod vectors;
+
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,13 @@
 use super::*;
 use crate::datapath::env::TunnelInfo;
 use crate::datapath::env::VlanTag;
-use crate::datapath::flow::key::{Mpls, Nsh, TUN_IPV4};
+use crate::datapath::flow::key::{Mpls, TUN_IPV4};
 use crate::packet;
 use proptest::prelude::*;
 
 /// A frame, how it arrives, and the key it must give.
 struct Vector {
-    name: String,
+    name: &'static str,
     frame: Vec<u8>,
     l3: Option<u16>,
     tag: Option<VlanTag>,
@@ -24,102 +24,15 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn number(hex: &str) -> u16 {
-    u16::from_str_radix(hex, 16).unwrap()
-}
-
-fn array<const N: usize>(hex: &str) -> [u8; N] {
-    bytes(hex).try_into().unwrap()
-}
-
-fn set(key: &mut FlowKey, field: &str, v: &str) {
-    let be = |v| Be16::new(number(v));
-    let byte = |v| number(v).try_into().unwrap();
-    match field {
-        "mac_proto" => key.mac_proto = byte(v),
-        "eth_src" => key.eth_src = array(v),
-        "eth_dst" => key.eth_dst = array(v),
-        "eth_type" => key.eth_type = be(v),
-        "vlan_tpid" => key.vlan_tpid = be(v),
-        "vlan_tci" => key.vlan_tci = be(v),
-        "cvlan_tpid" => key.cvlan_tpid = be(v),
-        "cvlan_tci" => key.cvlan_tci = be(v),
-        "ip_proto" => key.ip_proto = byte(v),
-        "ip_tos" => key.ip_tos = byte(v),
-        "ip_ttl" => key.ip_ttl = byte(v),
-        "ip_frag" => key.ip_frag = byte(v),
-        "tp_src" => key.tp_src = be(v),
-        "tp_dst" => key.tp_dst = be(v),
-        "tcp_flags" => key.tcp_flags = be(v),
-        "ipv4_src" => key.ipv4_src = array(v),
-        "ipv4_dst" => key.ipv4_dst = array(v),
-        "ipv6_src" => key.ipv6_src = array(v),
-        "ipv6_dst" => key.ipv6_dst = array(v),
-        "ipv6_label" => {
-            key.ipv6_label =
-                crate::datapath::wire::be::Be32::new(u32::from_str_radix(v, 16).unwrap());
-        }
-        "ipv6_exthdrs" => key.ext_mut().ipv6_exthdrs = number(v),
-        "hw_src" => key.ext_mut().hw_src = array(v),
-        "hw_dst" => key.ext_mut().hw_dst = array(v),
-        "nd_target" => key.ext_mut().nd_target = array(v),
-        // Entries whose stack has an end, and has none.
-        "mpls" | "mpls_cut" => {
-            let mut mpls = Mpls::default();
-            let labels = bytes(v);
-            for (to, from) in mpls.labels.iter_mut().flatten().zip(&labels) {
-                *to = *from;
-            }
-            if field == "mpls" {
-                mpls.present = Mpls::present(labels.len() / 4);
-            }
-            key.set_mpls(&mpls);
-        }
-        "nsh" => key.set_nsh(&Nsh {
-            base: array(&v[..16]),
-            context: array(&v[16..]),
-        }),
-        _ => panic!("no field {field}"),
-    }
-}
-
 fn vectors() -> Vec<Vector> {
-    let text = include_str!("../../../tests/vectors/keys.txt");
-    text.split("\n\n")
-        .filter(|p| p.contains("name "))
-        .map(|paragraph| {
-            let mut v = Vector {
-                name: String::new(),
-                frame: vec![],
-                l3: None,
-                tag: None,
-                key: FlowKey::from_core(Core {
-                    in_port: 7,
-                    ..Core::ZERO
-                }),
-            };
-            for line in paragraph.lines() {
-                let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
-                match what {
-                    "name" => v.name = rest.into(),
-                    "frame" => v.frame = bytes(rest),
-                    "l3" => v.l3 = Some(number(rest)),
-                    "tag" => {
-                        let (tpid, tci) = rest.split_once(' ').unwrap();
-                        v.tag = Some(VlanTag {
-                            tpid: number(tpid),
-                            tci: number(tci),
-                        });
-                    }
-                    "key" => {
-                        for (f, x) in rest.split(' ').filter_map(|f| f.split_once('=')) {
-                            set(&mut v.key, f, x);
-                        }
-                    }
-                    _ => panic!("line {line}"),
-                }
-            }
-            v
+    let all = super::vectors::vectors();
+    all.map(|v| v.expect("a vector of keys.txt"))
+        .map(|v| Vector {
+            name: v.name,
+            frame: v.frame.to_vec(),
+            l3: v.l3,
+            tag: v.tag,
+            key: v.key,
         })
         .collect()
 }

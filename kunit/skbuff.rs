@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `rust/net/skbuff.rs` against the kernel's own view of a packet.
+//!
+//! C counterpart: none; `net/core/skbuff.c` is what it is held to.
+
+use super::packet::{
+    bytes, can_fail, fail_nth, holds, make_complete, packet, pattern, sum_holds, view, Shape, UDP4,
+};
+use crate::datapath::env::{PacketMeta, PacketOps};
+use crate::rust::bindings;
+use crate::rust::net::skbuff::{checksum, SkBuff};
+use crate::rust::sync::ProcessContext;
+use core::ptr::NonNull;
+use kernel::prelude::*;
+
+/// How many watched packets have been freed.
+fn freed() -> u32 {
+    // SAFETY: always allowed.
+    unsafe { bindings::rust_helper_kunit_freed() }
+}
+
+/// A packet whose end is counted.
+fn watched() -> Result<SkBuff> {
+    let skb = packet(&UDP4, Shape::Linear)?;
+    // SAFETY: valid and ours.
+    unsafe { bindings::rust_helper_kunit_watch(skb.as_ptr()) };
+    Ok(skb)
+}
+
+#[kernel::macros::kunit_tests(ovs_skbuff)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_that_c_sees() -> Result {
+        let frame = pattern(3000)?;
+        for linear in [0, 1, 14, 100, 2999, 3000] {
+            let skb = packet(&frame, Shape::Paged(linear))?;
+            let c = view(&skb);
+            assert_eq!(
+                (skb.len(), skb.headlen()),
+                (c.len as usize, c.headlen as usize)
+            );
+            assert_eq!((skb.len(), skb.headlen()), (3000, linear));
+            assert!(skb.linear() == frame.get(..linear).unwrap_or(&[]));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pulling_makes_pages_linear() -> Result {
+        let frame = pattern(3000)?;
+        let mut skb = packet(&frame, Shape::Paged(10))?;
+        assert!(skb.pull_tail(10));
+        assert_eq!(skb.headlen(), 10);
+        assert!(skb.pull_tail(1500));
+        assert!(skb.headlen() >= 1500);
+        assert!(holds(&skb, &frame)?);
+        assert!(skb.pull_tail(3000));
+        assert!(skb.linear() == frame.as_slice());
+        Ok(())
+    }
+
+    #[test]
+    fn pulling_gathers_a_list() -> Result {
+        let frame = pattern(200)?;
+        let mut skb = packet(&frame, Shape::Listed(5, 7))?;
+        assert_eq!((skb.len(), skb.headlen()), (200, 5));
+        assert!(skb.pull_tail(100));
+        assert!(frame.starts_with(skb.linear()) && skb.headlen() >= 100);
+        assert!(holds(&skb, &frame)?);
+        Ok(())
+    }
+
+    #[test]
+    fn pulling_past_the_end_changes_nothing() -> Result {
+        let frame = pattern(100)?;
+        let mut skb = packet(&frame, Shape::Paged(10))?;
+        assert!(!skb.pull_tail(101));
+        assert!(!skb.pull_tail(usize::MAX));
+        assert_eq!((skb.len(), skb.headlen()), (100, 10));
+        assert!(holds(&skb, &frame)?);
+        Ok(())
+    }
+
+    #[test]
+    fn marks_lie_where_c_has_them() -> Result {
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        skb.set_mac_header(0);
+        skb.set_network_header(14);
+        skb.set_transport_header(34);
+        skb.reset_mac_len();
+        let c = view(&skb);
+        assert_eq!((c.network, c.transport, c.mac_len), (14, 34, 14));
+        assert_eq!(
+            (skb.network_offset(), skb.transport_offset(), skb.mac_len()),
+            (14, 34, 14)
+        );
+        skb.set_inner_network_header(18);
+        assert_eq!(skb.inner_network_offset(), 18);
+        // In front of the data pointer they wrap, as signed numbers in C.
+        assert!(skb.pull_rcsum(20));
+        assert_eq!(view(&skb).network, -6);
+        assert_eq!(skb.network_offset(), 6usize.wrapping_neg());
+        Ok(())
+    }
+
+    #[test]
+    fn fields_lie_where_c_has_them() -> Result {
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        skb.set_protocol(0x0800);
+        skb.set_mark(0x1234_5678);
+        skb.set_priority(7);
+        skb.set_csum(0x9abc_def0);
+        skb.set_ignore_df();
+        let c = view(&skb);
+        assert_eq!(
+            (c.protocol, c.mark, c.priority, c.csum, c.ignore_df),
+            (0x800, 0x1234_5678, 7, 0x9abc_def0, 1)
+        );
+        assert_eq!(
+            (skb.protocol(), skb.mark(), skb.priority(), skb.csum()),
+            (0x800, 0x1234_5678, 7, 0x9abc_def0)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn hashes_lie_where_c_has_them() -> Result {
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        for (sw, l4) in [(false, false), (true, false), (false, true), (true, true)] {
+            skb.set_raw_hash(0xfeed_beef, sw, l4);
+            let c = view(&skb);
+            assert_eq!(
+                (c.hash, c.sw_hash != 0, c.l4_hash != 0),
+                (0xfeed_beef, sw, l4)
+            );
+            assert_eq!(skb.raw_hash(), (0xfeed_beef, sw, l4));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_symmetric_hash_does_not_know_directions() -> Result {
+        let mut there = packet(&UDP4, Shape::Linear)?;
+        let mut turned = UDP4;
+        for (a, b) in [(26, 30), (27, 31), (28, 32), (29, 33), (34, 36), (35, 37)] {
+            turned.swap(a, b);
+        }
+        let mut back = packet(&turned, Shape::Paged(40))?;
+        for skb in [&mut there, &mut back] {
+            skb.set_protocol(0x800);
+            skb.set_network_header(14);
+        }
+        assert_eq!(there.symmetric_hash(), back.symmetric_hash());
+        Ok(())
+    }
+
+    #[test]
+    fn a_write_to_a_clone_leaves_the_other_alone() -> Result {
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        let clone = skb.clone_atomic().ok_or(ENOMEM)?;
+        assert_eq!((view(&skb).cloned, view(&clone).cloned), (1, 1));
+        skb.ensure_writable(14)?.fill(0xff);
+        assert_eq!(view(&skb).cloned, 0);
+        assert!(skb.linear().starts_with(&[0xff; 14]));
+        assert!(holds(&clone, &UDP4)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_write_to_pages_of_a_clone_leaves_the_other_alone() -> Result {
+        let frame = pattern(3000)?;
+        for shape in [Shape::Paged(10), Shape::Listed(10, 500)] {
+            let mut skb = packet(&frame, shape)?;
+            let clone = skb.clone_atomic().ok_or(ENOMEM)?;
+            skb.ensure_writable(2000)?.fill(0xff);
+            assert!(holds(&clone, &frame)?);
+            let changed = bytes(&skb)?;
+            assert!(changed.iter().take(2000).all(|b| *b == 0xff));
+            assert!(changed.get(2000..) == frame.get(2000..));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn writing_past_the_end_is_refused() -> Result {
+        let mut skb = packet(&UDP4, Shape::Paged(20))?;
+        assert!(skb.ensure_writable(61).is_err());
+        assert!(skb.ensure_writable(usize::MAX).is_err());
+        assert!(holds(&skb, &UDP4)?);
+        Ok(())
+    }
+
+    #[test]
+    fn trimming_cuts_pages_and_lists() -> Result {
+        let frame = pattern(3000)?;
+        for shape in [Shape::Linear, Shape::Paged(10), Shape::Listed(10, 300)] {
+            for len in [3001, 3000, 1234, 11, 10, 9, 1] {
+                let mut skb = packet(&frame, shape)?;
+                skb.trim(len)?;
+                assert!(holds(&skb, frame.get(..len.min(3000)).unwrap_or(&[]))?);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn trimming_keeps_a_device_sum_or_forgets_it() -> Result {
+        for shape in [Shape::Linear, Shape::Paged(20), Shape::Listed(20, 9)] {
+            let mut skb = packet(&UDP4, shape)?;
+            make_complete(&mut skb);
+            skb.trim_rcsum(51)?;
+            assert_eq!(skb.len(), 51);
+            assert!(sum_holds(&skb) || skb.summed() != checksum::COMPLETE);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn moving_the_data_pointer_keeps_a_device_sum() -> Result {
+        for shape in [Shape::Linear, Shape::Paged(34)] {
+            let mut skb = packet(&UDP4, shape)?;
+            make_complete(&mut skb);
+            assert!(skb.pull_rcsum(14));
+            assert!(sum_holds(&skb));
+            assert!(skb.pull_rcsum(20));
+            assert!(sum_holds(&skb));
+            assert!(skb.push_rcsum(34));
+            assert!(sum_holds(&skb));
+            assert!(holds(&skb, &UDP4)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_data_pointer_stays_within_the_packet() -> Result {
+        let mut skb = packet(&UDP4, Shape::Paged(34))?;
+        assert!(!skb.pull_rcsum(35));
+        assert!(!skb.push_rcsum(100_000));
+        assert!(holds(&skb, &UDP4)?);
+        Ok(())
+    }
+
+    #[test]
+    fn the_only_owner_keeps_the_packet() -> Result {
+        let skb = watched()?;
+        let before = freed();
+        let raw = skb.into_raw();
+        assert_eq!(freed(), before);
+        // SAFETY: just given away, with the only reference.
+        let again =
+            unsafe { SkBuff::from_shared(NonNull::new(raw).ok_or(EINVAL)?) }.ok_or(ENOMEM)?;
+        assert!(again.as_ptr() == raw);
+        drop(again);
+        assert_eq!(freed(), before + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_shared_packet_is_taken_over_as_a_clone() -> Result {
+        let raw = watched()?.into_raw();
+        let before = freed();
+        // SAFETY: valid; a second reference, as a packet socket takes it.
+        unsafe { bindings::rust_helper_kunit_get(raw) };
+        // SAFETY: one of the two references is given away.
+        let ours =
+            unsafe { SkBuff::from_shared(NonNull::new(raw).ok_or(EINVAL)?) }.ok_or(ENOMEM)?;
+        assert!(ours.as_ptr() != raw);
+        assert_eq!(view(&ours).users, 1);
+        assert!(holds(&ours, &UDP4)?);
+        // SAFETY: the other one.
+        let theirs = unsafe { SkBuff::from_raw(NonNull::new(raw).ok_or(EINVAL)?) };
+        assert_eq!((view(&theirs).users, freed()), (1, before));
+        drop(ours);
+        assert_eq!(freed(), before);
+        drop(theirs);
+        assert_eq!(freed(), before + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn each_end_frees_once() -> Result {
+        let before = freed();
+        drop(watched()?);
+        assert_eq!(freed(), before + 1);
+        watched()?.kfree(bindings::ovs_core_drop_DROP_NOT_SPECIFIED);
+        assert_eq!(freed(), before + 2);
+        Ok(())
+    }
+
+    #[test]
+    fn clones_inherit_what_the_switch_keeps() -> Result {
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        let meta = PacketMeta {
+            in_port: 1,
+            mru: 2,
+            cutlen: 3,
+            probability: 4,
+            upcall_pid: 5,
+            acts_origlen: 6,
+        };
+        *skb.meta_mut() = meta;
+        skb.set_mark(9);
+        let clone = skb.clone_atomic().ok_or(ENOMEM)?;
+        assert_eq!((*clone.meta(), clone.mark()), (meta, 9));
+        Ok(())
+    }
+
+    #[test]
+    fn a_copy_has_its_own_bytes_and_no_state() -> Result {
+        // SAFETY: a test runs in process context.
+        let ctx = unsafe { ProcessContext::assume() };
+        let skb = SkBuff::from_bytes(&UDP4, &ctx)?;
+        let c = view(&skb);
+        assert!(holds(&skb, &UDP4)?);
+        assert_eq!((c.users, c.cloned, c.mark, c.ip_summed), (1, 0, 0, 0));
+        assert_eq!(*skb.meta(), PacketMeta::default());
+        assert!(matches!(SkBuff::from_bytes(&[], &ctx), Err(EINVAL)));
+        Ok(())
+    }
+
+    #[test]
+    fn aggregates_are_known_and_cut() -> Result {
+        let mut frame = KVec::new();
+        frame.extend_from_slice(&UDP4, GFP_KERNEL)?;
+        frame.extend_from_slice(&[0x5a; 2940], GFP_KERNEL)?;
+        for shape in [Shape::Linear, Shape::Paged(60)] {
+            let mut skb = packet(&frame, shape)?;
+            assert!(!skb.is_gso() && !skb.is_gso_udp());
+            skb.set_protocol(0x800);
+            skb.set_network_header(14);
+            skb.set_transport_header(34);
+            skb.reset_mac_len();
+            // SKB_GSO_UDP: fragments with 1000 bytes of what follows the IPv4 header.
+            // SAFETY: valid and ours.
+            unsafe {
+                bindings::rust_helper_kunit_make_gso(skb.as_ptr(), 1000, bindings::ovs_gso_GSO_UDP)
+            };
+            assert!(skb.is_gso() && skb.is_gso_udp());
+            assert_eq!(view(&skb).gso_size, 1000);
+            let (mut count, mut rest) = (0, 0);
+            skb.for_each_segment(&mut |segment, n| {
+                count += usize::from(n == count && !segment.is_gso());
+                rest += segment.len().saturating_sub(34);
+                Ok(())
+            })?;
+            assert_eq!((count, rest), (3, 3000 - 34));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn segments_after_an_error_are_freed() -> Result {
+        let mut frame = KVec::new();
+        frame.extend_from_slice(&UDP4, GFP_KERNEL)?;
+        frame.extend_from_slice(&[0x5a; 2940], GFP_KERNEL)?;
+        let mut skb = packet(&frame, Shape::Paged(60))?;
+        skb.set_protocol(0x800);
+        skb.set_network_header(14);
+        skb.set_transport_header(34);
+        skb.reset_mac_len();
+        // SAFETY: valid and ours.
+        unsafe {
+            bindings::rust_helper_kunit_make_gso(skb.as_ptr(), 1000, bindings::ovs_gso_GSO_UDP)
+        };
+        let mut seen = 0;
+        let result = skb.for_each_segment(&mut |_, n| {
+            seen = n;
+            if n == 1 {
+                Err(EBUSY)
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!((result, seen), (Err(EBUSY), 1));
+        Ok(())
+    }
+
+    #[test]
+    fn without_memory_nothing_changes() -> Result {
+        if !can_fail() {
+            return Ok(());
+        }
+        let frame = pattern(3000)?;
+        let mut skb = packet(&frame, Shape::Paged(10))?;
+        fail_nth(1);
+        let clone = skb.clone_atomic();
+        fail_nth(0);
+        assert!(clone.is_none());
+        let clone = skb.clone_atomic().ok_or(ENOMEM)?;
+        fail_nth(1);
+        let pulled = skb.pull_tail(2000);
+        fail_nth(1);
+        let written = skb.ensure_writable(2000).is_ok();
+        fail_nth(0);
+        assert!(!pulled && !written);
+        assert!(holds(&skb, &frame)?);
+        assert!(holds(&clone, &frame)?);
+        Ok(())
+    }
+}

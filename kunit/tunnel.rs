@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! References to tunnel metadata (`metadata_dst`), which actions and packets share (spec A26).
+//!
+//! C counterpart: none; `net/core/dst.c` is what it stands on.
+
+use super::packet::{can_fail, fail_nth, packet, Shape, UDP4};
+use crate::datapath::env::{PacketOps, TunnelInfo, TxTunnel, TxTunnelOps};
+use crate::datapath::flow::key::{tun_flag, TUN_IPV4};
+use crate::datapath::wire::be::Be16;
+use crate::rust::bindings;
+use crate::rust::net::skbuff::SkBuff;
+use kernel::prelude::*;
+
+fn info(options: &[u8]) -> TunnelInfo<'_> {
+    TunnelInfo {
+        id: [0, 0, 0, 0, 0, 0, 0, 7],
+        proto: TUN_IPV4,
+        src: [10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        dst: [10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        tp_src: Be16::new(0),
+        tp_dst: Be16::new(6081),
+        flags: tun_flag::KEY | tun_flag::GENEVE_OPT,
+        tos: 0,
+        ttl: 64,
+        options,
+    }
+}
+
+/// References to what is attached to the packet.
+fn references(skb: &SkBuff) -> u32 {
+    // SAFETY: valid; only reads.
+    unsafe { bindings::rust_helper_kunit_dst_refs(skb.as_ptr()) }
+}
+
+#[kernel::macros::kunit_tests(ovs_tunnel)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_have_references_of_their_own() -> Result {
+        let tunnel = TxTunnel::new(&info(&[1, 2, 0x80, 0]))?;
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        let had = skb.has_state();
+        PacketOps::set_tunnel(&mut skb, &tunnel);
+        let first = references(&skb);
+        let clone = skb.clone_atomic().ok_or(ENOMEM)?;
+        let second = references(&skb);
+        drop(tunnel);
+        let third = references(&skb);
+        drop(skb);
+        let last = references(&clone);
+        let has = clone.has_state();
+        drop(clone);
+        assert!(!had && has);
+        assert_eq!((first, second, third, last), (2, 3, 2, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn another_tunnel_takes_the_place_of_the_first() -> Result {
+        let one = TxTunnel::new(&info(&[]))?;
+        let other = TxTunnel::new(&info(&[0; 252]))?;
+        let (mut skb, mut kept) = (packet(&UDP4, Shape::Linear)?, packet(&UDP4, Shape::Linear)?);
+        PacketOps::set_tunnel(&mut skb, &one);
+        PacketOps::set_tunnel(&mut kept, &one);
+        let before = references(&kept);
+        PacketOps::set_tunnel(&mut skb, &other);
+        let after = (references(&kept), references(&skb));
+        assert_eq!(before, 3);
+        assert_eq!(after, (2, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_tunnel_says_what_it_was_given() -> Result {
+        let options = [1, 2, 0x80, 1, 5, 6, 7, 8];
+        let given = info(&options);
+        let tunnel = TxTunnel::new(&given)?;
+        let mut skb = packet(&UDP4, Shape::Linear)?;
+        PacketOps::set_tunnel(&mut skb, &tunnel);
+        let told = skb.tunnel().ok_or(EINVAL)?;
+        assert_eq!(
+            (told.id, told.proto, told.src, told.dst),
+            (given.id, given.proto, given.src, given.dst)
+        );
+        assert_eq!(
+            (told.tos, told.ttl, told.options),
+            (given.tos, given.ttl, given.options)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn scrubbing_lets_go_of_the_tunnel() -> Result {
+        let tunnel = TxTunnel::new(&info(&[]))?;
+        let (mut skb, mut kept) = (packet(&UDP4, Shape::Linear)?, packet(&UDP4, Shape::Linear)?);
+        PacketOps::set_tunnel(&mut skb, &tunnel);
+        PacketOps::set_tunnel(&mut kept, &tunnel);
+        skb.scrub();
+        let seen = (skb.has_state(), references(&kept));
+        assert_eq!(seen, (false, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn without_memory_there_is_no_tunnel() -> Result {
+        if !can_fail() {
+            return Ok(());
+        }
+        fail_nth(1);
+        let made = TxTunnel::new(&info(&[0; 100]));
+        fail_nth(0);
+        let failed = matches!(made, Err(ENOMEM));
+        drop(made);
+        assert!(failed);
+        Ok(())
+    }
+}
