@@ -338,7 +338,7 @@ fn failing_allocations_change_and_leak_nothing() {
         t.tidy(&ovs);
         Ok(())
     });
-    assert!(failed > 20, "{failed}");
+    assert!(failed > 15, "{failed}");
 }
 
 fn table_or_stop() -> Result<Table> {
@@ -368,7 +368,7 @@ fn what_is_taken_out_stays_for_its_readers() {
     assert!(live() >= full, "freed under a reader");
     assert_eq!(acts.get().as_slice(), [Action::Output(7)]);
     drop(bh);
-    run_rcu();
+    crate::sys::rcu_barrier();
     assert!(live() < full, "not freed");
 }
 

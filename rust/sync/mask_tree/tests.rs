@@ -412,7 +412,7 @@ fn limits_of_what_pipelines_and_attackers_make() {
         kind("l2", flows::l2(2000, 1), 1.0, 1, 0.0, 34),
         kind("l2, 8 masks", flows::l2(5000, 8), 7.0, 12, 0.1, 34),
         kind("exact", flows::exact(5000), 1.0, 1, 0.0, 34),
-        kind("pipeline", flows::pipeline(3000, 12, 77), 5.0, 12, 0.5, 70),
+        kind("pipeline", flows::pipeline(3000, 12, 77), 7.0, 14, 0.5, 70),
         kind(
             "pipelines",
             flows::pipeline(10_000, 400, 77),
@@ -427,8 +427,8 @@ fn limits_of_what_pipelines_and_attackers_make() {
         kind(
             "attack 8192",
             flows::attack([32, 16, 16]),
-            14.0,
-            26,
+            16.0,
+            30,
             8.0,
             70,
         ),
