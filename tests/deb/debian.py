@@ -104,13 +104,15 @@ class Debian:
         return self.enter("apt-get", "-q", "-y", verb, *packages)
 
     def status(self):
-        return sorted(self.enter("dkms", "status").splitlines())
+        # It looks for the compiler's name in the kernel's modules, and not all have it.
+        return sorted(line for line in self.enter("dkms", "status").splitlines() if not line.startswith("readelf: Warning"))
 
     def chosen(self, kernel):
         """(file, version) of the module that modprobe would load."""
         said = self.enter("modinfo", "-k", kernel, "openvswitch")
         field = dict(line.split(":", 1) for line in reversed(said.splitlines()) if ":" in line)
-        return os.path.relpath(field["filename"].strip(), "/lib/modules/" + kernel), field.get("version", "").strip()
+        # 6.12's are compressed.
+        return os.path.relpath(field["filename"].strip(), "/lib/modules/" + kernel).replace(".ko.xz", ".ko"), field.get("version", "").strip()
 
     def files(self):
         """All files with what is in them, but for what apt, dpkg and ld.so note down for themselves."""
@@ -399,7 +401,7 @@ class Image:
             text = f.read()
         said = {}
         for line in re.findall(r"^:: (.*?)\r?$", text, re.M):
-            name, _, value = line.partition(" ")
+            name, _, value = line.replace(".ko.xz", ".ko").partition(" ")
             said[name] = said[name] + "\n" + value if name in said else value
         tail = "\n".join(text.splitlines()[-40:])
         check("end" in said, "the VM came to no end. %s\n%s" % (ended, tail))
