@@ -307,6 +307,7 @@ WantedBy=multi-user.target
 # Each line that it prints is `:: NAME VALUE`; what is asked of them is below.
 GUEST = r"""#!/bin/bash
 exec 2>&1
+echo # after the console's login prompt
 say() { echo ":: $*"; }
 say release $(uname -r)
 say switch $(systemctl is-active openvswitch-switch ovs-vswitchd ovsdb-server)
