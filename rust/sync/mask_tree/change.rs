@@ -9,7 +9,8 @@ use super::node::{cost_of, entry_child, Child, Link, NodePtr, NONE, OVERLAP};
 use super::parts::{Part, Parts};
 use super::slots::{slots_for, Slot};
 use super::{Entry, Leaf, MaskTree, Ordering, Words};
-use kernel::alloc::{flags::GFP_KERNEL, AllocError};
+use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
+use kernel::alloc::AllocError;
 
 /// Below this depth an entry is put beside what is there, and not further down.
 pub(super) const MAX_DEPTH: u32 = 48;
@@ -105,7 +106,11 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                     Some(slot) => link = &slot.child,
                     None if node.is_full() => {
                         let live = node.counts().0.wrapping_add(1);
-                        break Step::Grow(node.resized(live, GFP_KERNEL)?, hash);
+                        match node.resized(live, GFP_KERNEL | __GFP_NOWARN) {
+                            Ok(new) => break Step::Grow(new, hash),
+                            Err(_) if node.has_room() => break Step::Slot(hash),
+                            Err(e) => return Err(e),
+                        }
                     }
                     None => break Step::Slot(hash),
                 }

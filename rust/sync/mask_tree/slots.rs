@@ -44,8 +44,8 @@ impl NodePtr {
     /// The slot for `hash`.
     #[inline(always)]
     pub(super) fn slot<'t>(self, tag: u32, hash: u64) -> Option<&'t Slot> {
-        // SAFETY: so many words and slots follow, by the node's invariant. A quarter of the slots was never used, so
-        // this ends.
+        // SAFETY: so many words and slots follow, by the node's invariant. Some slot was never used, so this
+        // ends.
         unsafe {
             let slots = self.words().add((tag >> 8 & 0xff) as usize).cast::<Slot>(); // CAST: a byte
             let last = (1usize << (tag >> 16 & 0x3f)).wrapping_sub(1);
@@ -76,6 +76,13 @@ impl NodePtr {
     pub(super) fn is_full(self) -> bool {
         let used = self.counts().1 as usize; // CAST: u32 fits
         used.wrapping_add(1).wrapping_mul(4) > self.n_slots().wrapping_mul(3)
+    }
+
+    /// Whether a full table can take one more if it must: a sixteenth stays unused, and at least one, so that probing ends.
+    pub(super) fn has_room(self) -> bool {
+        let used = self.counts().1 as usize; // CAST: u32 fits
+        let slots = self.n_slots();
+        used.wrapping_add(2).wrapping_add(slots / 16) <= slots
     }
 
     /// A table that is mostly empty.

@@ -564,6 +564,28 @@ fn tables_shrink_when_most_entries_have_left() {
 }
 
 #[test]
+fn a_table_that_cannot_grow_takes_some_more() {
+    let set = flows::exact(2000);
+    let t = fill(&set[..768].to_vec(), false);
+    let mut n = 768;
+    // One allocation for the entry, then the larger table.
+    let refused = loop {
+        let new = TableBox::new(Flow::of(&set[n], n, false), GFP_KERNEL).unwrap();
+        crate::sys::testing::fail_nth(1);
+        let added = t.insert(&lock(), new, [Some(n as u32)]).is_ok();
+        crate::sys::testing::fail_nth(0);
+        if !added {
+            break n;
+        }
+        n += 1;
+    };
+    assert!((900..1024).contains(&refused), "{refused}");
+    check(&t);
+    add(&t, &lock(), Flow::of(&set[n], n, false)).unwrap();
+    assert!((0..=n).all(|i| look(&t, &Flow::of(&set[i], 0, false).key).0 == Some(i as u32)));
+}
+
+#[test]
 fn failing_allocations_change_nothing() {
     let mut set = flows::attack([6, 4, 2]);
     set.extend(flows::overlapping(12));
