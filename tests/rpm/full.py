@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 
-from install import Host
+from install import ENABLE, UNITS, Host
 from kit import SOURCE, Failure, check, read, write
 from matrix import module
 
@@ -219,7 +219,7 @@ def case_whole(kit):
     host.log()
     before = host.files()
     host.rpm("-U", *pair)
-    host.called("depmod " + release)
+    host.called(*ENABLE, *(u % "preset" for u in UNITS), "depmod " + release)
     kit.run(["depmod", "-b", host.root, "-C", host.path("etc/depmod.d"), release])
     check(kit.run(["modinfo", "-b", host.root, "-k", release, "-F", "version", "openvswitch"]).strip() == kit.version, "it is not our module")
     host.rpm("-e", "openvswitch", "openvswitch-modules-" + release)
