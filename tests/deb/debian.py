@@ -317,14 +317,14 @@ say loaded $(cat /sys/module/openvswitch/srcversion 2>&1)
 say disk $(modinfo -F srcversion openvswitch)
 say vport $(modprobe vport-vxlan 2>&1)
 dmesg -C
-ovs-vsctl --timeout=60 add-br br0 2>&1
+ovs-vsctl --timeout=60 --may-exist add-br br0 2>&1
 for n in 1 2; do
 	ip netns add n$n
 	ip link add v$n type veth peer name e0 netns n$n
 	ip -n n$n addr add 10.9.0.$n/24 dev e0
 	ip -n n$n link set e0 up
 	ip link set v$n up
-	ovs-vsctl --timeout=60 add-port br0 v$n
+	ovs-vsctl --timeout=60 --may-exist add-port br0 v$n
 done
 say ping $(ip netns exec n1 ping -c 5 -i 0.5 -W 5 10.9.0.2 | grep received)
 say flows $(ovs-appctl dpctl/dump-flows system@ovs-system | grep -c 'eth_type(0x0800)')
