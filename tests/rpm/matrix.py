@@ -34,7 +34,7 @@ def case_dist(kit):
     tracked = set(kit.run(["git", "-C", SOURCE, "ls-files"]).splitlines())
     made = {os.path.relpath(os.path.join(d, f), top) for d, _, files in os.walk(top) for f in files}
     more = {f for f in made - tracked if not f.startswith("vendor/")}
-    check(more == {"xenserver/openvswitch-xen.spec", ".cargo/config.toml"}, "not tracked, and in it: %s" % sorted(more))
+    check(more == {"xenserver/openvswitch-xen.spec", ".cargo/config.toml", "debian/changelog"}, "not tracked, and in it: %s" % sorted(more))
     text = read(os.path.join(top, "xenserver/openvswitch-xen.spec"))
     check("@VERSION@" not in text and "openvswitch_version " + kit.version in text, "the spec file has no version")
     found = kit.run(["sh", "-c", "grep -rlF --exclude-dir=vendor -e '%s' -e '%s' '%s' || :" % (SOURCE, kit.top, top)])
