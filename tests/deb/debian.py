@@ -391,7 +391,7 @@ class Image:
         argv = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=single,tb-size=256", "-cpu", "max,-cx16", "-smp", "1", "-m", "1024", "-nodefaults",
                 "-no-user-config", "-display", "none", "-no-reboot", "-net", "none", "-kernel", vmlinuz, "-initrd", initrd,
                 "-append", "root=/dev/vda rw clocksource=hpet tsc=nowatchdog console=ttyS0 loglevel=4 panic=-1 no5lvl rcupdate.rcu_cpu_stall_timeout=60 no_timer_check "
-                           "cryptomgr.notests apparmor=0 audit=0 nowatchdog systemd.show_status=0",
+                           "cryptomgr.notests apparmor=0 audit=0 nowatchdog systemd.show_status=0 systemd.default_timeout_start_sec=900",
                 "-serial", "file:" + console, "-drive", "file=%s,if=virtio,format=raw,cache=unsafe" % self.file]
         try:
             p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, text=True)
@@ -480,10 +480,13 @@ def case_removal(kit, host):
     host.apt("linux-image-" + host.new, "linux-headers-" + host.new, verb="purge")
     check(host.chosen(host.old) == ("kernel/net/openvswitch/openvswitch.ko", ""), "modprobe would take %s" % (host.chosen(host.old),))
     after = host.files()
-    kernels = re.compile(r"(boot|lib/modules|usr/src|usr/lib)/.*6\.\d+")  # what those that came and went share
-    left = {p for p in set(after) ^ set(host.before) if not kernels.match(p)}
+    # What other packages brought since, with the headers of later kernels, is theirs.
+    owned = {line[1:] for f in glob.glob(host.path("var/lib/dpkg/info/*.list")) for line in read(f).splitlines()}
+    owned |= {"usr/" + p for p in owned if re.match("s?bin/|lib", p)}
+    kernels = re.compile(r"(boot|usr/lib/modules|usr/src|usr/lib)/.*6\.\d+")
+    left = {p for p in set(after) - set(host.before) if p not in owned and not kernels.match(p)} | (set(host.before) - set(after))
     check(not left, "left behind or taken away: %s" % sorted(left))
-    mine = [p for p in after if "openvswitch" in p and p not in host.before]
+    mine = [p for p in after if "openvswitch" in p and p not in host.before and p not in owned]
     check(not mine, "left behind: %s" % mine)
     host.apt(PACKAGE, verb="purge")
     check(host.files() == after, "a purge after removal changes files")
