@@ -385,13 +385,9 @@ impl Actions {
         let goes_on = all.iter().any(|a| matches!(a, Action::Recirc(_)));
         all.iter().any(|a| match a {
             Action::Userspace(_) | Action::Hash { .. } => true,
-            Action::PushVlan(_)
-            | Action::PopVlan
-            | Action::PushMpls(_)
-            | Action::AddMpls(_)
-            | Action::PopMpls(_)
-            | Action::PushNsh(_)
-            | Action::PopNsh => goes_on,
+            // Who asks after these, a tunnel for its source port, finds only the labels or the service header.
+            Action::PushMpls(_) | Action::AddMpls(_) | Action::PushNsh(_) => true,
+            Action::PushVlan(_) | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => goes_on,
             Action::Set { field, .. } => goes_on && matches!(field, Field::Ipv6 | Field::Mpls),
             Action::Ct(i) => goes_on && self.translates(*i),
             _ => false,

@@ -19,7 +19,7 @@ use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
-use crate::rust::sync::{OvsGuard, OvsRtnl, ProcessContext, RcuGuard, RcuList};
+use crate::rust::sync::{OvsGuard, OvsRtnl, ProcessContext, RcuGuard, RcuList, TIDY};
 use crate::World;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::error::code::{EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP, EOVERFLOW, ERANGE};
@@ -213,8 +213,9 @@ fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
 /// The periodic work: brings the flow tables of all datapaths into balance (spec T8).
 pub fn rebalance(ctx: &ProcessContext, net: &Net) {
     let ovs = OvsGuard::lock(ctx);
+    let mut left = TIDY; // for all datapaths: others wait for the mutex
     for dp in net.state().dps.iter(&ovs) {
-        dp.table.tidy(&ovs);
+        dp.table.tidy(&mut left, &ovs);
     }
 }
 

@@ -171,9 +171,9 @@ impl Table {
         self.cache_size.store(size, Relaxed);
     }
 
-    /// Periodic work: brings the classifier into balance (spec T8).
-    pub fn tidy(&self, ovs: &OvsGuard) {
-        self.flows.tidy(ovs);
+    /// Periodic work: brings the classifier into balance (spec T8). Takes what it rebuilds off `left`.
+    pub fn tidy(&self, left: &mut u32, ovs: &OvsGuard) {
+        self.flows.tidy(left, ovs);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::datapath::actions::validate::Checker;
 use crate::datapath::actions::Action;
 use crate::datapath::flow::key::Core;
 use crate::datapath::flow::mask::Mask;
-use crate::rust::sync::RcuBox;
+use crate::rust::sync::{RcuBox, TIDY};
 use crate::sys::testing::{each_failure, live, process_context, run_rcu, set_cpu, Account};
 use kernel::alloc::flags::GFP_KERNEL;
 use proptest::prelude::*;
@@ -335,7 +335,7 @@ fn failing_allocations_change_and_leak_nothing() {
             assert_eq!(t.count(), 2 - i as usize);
         }
         assert_eq!(t.n_masks(), 0);
-        t.tidy(&ovs);
+        t.tidy(&mut { TIDY }, &ovs);
         Ok(())
     });
     assert!(failed > 15, "{failed}");
@@ -402,7 +402,7 @@ fn readers_never_miss_a_flow_that_stays() {
                 let k = key(0, 1 << (i % 32), 2);
                 add(&t, &k, Mask::new(key(i, 1 << (i % 32), 0xffff)), None, 99);
             }
-            t.tidy(&OvsGuard::lock(&process_context()));
+            t.tidy(&mut { TIDY }, &OvsGuard::lock(&process_context()));
             for i in 0..60 {
                 let ovs = OvsGuard::lock(&process_context());
                 let flow = t.lookup_any(&key(0, 1 << (i % 32), 2), &ovs).unwrap();
@@ -506,7 +506,7 @@ proptest! {
                     t.flush(&OvsGuard::lock(&process_context()));
                     model.0.clear();
                 }
-                Step::Tidy => t.tidy(&OvsGuard::lock(&process_context())),
+                Step::Tidy => t.tidy(&mut {TIDY}, &OvsGuard::lock(&process_context())),
             }
             let mut masks: Vec<Mask> = vec![];
             model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1.try_clone(GFP_KERNEL).unwrap()) });

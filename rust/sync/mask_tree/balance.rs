@@ -15,8 +15,10 @@ pub(super) const CAP: u32 = 256;
 /// The same where lookups cost [`BAD`] times what they should.
 pub(super) const CAP_BAD: u32 = 4096;
 const BAD: u32 = 2;
-/// Entries that one round of the periodic work rebuilds, and about as many of the largest node.
-const TIDY: u32 = 50_000;
+/// Entries that one round of the periodic work rebuilds.
+pub(super) const TIDY: u32 = 50_000;
+/// A rebuilt subtree may be as dear as this, whatever the old one was, and else no dearer than that.
+const COST_OF_ANY: u32 = 64;
 /// Nodes below one another that the periodic work looks at.
 const TIDY_DEPTH: usize = 48;
 /// Bytes of nodes an entry beyond which memory is worth looking for.
@@ -49,6 +51,15 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let size = node.size() as usize; // CAST: u32 fits
         let mut build = Build::collect(self, node)?;
         let new = build.build()?;
+        if new.cost() > node.cost().max(COST_OF_ANY) {
+            build.discard();
+            node.set_fresh(
+                i32::try_from(node.size())
+                    .unwrap_or(i32::MAX)
+                    .wrapping_neg(),
+            );
+            return Err(AllocError);
+        }
         self.note_made(build.bytes());
         self.note_work(size);
         link.store(new.as_child(), Ordering::Release);
@@ -97,16 +108,21 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
 
     /// Goes through the large nodes from the root down: rebuilds what is out of balance, makes tables smaller that removals
     /// have left mostly empty, and finds out what nodes really cost. What there is no memory or no time for stays.
-    pub(super) fn tidy(&self, guard: &OvsGuard) {
+    pub(super) fn tidy(&self, left: &mut u32, guard: &OvsGuard) {
+        let mut round = Round {
+            left: *left,
+            thorough: self.is_wasteful(),
+        };
+        self.tidy_round(&mut round, guard);
+        *left = round.left;
+    }
+
+    fn tidy_round(&self, round: &mut Round, guard: &OvsGuard) {
         let flags = GFP_KERNEL | __GFP_NOWARN;
         let Ok(mut path) = KVVec::<(NodePtr, usize)>::with_capacity(TIDY_DEPTH, flags) else {
             return;
         };
-        let mut round = Round {
-            left: TIDY,
-            thorough: self.is_wasteful(),
-        };
-        if let Some(root) = self.tidy_at(&self.root, &mut round, guard) {
+        if let Some(root) = self.tidy_at(&self.root, round, guard) {
             _ = path.push((root, 0), flags);
         }
         while let Some(last) = path.len().checked_sub(1) {
@@ -119,7 +135,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                     *at = at.wrapping_add(1);
                     // SAFETY: for the writer a node in the tree stays until it takes it out.
                     let link = unsafe { &*link };
-                    if let Some(below) = self.tidy_at(link, &mut round, guard) {
+                    if let Some(below) = self.tidy_at(link, round, guard) {
                         _ = path.push_within_capacity((below, 0));
                     }
                 }
@@ -139,8 +155,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let size = node.size();
         let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
         let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node);
-        let fits = size <= round.left || round.left == TIDY && size <= TIDY.wrapping_mul(4);
-        if out && fits && self.rebuild(link, node, guard).is_ok() {
+        if out && size <= round.left && self.rebuild(link, node, guard).is_ok() {
             round.left = round.left.saturating_sub(size);
             return None;
         }

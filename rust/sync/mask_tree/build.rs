@@ -45,6 +45,9 @@ pub(super) struct Build<'t, T, const N: usize> {
     fixed: KBox<[u64; WORDS]>,
 }
 
+/// Entries that are asked which bit to split by.
+const SAMPLED: usize = 64;
+
 impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
     /// The entries below `old`, and room for all that building takes. ENOMEM.
     pub(super) fn collect(tree: &'t MaskTree<T, N>, old: NodePtr) -> Result<Self, AllocError> {
@@ -93,10 +96,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         )?;
         while let Some(range) = self.pending.pop() {
             if let Err(e) = self.place(range) {
-                for node in &self.made {
-                    // SAFETY: never published.
-                    unsafe { node.free_now() };
-                }
+                self.discard();
                 return Err(e);
             }
         }
@@ -107,6 +107,14 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         // SAFETY: of this tree, by its writer.
         let top = unsafe { NodePtr::of(self.top.load(Ordering::Relaxed)) };
         top.ok_or(AllocError) // a node has two entries, so there is one again
+    }
+
+    /// Frees what was made.
+    pub(super) fn discard(&mut self) {
+        for node in &self.made {
+            // SAFETY: never published.
+            unsafe { node.free_now() };
+        }
     }
 
     /// Memory of the nodes that were made.
@@ -433,19 +441,19 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         self.table(range, middle, &parts)
     }
 
-    /// The bit that most entries match of those that differ among them.
+    /// The bit that most entries match of those that differ among them; of a sample, as each bit is counted by itself.
     fn best_bit(&self, range: Range) -> Option<(usize, u64)> {
         let (mut best, mut most) = (None, 0u32);
-        let any = self.each(range).fold(0, |bits, leaf| bits | leaf.bits());
+        let step = (self.all(range).len() / SAMPLED).saturating_add(1);
+        let some = self.each(range).step_by(step);
+        let any = some.clone().fold(0, |bits, leaf| bits | leaf.bits());
         for number in ones(any) {
             let decided = self.fixed.get(number).copied().unwrap_or(0);
-            let masks = self
-                .each(range)
-                .fold(0, |m, leaf| m | leaf.mask().word(number));
+            let masks = some.clone().fold(0, |m, leaf| m | leaf.mask().word(number));
             for n in ones(masks & !decided) {
                 let bit = 1u64 << (n & 63);
                 let (mut zero, mut one) = (0u32, 0u32);
-                for leaf in self.each(range) {
+                for leaf in some.clone() {
                     if leaf.mask().word(number) & bit != 0 {
                         let is_one = leaf.key().word(number) & bit != 0;
                         let count = if is_one { &mut one } else { &mut zero };

@@ -50,6 +50,12 @@ use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::alloc::{AllocError, Flags};
 use node::{entry_of, Child, Link, NodePtr, FORK, NONE, OVERLAP};
 
+/// Nodes and entries that a lookup may have to visit before no entry is added any more: about as many masks as the C module
+/// can try.
+pub const MAX_VISITS: u32 = 4096;
+/// Entries that one round of [`TreeTable::tidy`] rebuilds: some ten milliseconds.
+pub const TIDY: u32 = balance::TIDY;
+
 /// Words that every key has in place.
 pub const NEAR: usize = 16;
 
@@ -286,13 +292,17 @@ impl<T: Leaf, const N: usize> TreeTable<T, N> {
 }
 
 impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
-    /// Links a new entry, as [`RcuTable::insert`]. ENOMEM leaves all as it was.
+    /// Links a new entry, as [`RcuTable::insert`]. ENOMEM leaves all as it was; also where lookups have become as dear as
+    /// [`MAX_VISITS`], by entries that nothing tells apart.
     pub fn insert<'g>(
         &'g self,
         guard: &'g OvsGuard,
         entry: TableBox<T, N>,
         hashes: [Option<u32>; N],
     ) -> Result<Entry<'g, T, N>, AllocError> {
+        if self.cost(guard) >= MAX_VISITS {
+            return Err(AllocError);
+        }
         let plan = self.tree.prepare(&entry)?;
         let entry = self.table.insert(guard, entry, hashes);
         self.tree.commit(plan, entry, guard);
@@ -313,9 +323,10 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
         self.table.flush(guard);
     }
 
-    /// For periodic work: brings into balance what was too large for one insert, and gives back what removals left.
-    pub fn tidy(&self, guard: &OvsGuard) {
-        self.tree.tidy(guard);
+    /// For periodic work: brings into balance what was too large for one insert, and gives back what removals left. Rebuilds
+    /// at most `left` entries, and takes them off it.
+    pub fn tidy(&self, left: &mut u32, guard: &OvsGuard) {
+        self.tree.tidy(left, guard);
     }
 
     /// Builds the whole tree anew.

@@ -293,7 +293,7 @@ proptest! {
                         prop_assert!(!take(&t, &ovs, &gone));
                     }
                 }
-                Step::Tidy => t.tidy(&ovs),
+                Step::Tidy => t.tidy(&mut {TIDY}, &ovs),
                 Step::Flush => {
                     t.flush(&ovs);
                     model.clear();
@@ -470,7 +470,7 @@ fn an_attack_on_one_port_costs_the_others_nothing() {
             Rng(9).shuffle(&mut set);
         }
         let t = fill(&set, false);
-        t.tidy(&lock());
+        t.tidy(&mut { TIDY }, &lock());
         check(&t);
         let mut rng = Rng(3);
         let others = set.iter().enumerate().filter(|(_, f)| port(f) != attacked);
@@ -513,7 +513,7 @@ fn what_nothing_tells_apart_is_a_chain_of_bounded_depth_to_walk() {
         assert!(found.masks <= 1200);
     }
     assert!(zero.matches(&key));
-    t.tidy(&lock());
+    t.tidy(&mut { TIDY }, &lock());
     check(&t);
     for id in (0..600).step_by(2).chain((1..600).step_by(2)) {
         assert!(take(&t, &lock(), &Flow::of(&set[id], id, false)));
@@ -542,7 +542,7 @@ fn churn_leaves_no_trace() {
         rng.shuffle(&mut some);
         some.iter()
             .for_each(|id| add(&t, &lock(), Flow::of(&set[*id], *id, false)).unwrap());
-        t.tidy(&lock());
+        t.tidy(&mut { TIDY }, &lock());
         sys::rcu_barrier();
     }
     check(&t);
@@ -557,7 +557,7 @@ fn tables_shrink_when_most_entries_have_left() {
     let full = t.tree.bytes.load(Ordering::Relaxed);
     (100..set.len()).for_each(|id| assert!(take(&t, &lock(), &Flow::of(&set[id], id, false))));
     assert_eq!(t.tree.bytes.load(Ordering::Relaxed), full);
-    t.tidy(&lock());
+    t.tidy(&mut { TIDY }, &lock());
     check(&t);
     assert!(t.tree.bytes.load(Ordering::Relaxed) < full / 50);
     assert!((0..100).all(|id| look(&t, &Flow::of(&set[id], 0, false).key).0 == Some(id as u32)));
@@ -607,7 +607,7 @@ fn failing_allocations_change_nothing() {
                 return Err(e);
             }
         }
-        t.tidy(&lock());
+        t.tidy(&mut { TIDY }, &lock());
         check(&t);
         // Removing takes no memory.
         let ovs = lock();
@@ -645,7 +645,7 @@ fn without_memory_for_balance_lookups_only_get_dearer() {
     assert_eq!(t.tree.work[0].load(Ordering::Relaxed), 0);
     check(&t);
     let dear = t.cost(&lock());
-    t.tidy(&lock());
+    t.tidy(&mut { TIDY }, &lock());
     check(&t);
     assert!(t.tree.retired.load(Ordering::Relaxed) < usize::MAX / 2);
     let cost = t.cost(&lock());
@@ -685,7 +685,7 @@ fn readers_never_miss_what_stays() {
             order
                 .iter()
                 .for_each(|i| add(&t, &lock(), flow(*i)).unwrap());
-            t.tidy(&lock());
+            t.tidy(&mut { TIDY }, &lock());
             rng.shuffle(&mut order);
             order
                 .iter()
@@ -695,4 +695,63 @@ fn readers_never_miss_what_stays() {
         stop.store(true, Ordering::Relaxed);
     });
     check(&t);
+}
+
+/// 1024 masks that each lack some of 896 bits, and keys with three bits of those, or with any.
+fn random_masks(n: usize, sparse: bool) -> Vec<Flow> {
+    const USED: usize = 14;
+    let mut rng = Rng(77);
+    let masks: Vec<[u64; WORDS]> = (0..1024)
+        .map(|_| {
+            let mut mask = [0; WORDS];
+            mask[..USED].fill(!0);
+            for _ in 0..28 {
+                let bit = rng.below(USED * 64);
+                mask[bit / 64] &= !(1 << (bit % 64));
+            }
+            mask
+        })
+        .collect();
+    (0..n)
+        .map(|id| {
+            let mut key = [0; WORDS];
+            if sparse {
+                for _ in 0..3 {
+                    let bit = rng.below(USED * 64);
+                    key[bit / 64] |= 1 << (bit % 64);
+                }
+            } else {
+                key[..USED].fill_with(|| rng.next());
+            }
+            Flow::new(key, masks[rng.below(masks.len())], id as u32)
+        })
+        .collect()
+}
+
+/// Entries that the tree can hardly tell apart are refused before lookups are dearer than a try of each of C's masks; no
+/// rebuilding makes them dearer than that either.
+#[test]
+fn what_is_too_dear_is_refused() {
+    for (sparse, n) in [(true, 12_000), (false, 6_000)] {
+        let set = random_masks(n, sparse);
+        let (t, ovs) = (tree(), lock());
+        let mut in_it = vec![];
+        for flow in &set {
+            match add(&t, &ovs, *flow) {
+                Ok(()) => in_it.push(flow),
+                Err(AllocError) => assert!(t.cost(&ovs) >= MAX_VISITS),
+            }
+        }
+        assert_eq!(t.len(), in_it.len());
+        assert_eq!(sparse, in_it.len() < n, "{} of {n}", in_it.len());
+        for _ in 0..3 {
+            t.tidy(&mut { TIDY }, &ovs);
+            assert!(t.cost(&ovs) <= MAX_VISITS + 1);
+        }
+        for flow in in_it.drain(..) {
+            assert!(look(&t, &flow.key).1 <= MAX_VISITS + 1);
+            assert!(take(&t, &ovs, flow));
+        }
+        assert!(t.is_empty() && t.cost(&ovs) == 0);
+    }
 }
