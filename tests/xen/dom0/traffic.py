@@ -59,7 +59,7 @@ def case_misses(lane):
     stop = threading.Event()
 
     def purge():
-        while not stop.wait(0.3):
+        while not stop.wait(0.05):
             lane.run("ovs-appctl", "revalidator/purge")
     t = threading.Thread(target=purge)
     t.start()
