@@ -39,8 +39,8 @@ impl SharedMask {
     }
 }
 
-/// Masks at most; any user with a namespace of his own can make them (spec B66). Flows made so that nothing tells them apart
-/// are tried one after the other; so many cost a packet about what the 4096 that C allows cost one there.
+/// Masks at most; any user with a namespace of his own can make them (spec B66). What they cost packets is bounded by the
+/// table, which takes no flow more where lookups visit too many nodes.
 const MAX_MASKS: usize = 16_384;
 
 /// The registry.

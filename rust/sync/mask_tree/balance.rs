@@ -155,9 +155,12 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let size = node.size();
         let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
         let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node);
-        if out && size <= round.left && self.rebuild(link, node, guard).is_ok() {
-            round.left = round.left.saturating_sub(size);
-            return None;
+        if out && size <= round.left {
+            // Also if nothing comes of it: what counts is how long the mutex is held.
+            round.left = round.left.wrapping_sub(size);
+            if self.rebuild(link, node, guard).is_ok() {
+                return None;
+            }
         }
         if node.is_sparse() {
             let flags = GFP_KERNEL | __GFP_NOWARN;
@@ -190,7 +193,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
 
 /// What a round of the periodic work has left to do.
 struct Round {
-    /// Entries that it may still rebuild.
+    /// Entries that it may still try to rebuild.
     left: u32,
     /// Small nodes too are looked at.
     thorough: bool,

@@ -337,9 +337,11 @@ impl NodePtr {
         self.private(|p| p.fresh = fresh);
     }
 
-    /// At least what any lookup visits from here on.
+    /// At least what any lookup visits from here on. Removals leave what was counted as it is, but there are fewer nodes than
+    /// entries, so that it is never more than twice as many as these.
     pub(super) fn cost(self) -> u32 {
-        self.header.until_marked().load(Ordering::Relaxed) & 0xffff
+        let counted = self.header.until_marked().load(Ordering::Relaxed) & 0xffff;
+        counted.min(self.size().saturating_mul(2))
     }
 
     /// The highest cost of a hash node's children.

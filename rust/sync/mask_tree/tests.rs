@@ -755,3 +755,23 @@ fn what_is_too_dear_is_refused() {
         assert!(t.is_empty() && t.cost(&ovs) == 0);
     }
 }
+
+/// What has left does not keep others out: a few entries are never dear, whatever their nodes have had below them.
+#[test]
+fn room_comes_back_when_entries_leave() {
+    let (t, ovs) = (tree(), lock());
+    let set = random_masks(12_000, true);
+    let (mut in_it, mut refused) = (vec![], vec![]);
+    for flow in &set {
+        match add(&t, &ovs, *flow) {
+            Ok(()) => in_it.push(flow),
+            Err(AllocError) => refused.push(flow),
+        }
+    }
+    let next = refused.first().expect("one too dear");
+    in_it.drain(100..).for_each(|f| assert!(take(&t, &ovs, f)));
+    assert!(t.cost(&ovs) <= 200, "{}", t.cost(&ovs));
+    add(&t, &ovs, **next).unwrap();
+    drop(ovs);
+    check(&t);
+}
