@@ -4,7 +4,6 @@
 //! C counterpart: `flow_hash()` and `ufid_hash()` in `net/openvswitch/flow_table.c`. Values are never visible (spec T3).
 
 use crate::datapath::env::Env;
-use crate::datapath::flow::key::Core;
 use crate::datapath::flow::mask::Mask;
 use crate::datapath::flow::parts::KeyRef;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,21 +22,6 @@ pub fn init() {
     }
 }
 
-/// Hash of a key's core under `mask`, which looks at nothing else, over the mask's words only.
-///
-/// One widening multiplication folds two words, as in wyhash.
-#[inline]
-pub fn core_hash(key: &Core, mask: &Mask) -> u32 {
-    let (secret, mut hash) = secrets();
-    let (Some(keys), Some(masks)) = (mask.view(key), mask.view(&mask.key)) else {
-        return 0;
-    };
-    for ([k0, k1], [m0, m1]) in keys.iter().zip(masks) {
-        hash = fold((k0 & m0) ^ secret, (k1 & m1) ^ hash);
-    }
-    hash as u32 // CAST: the low half is as good as any
-}
-
 /// Hash of a name of up to 16 bytes, which users choose: a UFID, a device's name.
 pub fn bytes_hash(bytes: &[u8; 16], len: u8) -> u32 {
     let (a, b) = secrets();
@@ -46,11 +30,10 @@ pub fn bytes_hash(bytes: &[u8; 16], len: u8) -> u32 {
     (hash >> 32) as u32 ^ hash as u32 ^ u32::from(len) // CAST: as above
 }
 
-/// Hash of `key` under any `mask`, over the mask's words only.
+/// Hash of `key` under `mask`, over the mask's words only; of the mask itself, if that is the key.
+///
+/// One widening multiplication folds two words, as in wyhash.
 pub fn masked_hash(key: KeyRef<'_>, mask: &Mask) -> u32 {
-    if mask.deep == 0 {
-        return core_hash(key.core, mask);
-    }
     let (secret, mut hash) = secrets();
     let (Some(keys), Some(masks)) = (mask.view(key.core), mask.view(&mask.key)) else {
         return 0;
@@ -62,21 +45,7 @@ pub fn masked_hash(key: KeyRef<'_>, mask: &Mask) -> u32 {
         // The number of the word keeps equal words in different places apart.
         hash = fold((key.deep_word(n) & m) ^ secret, hash ^ n as u64); // CAST: usize fits
     }
-    hash as u32 // CAST: as above
-}
-
-/// Hash of a mask.
-pub fn mask_hash(mask: &Mask) -> u32 {
-    let (secret, hash) = secrets();
-    let words = mask.view(&mask.key).unwrap_or(&[]);
-    let hash = words
-        .iter()
-        .fold(hash, |hash, [a, b]| fold(a ^ secret, b ^ hash));
-    if mask.deep == 0 {
-        return hash as u32; // CAST: the low half is as good as any
-    }
-    let deep = mask.deep_words();
-    deep.fold(hash, |hash, (n, m)| fold(m ^ secret, hash ^ n as u64)) as u32 // CAST: usize fits; as above
+    hash as u32 // CAST: the low half is as good as any
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@
 //!
 //! C counterpart: `struct mask_array` in `net/openvswitch/flow_table.c`.
 
-use crate::datapath::flow::hash::mask_hash;
+use crate::datapath::flow::hash::masked_hash;
 use crate::datapath::flow::key::CORE_WORDS;
 use crate::datapath::flow::mask::Mask;
 use crate::rust::pod::Pod;
@@ -43,6 +43,10 @@ impl SharedMask {
 /// table, which takes no flow more where lookups visit too many nodes.
 const MAX_MASKS: usize = 16_384;
 
+fn hash(mask: &Mask) -> u32 {
+    masked_hash(mask.key.as_ref(), mask)
+}
+
 /// The registry.
 pub struct Masks(RcuTable<Arc<SharedMask>, 1>);
 
@@ -54,7 +58,7 @@ impl Masks {
 
     /// Counts a flow that has `mask`, and registers it if it is new. ENOMEM, also for one too many, leaves all as it was.
     pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<SharedMask>> {
-        let hash = mask_hash(mask);
+        let hash = hash(mask);
         if let Some(known) = self.0.find::<0>(hash, ovs, |m| m.mask == *mask) {
             let flows = known.flows.load(Relaxed).wrapping_add(1);
             known.flows.store(flows, Relaxed);
@@ -77,7 +81,7 @@ impl Masks {
             return;
         }
         let same = |m: &Arc<SharedMask>| Arc::ptr_eq(m, mask);
-        if let Some(entry) = self.0.find::<0>(mask_hash(&mask.mask), ovs, same) {
+        if let Some(entry) = self.0.find::<0>(hash(&mask.mask), ovs, same) {
             drop(self.0.remove(ovs, entry));
         }
     }
