@@ -7,7 +7,7 @@
 use super::super::atomic::Ordering;
 use super::change::{apart, ones, MAX_DEPTH};
 use super::node::{Child, Link, NodePtr, OVERLAP};
-use super::parts::{Part, Parts};
+use super::parts::{majority, Part, Parts};
 use super::sample::{sort, Common, Sample, WORDS};
 use super::slots::slots_for;
 use super::{Leaf, MaskTree, Words};
@@ -309,18 +309,10 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
     fn separate(&mut self, range: Range, parts: &Parts) -> Result<(), AllocError> {
         let mut cube = Parts::new();
         for part in parts.as_slice() {
-            let (mut value, mut lead) = (0, 0usize);
-            for leaf in self.each(range) {
-                let x = leaf.key().word(part.number) & part.mask;
-                if lead == 0 {
-                    value = x;
-                }
-                lead = if x == value {
-                    lead.wrapping_add(1)
-                } else {
-                    lead.wrapping_sub(1)
-                };
-            }
+            let words = self
+                .each(range)
+                .map(|l| l.key().word(part.number) & part.mask);
+            let value = majority(words);
             cube.push(Part { value, ..*part });
         }
         let inside = |leaf: &&T| {

@@ -88,3 +88,19 @@ pub(super) fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a).wrapping_mul(u128::from(b));
     wide as u64 ^ (wide >> 64) as u64 // CAST: folds both halves
 }
+
+/// The value that most have, if more than half do; else any of them (Boyer and Moore's vote).
+pub(super) fn majority(values: impl Iterator<Item = u64>) -> u64 {
+    let (mut value, mut lead) = (0, 0usize);
+    for x in values {
+        if lead == 0 {
+            value = x;
+        }
+        lead = if x == value {
+            lead.wrapping_add(1)
+        } else {
+            lead.wrapping_sub(1)
+        };
+    }
+    value
+}

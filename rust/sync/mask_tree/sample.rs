@@ -2,7 +2,7 @@
 //! What a set of entries has in common, by which [`Build`](super::build::Build) chooses a node.
 
 use super::change::ones;
-use super::parts::{Part, Parts};
+use super::parts::{majority, Part, Parts};
 use super::{Leaf, Words};
 
 /// Words of a key.
@@ -117,21 +117,11 @@ impl<'t, T: Leaf> Sample<'t, T> {
         cube: &mut Parts,
     ) -> usize {
         loop {
-            let (mut mask, mut value, mut lead) = (!0, 0, 0usize);
-            for leaf in group.iter().flatten() {
-                mask &= leaf.mask().word(number);
-            }
-            for leaf in group.iter().flatten() {
-                let x = leaf.key().word(number) & mask;
-                if lead == 0 {
-                    value = x;
-                }
-                lead = if x == value {
-                    lead.wrapping_add(1)
-                } else {
-                    lead.wrapping_sub(1)
-                };
-            }
+            let leaves = group.iter().flatten();
+            let mask = leaves
+                .clone()
+                .fold(!0, |mask, leaf| mask & leaf.mask().word(number));
+            let value = majority(leaves.map(|leaf| leaf.key().word(number) & mask));
             let inside = |leaf: &&T| leaf.key().word(number) & mask == value;
             let left = group
                 .iter()
