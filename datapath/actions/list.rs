@@ -389,16 +389,10 @@ impl Actions {
             Action::PushMpls(_) | Action::AddMpls(_) | Action::PushNsh(_) => true,
             Action::PushVlan(_) | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => goes_on,
             Action::Set { field, .. } => goes_on && matches!(field, Field::Ipv6 | Field::Mpls),
-            Action::Ct(i) => goes_on && self.translates(*i),
+            // NAT changes addresses and ports.
+            Action::Ct(i) => goes_on && self.ct(*i).is_some_and(|ct| ct.spec.nat.is_some()),
             _ => false,
         })
-    }
-
-    /// Whether a CT action has NAT, which changes addresses and ports.
-    fn translates(&self, ct: u32) -> bool {
-        let held = self.more.as_ref().and_then(|m| m.held.as_ref());
-        let ct = held.and_then(|h| h.cts.get(ct as usize)); // CAST: u32 fits
-        ct.is_some_and(|ct| ct.spec.nat.is_some())
     }
 
     /// No actions yet: of a request's list of `orig_len` bytes, dumped in `dump_len`.
