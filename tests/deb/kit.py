@@ -4,41 +4,16 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.dirname(HERE))
+from packages import SOURCE, Failure, Programs, Root, check, read, write  # noqa: E402, F401: the cases take them from here
+
 PACKAGE = "openvswitch-modules-dkms"
 
-sys.path.insert(0, os.path.join(SOURCE, "tests/system"))
-from host.kernel import busybox  # noqa: E402
 
-
-class Failure(Exception):
-    pass
-
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
-
-
-def write(path, text, mode=0o644):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
-
-
-def read(path):
-    with open(path) as f:
-        return f.read()
-
-
-class Kit:
+class Kit(Programs):
     def __init__(self, top, out, record, keep=None):
         self.top, self.out, self.record, self.keep = top, out, record, keep
         self.version = read(os.path.join(SOURCE, "VERSION")).strip()
@@ -46,15 +21,6 @@ class Kit:
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         self.env.setdefault("OVS_RS_CACHE", os.path.expanduser("~/.cache/openvswitch-rs"))
         self.env["PATH"] += ":/usr/sbin:/sbin"
-
-    def run(self, argv, cwd=None, fails=False, env=None, seconds=300):
-        """The output of a program. Its exit status must be 0, or with `fails` another one."""
-        p = subprocess.run(argv, cwd=cwd or self.top, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds)
-        if (p.returncode != 0) != fails:
-            tail = "\n".join(p.stdout.splitlines()[-25:])
-            raise Failure("%s: exit status %d\n%s" % (" ".join(argv), p.returncode, tail))
-        return p.stdout
 
     def deb(self):
         """The package, made once."""
@@ -97,27 +63,20 @@ class Kit:
 
 
 APPLETS = "cat cp echo find grep ls mkdir mv rm rmdir sed touch".split()
+TOOLS = ("usr/lib/dkms/common.postinst", "sbin/depmod", "sbin/modprobe", "sbin/rmmod", "sbin/insmod", "usr/bin/systemctl")
 
 
-class Host:
+class Host(Root):
     """A root that has dpkg's database and stand-ins for dkms, depmod, modinfo and what loads modules."""
 
     def __init__(self, kit):
-        self.kit, self.root = kit, tempfile.mkdtemp(dir=kit.top)
-        os.chmod(self.root, 0o755)
-        os.makedirs(self.path("bin"))
-        shutil.copy(busybox(), self.path("bin/busybox"))
-        os.chmod(self.path("bin/busybox"), 0o755)
-        for applet in APPLETS:
-            os.symlink("busybox", self.path("bin/" + applet))
+        super().__init__(kit, APPLETS, TOOLS)
         # busybox's shell would run applets of its own in the place of modprobe and the like.
         for f in ["/bin/dash"] + re.findall(r"(/\S+)", re.sub(r".*=>", "", kit.run(["ldd", "/bin/dash"]))):
             if os.path.exists(f):
                 os.makedirs(os.path.dirname(self.path(f.lstrip("/"))), exist_ok=True)
                 shutil.copy(f, self.path(f.lstrip("/")))
         os.symlink("dash", self.path("bin/sh"))
-        for tool in ("usr/lib/dkms/common.postinst", "sbin/depmod", "sbin/modprobe", "sbin/rmmod", "sbin/insmod", "usr/bin/systemctl"):
-            write(self.path(tool), '#!/bin/sh\necho "${0##*/} $*" >> /log\n', 0o755)
         write(self.path("usr/sbin/dkms"), '#!/bin/sh\necho "dkms $*" >> /log\ncase $1 in status) echo openvswitch/x, 6.1.0, x86_64: installed;; esac\n', 0o755)
         write(self.path("sbin/modinfo"), '#!/bin/sh\n[ "$*" = "-F srcversion openvswitch" ] && echo OURS\n', 0o755)
         for d in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "var/cache", "var/log", "dev", "run", "tmp", "lib/modules/6.1.0/build/include", "usr/src", "usr/share/doc",
@@ -129,9 +88,6 @@ class Host:
             write(self.path(f), "", 0o666)
         self.before = self.files()
 
-    def path(self, name):
-        return os.path.join(self.root, name)
-
     def dpkg(self, *argv, fails=False):
         """What dpkg says, without its own words on what it does."""
         root = [] if os.geteuid() == 0 else ["unshare", "-r"]
@@ -139,21 +95,10 @@ class Host:
                                     "--log=" + self.path("var/log/dpkg.log"), *argv], fails=fails, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
         return "".join(line for line in said.splitlines(True) if line.startswith("openvswitch: "))
 
-    def log(self):
-        """How the tools were called since it was last asked."""
-        path = self.path("log")
-        lines = read(path).splitlines() if os.path.exists(path) else []
-        write(path, "", 0o666)
-        return lines
-
     def files(self):
         skip = (self.path("var/lib/dpkg"), self.path("var/log"))
         return {os.path.relpath(os.path.join(d, f), self.root) for d, dirs, files in os.walk(self.root) for f in files + dirs
                 if not d.startswith(skip)} - {"log", "dev/null"}
-
-    def called(self, *lines):
-        log = self.log()
-        check(log == list(lines), "tools were called as:\n  %s\nnot as:\n  %s" % ("\n  ".join(log), "\n  ".join(lines)))
 
     def loaded(self, srcversion):
         """As if a module of that srcversion were loaded; the kernel's own has none."""

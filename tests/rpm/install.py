@@ -4,14 +4,10 @@
 import os
 import re
 import shutil
-import sys
-import tempfile
 
-from kit import SOURCE, check, read, write
+from kit import check, read, write
 from matrix import XS8, module
-
-sys.path.insert(0, os.path.join(SOURCE, "tests/system"))
-from host.kernel import busybox  # noqa: E402
+from packages import Root
 
 KERNEL, OTHER = XS8, "4.19.0+2"  # both in one root
 XEN = ("2.6.32.12-0.7.1.xs5.6.100.323.170596", "xen")
@@ -20,19 +16,11 @@ TOOLS = ("sbin/chkconfig", "sbin/depmod", "usr/bin/systemctl", "opt/xensource/bi
 REBOOT = "reboot this host as soon as possible"
 
 
-class Host:
+class Host(Root):
     """A root with packages of its own."""
 
     def __init__(self, kit, tools=TOOLS, network="vswitch"):
-        self.kit, self.root = kit, tempfile.mkdtemp(dir=kit.top)
-        os.chmod(self.root, 0o755)
-        os.makedirs(self.path("bin"))
-        shutil.copy(busybox(), self.path("bin/busybox"))
-        os.chmod(self.path("bin/busybox"), 0o755)
-        for applet in APPLETS:
-            os.symlink("busybox", self.path("bin/" + applet))
-        for tool in tools:
-            write(self.path(tool), '#!/bin/sh\necho "${0##*/} $*" >> /log\n', 0o755)
+        super().__init__(kit, APPLETS, tools)
         for kernel in (KERNEL, OTHER, "".join(XEN)):
             os.makedirs(self.path("lib/modules/%s/kernel" % kernel))
         for d in ("etc/init.d", "etc/logrotate.d", "etc/profile.d", "etc/xapi.d/plugins", "etc/xensource", "etc/sysconfig", "etc/depmod.d", "etc/modprobe.d", "etc/bash_completion.d", "var/xen", "var/log", "var/lib", "var/tmp", "tmp", "dev",
@@ -53,29 +41,15 @@ class Host:
         self.log()
         self.before = self.files()
 
-    def path(self, name):
-        return os.path.join(self.root, name)
-
     def rpm(self, *argv, fails=False):
         root = [] if os.geteuid() == 0 else ["unshare", "-r"]
         output = self.kit.run(root + ["rpm", "--root", self.root, "--dbpath", "/var/lib/rpm", *argv], fails=fails,
                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
         return re.sub(r"^rpm: .*\n", "", output, flags=re.M)  # Debian's word on its own package manager
 
-    def log(self):
-        """How the tools were called since it was last asked."""
-        path = self.path("log")
-        lines = read(path).splitlines() if os.path.exists(path) else []
-        write(path, "", 0o666)
-        return lines
-
     def files(self):
         return {os.path.relpath(os.path.join(d, f), self.root) for d, dirs, files in os.walk(self.root) for f in files + dirs
                 if not (d + "/").startswith(self.path("var/lib/rpm/")) and (f, d) != ("rpm", self.path("var/lib"))} - {"dev/null"}
-
-    def called(self, *lines):
-        log = self.log()
-        check(log == list(lines), "tools were called as:\n  %s\nnot as:\n  %s" % ("\n  ".join(log), "\n  ".join(lines)))
 
 
 def userspace(kit, version=None):

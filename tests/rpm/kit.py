@@ -4,11 +4,12 @@
 import glob
 import os
 import re
-import subprocess
+import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.dirname(HERE))
+from packages import SOURCE, Failure, Programs, check, read, write  # noqa: E402, F401: the cases take them from here
 
 # `make modules` as the spec file calls it: a module that modinfo, depmod and strip take for one.
 STUB_MAKEFILE = r"""
@@ -61,29 +62,9 @@ esac
 LIBRARY = re.compile(r"rpmlib\(|rtld\(|lib[\w.+-]*\.so")
 
 
-class Failure(Exception):
-    pass
+class Kit(Programs):
+    seconds = 120
 
-
-def check(true, what):
-    if not true:
-        raise Failure(what)
-
-
-def write(path, text, mode=0o644):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as f:
-        f.write(text)
-    os.chmod(path, mode)
-    return path
-
-
-def read(path):
-    with open(path) as f:
-        return f.read()
-
-
-class Kit:
     def __init__(self, top, out, record):
         self.top, self.out, self.record = top, out, record
         self.version = read(os.path.join(SOURCE, "VERSION")).strip()
@@ -99,16 +80,6 @@ class Kit:
         self.stub_tarball(self.version)
         self.ovs_tarball("openvswitch-3.9.1.tar.gz")
         self.run(["rpm", "--dbpath", self.db, "--initdb"])
-
-    # ---- programs ----
-    def run(self, argv, cwd=None, fails=False, env=None, seconds=120):
-        """The output of a program. Its exit status must be 0, or with `fails` another one."""
-        p = subprocess.run(argv, cwd=cwd or self.top, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds)
-        if (p.returncode != 0) != fails:
-            tail = "\n".join(p.stdout.splitlines()[-15:])
-            raise Failure("%s: exit status %d\n%s" % (" ".join(argv), p.returncode, tail))
-        return p.stdout
 
     # ---- sources ----
     def tarball(self, name, files):
