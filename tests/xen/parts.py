@@ -18,7 +18,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(TOP, "tests", "system"), os.path.join(TOP, "tests", "rpm")]
 
 from host import kernel as kernels, rootfs  # noqa: E402
-from host.packages import CACHE, Apt, digest, sh  # noqa: E402
+from host.packages import CACHE, Apt, digest, forget_older, sh  # noqa: E402
 from suites import image, trees  # noqa: E402
 
 # The cloud flavour refuses to be dom0.
@@ -115,9 +115,7 @@ def root(log):
                    env={"PYTHONHOME": os.path.join(tmp, "usr")}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     image.disk(tmp, out)
     shutil.rmtree(tmp)
-    for old in glob.glob(os.path.join(CACHE, "xen", "root-*.ext4")):
-        if old != out and os.stat(old).st_mtime < os.stat(out).st_mtime - 14 * 86400:
-            os.unlink(old)
+    forget_older(os.path.join(CACHE, "xen", "root-*.ext4"), out)
     return out
 
 

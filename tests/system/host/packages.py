@@ -142,5 +142,12 @@ class Apt:
         return {pkg: self._path(pkg, ver) for pkg, ver in sorted(plan.items())}
 
 
+def forget_older(pattern, new):
+    """Takes the files that match out of the cache that are two weeks older than the file `new`."""
+    for old in glob.glob(pattern):
+        if old != new and os.stat(old).st_mtime < os.stat(new).st_mtime - 14 * 86400:
+            os.unlink(old)
+
+
 def digest(obj):
     return hashlib.sha256(repr(obj).encode()).hexdigest()[:16]

@@ -5,12 +5,11 @@ Made once and kept in the cache under a hash of package names, versions and this
 comes from the build machine's own root. The VM mounts it under a tmpfs overlay.
 """
 
-import glob
 import os
 import shutil
 import subprocess
 
-from .packages import CACHE, Apt, digest, sh
+from .packages import CACHE, Apt, digest, forget_older, sh
 
 PACKAGES = """
     bash busybox coreutils ethtool findutils grep iproute2 iputils-ping kmod mount
@@ -76,9 +75,7 @@ def build(log, more=()):
         "%dM" % (size * 5 // 4 + 16)])
     os.rename(tmp, image)
     shutil.rmtree(root)
-    for old in glob.glob(os.path.join(CACHE, "rootfs-*.ext4")):
-        if old != image and os.stat(old).st_mtime < os.stat(image).st_mtime - 14 * 86400:
-            os.unlink(old)
+    forget_older(os.path.join(CACHE, "rootfs-*.ext4"), image)
     return image
 
 

@@ -5,13 +5,12 @@ The root is a richer one than that of the cases (host/rootfs.py): the suites use
 Both disks are read-only; the VM lays a tmpfs over them.
 """
 
-import glob
 import os
 import shutil
 import subprocess
 
 from host import kernel, rootfs
-from host.packages import CACHE, Apt, digest, sh
+from host.packages import CACHE, Apt, digest, forget_older, sh
 
 from . import trees
 
@@ -98,9 +97,7 @@ def root(log):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     disk(tmp, image)
     shutil.rmtree(tmp)
-    for old in glob.glob(os.path.join(CACHE, "suites", "root-*.ext4")):
-        if old != image and os.stat(old).st_mtime < os.stat(image).st_mtime - 14 * 86400:
-            os.unlink(old)
+    forget_older(os.path.join(CACHE, "suites", "root-*.ext4"), image)
     return image
 
 
