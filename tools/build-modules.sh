@@ -130,7 +130,9 @@ m=$(realpath "$out/$release")
 for path in "$src" "$m" "$(realpath "$kdir")" "$OVS_RS_CACHE"; do
 	[[ $path != *[[:space:]]* ]] || die "a kernel module cannot be built where a path has blanks: $path; move it, or name another one with O=, KDIR=, OVS_RS_CACHE="
 done
-find Kbuild kmod rust datapath kunit tests/vectors -name '*.rs' -o -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name features.list -o -name features.expected -o -name keys.txt -o \
+suites=() # What a kernel with Rust is tested by; Debian's package has none.
+for d in kunit tests/vectors; do [ ! -d "$d" ] || suites+=("$d"); done
+find Kbuild kmod rust datapath "${suites[@]}" -name '*.rs' -o -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name features.list -o -name features.expected -o -name keys.txt -o \
 	-name bindgen_parameters | while read -r f; do
 	[ "$m/$f" -ef "$src/$f" ] || { mkdir -p "$m/$(dirname "$f")" && ln -sfn "$src/$f" "$m/$f"; }
 done

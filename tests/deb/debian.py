@@ -95,7 +95,11 @@ class Debian:
     def enter(self, *argv, net=False, fails=False, seconds=3000):
         """Runs a program in it, without network unless told."""
         argv = ["unshare", "-m", "-p", "-f", "--kill-child"] + ([] if net else ["-n"]) + ["sh", "-ec", ENTER, self.root, self.archives] + list(argv)
-        return self.kit.run(argv, fails=fails, seconds=seconds)
+        try:
+            return self.kit.run(argv, fails=fails, seconds=seconds)
+        except Failure as e:
+            logs = glob.glob(self.path("var/lib/dkms/openvswitch/*/build/make.log"))
+            raise Failure("\n".join([str(e)] + ["%s ends in\n%s" % (os.path.basename(f), read(f)[-2000:]) for f in logs])) from e
 
     def apt(self, *packages, verb="install"):
         """Fetches with network, and installs or removes without. Returns what apt said."""

@@ -34,6 +34,17 @@ def case_contents(kit):
     check(not more, "more than the sources: %s" % sorted(more))
 
 
+def case_probes(kit):
+    """probes: what dkms calls finds all that it asks for in the package's sources, as far as a kernel's headers are asked"""
+    src = os.path.join(kit.unpacked(), "usr/src/openvswitch-" + kit.version)
+    tree = os.path.join(kit.top, "probes")
+    shutil.copytree(src, tree)
+    headers = kit.run([os.path.join(SOURCE, "tools/fetch-kernel.sh"), "6.1"], seconds=900).splitlines()[-1]
+    kit.run(["tools/build-modules.sh", "-d", headers, "-o", "out"], cwd=tree, env={"OVS_PROBE": "y"}, seconds=900)
+    made = [d for d, _, files in os.walk(os.path.join(tree, "out")) if "features.h" in files]
+    check(made, "no feature was asked for")
+
+
 def case_crates(kit):
     """crates: those that bindgen's lock file names, every file as cargo wants it"""
     where = os.path.join(kit.unpacked(), "usr/share", PACKAGE, "bindgen")
@@ -140,4 +151,4 @@ def case_depmod(kit):
     check(chosen("6.1.0") == "extra/openvswitch.ko", "depmod does not follow such a file")
 
 
-CASES = [case_contents, case_crates, case_scripts, case_running, case_upgrade, case_vport, case_depmod]
+CASES = [case_contents, case_probes, case_crates, case_scripts, case_running, case_upgrade, case_vport, case_depmod]
