@@ -9,7 +9,9 @@ Masks: the tables of masks.py, with packets that are uniform, and what they cost
 import ctypes
 import fcntl
 import os
+import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -124,11 +126,14 @@ def row(s, dp, r, fd):
     for f in r.flows:
         check(r.name, s.new_flow(dp, f.key, f.actions, f.mask))
     device, copies = r.out
+    reader, buf = Sock(pid=rows.READER), bytearray(4096)
     sent = 0
 
     def send(count):
         for _ in range(count):
             os.write(fd, r.frame)
+            for _ in range(r.upcalls):
+                reader.s.recv_into(buf, 0, socket.MSG_DONTWAIT)
 
     for count in [ROW_PACKETS[0]] + ROW_PACKETS:
         before = tx_packets(device)
@@ -136,7 +141,10 @@ def row(s, dp, r, fd):
         passed = tx_packets(device) - before
         if passed != count * copies:
             sys.exit("%s: %d packets sent, %d came out of %s" % (r.name, count, passed, device))
+        if r.upcalls and (r.frame not in buf or select.select([reader.s], [], [], 0)[0]):
+            sys.exit("%s: not one upcall for each packet, with the packet in it" % r.name)
         sent += count
+    reader.close()
     for f in r.flows:
         reply = s.flow(GET, dp, nest(FLOW.KEY, *f.key))
         check(r.name, reply)

@@ -7,6 +7,8 @@ for each that goes in. The guest (guest.py) has made the ports:
     2   a dummy, takes what comes out          11  vxlan, external, 4789
     3   a tap, where frames come in            12  geneve, external
         outside of the switch: the dummy `u0`, 172.31.0.1/24, to 172.31.0.2, and the tap `w0`, 172.32.0.1, from 172.32.0.2
+
+and a netlink socket with the port id READER, which takes each upcall before the next frame is written.
 """
 
 from frames import eth, ipv4, udp, vlan
@@ -19,6 +21,7 @@ PLAIN = eth(0x800, ipv4(17, UDP))
 REPLY = eth(0x800, ipv4(17, udp(b"\0" * 18, 2000, 1000, "10.0.0.2", "10.0.0.1"), "10.0.0.2", "10.0.0.1"))
 NAT_REPLY = eth(0x800, ipv4(17, udp(b"\0" * 18, 2000, 1000, "10.0.0.2", "10.9.0.1"), "10.0.0.2", "10.9.0.1"))
 METER_ID, ZONE, NAT_ZONE = 1, 5, 6
+READER = 4000
 OPTIONS = bytes.fromhex("0102800201020304deadbeef")  # class 0x102, type 0x80, 8 bytes
 
 
@@ -34,8 +37,8 @@ class Flow:
 
 
 class Row:
-    def __init__(self, name, title, *flows, frame=PLAIN, tap="t1", out=("p2", 1)):
-        self.name, self.title, self.flows, self.frame, self.tap, self.out = name, title, flows, frame, tap, out
+    def __init__(self, name, title, *flows, frame=PLAIN, tap="t1", out=("p2", 1), upcalls=0):
+        self.name, self.title, self.flows, self.frame, self.tap, self.out, self.upcalls = name, title, flows, frame, tap, out, upcalls
 
 
 def tunnel(*more, dst="172.31.0.2"):
@@ -77,6 +80,7 @@ ROWS = [
         frame=eth(0x8847, lse(5) + ipv4(17, UDP))),
     Row("recirc", "two recirculations", Flow(a_recirc(1)), Flow(a_recirc(2), recirc=1), Flow(OUTPUT, recirc=2)),
     Row("meter", "METER", Flow(attr(ACTION.METER, u32(METER_ID)), OUTPUT)),
+    Row("userspace", "USERSPACE, read by a socket, and output", Flow(a_user(READER), OUTPUT), upcalls=1),
     Row("ct", "CT of an established connection", Flow(a_ct(zone=ZONE), a_recirc(3)), Flow(OUTPUT, recirc=3, match=CT_STATE, mask=CT_STATE)),
     Row("ct_nat", "CT of an established connection, NAT", Flow(a_ct(c_nat(), zone=NAT_ZONE), a_recirc(4)), Flow(OUTPUT, recirc=4, match=CT_STATE, mask=CT_STATE)),
     Row("vxlan_out", "into VXLAN", Flow(a_tunnel(), a_output(VXLAN)), out=("u0", 1)),
