@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# cargo.sh test|loom|asan|lint
+# cargo.sh test|loom|asan|lint|replay FILE [OPTION...]
 #
 # The sources as an ordinary crate (userspace-shim/): its tests, and what rustfmt and clippy say. A machine without
 # rustfmt or clippy skips these and says so.
@@ -35,6 +35,9 @@ asan)
 	ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS="-Zsanitizer=address" \
 		CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-userspace-shim/target}/asan \
 		cargo +nightly test --quiet --locked --target x86_64-unknown-linux-gnu --manifest-path $manifest ;;
+replay)
+	shift
+	cargo run --quiet --locked --release --manifest-path $manifest -p openvswitch-replay -- "$@" ;;
 lint)
 	rc=0
 	if rustfmt --version >/dev/null 2>&1; then
@@ -54,5 +57,5 @@ lint)
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
 	fi
 	exit $rc ;;
-*) die "usage: cargo.sh test|loom|asan|lint" ;;
+*) die "usage: cargo.sh test|loom|asan|lint|replay FILE" ;;
 esac
