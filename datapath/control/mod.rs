@@ -210,13 +210,33 @@ fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
     any
 }
 
-/// The periodic work: brings the flow tables of all datapaths into balance (spec T8).
+/// Datapaths that one mutex section of the periodic work looks at: going on costs a way through the list.
+const TIDY_DATAPATHS: usize = 64;
+
+/// The periodic work: brings the flow tables of all datapaths into balance (spec T8). Others wait for the mutex, so it is
+/// released after as much work as belongs into one section. What is made or deleted meanwhile may have a datapath left out,
+/// until the next round.
 pub fn rebalance(ctx: &ProcessContext, net: &Net) {
-    let ovs = OvsGuard::lock(ctx);
-    let mut left = TIDY; // for all datapaths: others wait for the mutex
-    for dp in net.state().dps.iter(&ovs) {
-        dp.table.tidy(&mut left, &ovs);
+    let mut next = Some(0);
+    while let Some(first) = next {
+        next = rebalance_from(first, &OvsGuard::lock(ctx), net);
+        ctx.cond_resched();
     }
+}
+
+/// One mutex section of it, from this datapath on. Returns where the next begins, if there is anything left.
+fn rebalance_from(first: usize, ovs: &OvsGuard, net: &Net) -> Option<usize> {
+    let (mut left, mut next) = (TIDY, first);
+    let mut seen = 0usize;
+    for dp in net.state().dps.iter(ovs).skip(first) {
+        if left != TIDY || seen > TIDY as usize || next.wrapping_sub(first) == TIDY_DATAPATHS {
+            return Some(next);
+        }
+        dp.table.tidy(&mut left, ovs);
+        seen = seen.saturating_add(dp.table.count());
+        next = next.wrapping_add(1);
+    }
+    None
 }
 
 /// The header of a reply to `req`.

@@ -29,6 +29,7 @@ unsigned long rust_helper_get_state_synchronize_rcu(void);
 bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie);
 void rust_helper_ovs_mutex_lock(void);
 void rust_helper_ovs_mutex_unlock(void);
+void rust_helper_cond_resched(void);
 void rust_helper_local_bh_disable(void);
 void rust_helper_local_bh_enable(void);
 void rust_helper_spin_lock_init(spinlock_t *lock);

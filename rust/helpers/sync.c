@@ -52,6 +52,11 @@ void rust_helper_ovs_mutex_unlock(void)
 	mutex_unlock(&ovs_mutex);
 }
 
+void rust_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
 void rust_helper_call_rcu(struct rcu_head *head, rcu_callback_t func)
 {
 	call_rcu(head, func);

@@ -307,6 +307,12 @@ pub unsafe fn ovs_mutex_unlock() {
     unsafe { c::rust_helper_ovs_mutex_unlock() }
 }
 
+/// Lets others run, if there are any. May sleep.
+pub fn cond_resched() {
+    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
+    unsafe { c::rust_helper_cond_resched() }
+}
+
 /// Takes the RTNL. May sleep; nests inside the OVS mutex.
 pub fn rtnl_lock() {
     // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).

@@ -104,6 +104,11 @@ impl ProcessContext {
         // INVARIANT: by this function's contract.
         Self(NotThreadSafe)
     }
+
+    /// Lets others run between two parts of long work, if there are any. May sleep.
+    pub fn cond_resched(&self) {
+        sys::cond_resched();
+    }
 }
 
 /// Evidence that BH is disabled and that this is an RCU read section; knows the CPU it is on.

@@ -31,6 +31,7 @@ mod memory;
 mod meters;
 mod namespaces;
 mod random_requests;
+mod rebalance;
 mod stacked_devices;
 mod trace;
 mod tunnel_keys;

@@ -396,6 +396,16 @@ pub unsafe fn ovs_mutex_unlock() {
     OVS_MUTEX.unlock();
 }
 
+/// Lets others run: what [`testing::on_resched`] has said. May sleep.
+pub fn cond_resched() {
+    may_sleep();
+    testing::RESCHED.with_borrow_mut(|run| {
+        if let Some(run) = run {
+            run();
+        }
+    });
+}
+
 /// Takes the RTNL. May sleep; nests inside the OVS mutex.
 pub fn rtnl_lock() {
     may_sleep();
@@ -476,6 +486,7 @@ pub mod testing {
 
     thread_local! {
         pub(super) static TODO: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+        pub(super) static RESCHED: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
         pub(super) static CPU: Cell<u32> = const { Cell::new(0) };
         pub(super) static NOW: Cell<u64> = const { Cell::new(100_000) };
         pub(super) static RANDOM: Cell<u64> = const { Cell::new(1) };
@@ -486,6 +497,11 @@ pub mod testing {
     pub fn after_rtnl(wait: impl FnOnce() + 'static) {
         assert!(super::RTNL_HELD.get(), "not under the RTNL");
         TODO.with_borrow_mut(|todo| todo.push(Box::new(wait)));
+    }
+
+    /// Has `run` stand for the others whenever this thread lets them run.
+    pub fn on_resched(run: impl FnMut() + 'static) {
+        RESCHED.set(Some(Box::new(run)));
     }
 
     /// What the kernel's entries get from the kernel. Fails in a read section or with BH disabled.
