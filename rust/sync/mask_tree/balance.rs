@@ -4,7 +4,7 @@
 use super::super::OvsGuard;
 use super::build::Build;
 use super::change::each_node;
-use super::node::{Link, NodePtr};
+use super::node::{cost_of, Link, NodePtr};
 use super::{Leaf, MaskTree, Ordering};
 use crate::sys;
 use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
@@ -20,7 +20,9 @@ pub(super) const TIDY: u32 = 50_000;
 /// A rebuilt subtree may be as dear as this, whatever the old one was, and else no dearer than that.
 const COST_OF_ANY: u32 = 64;
 /// Nodes below one another that the periodic work looks at.
-const TIDY_DEPTH: usize = 48;
+pub(super) const TIDY_DEPTH: usize = 48;
+/// Links or entries that can be looked at in the time that rebuilding one entry takes.
+pub(super) const LOOKS: u32 = 16;
 /// Bytes of nodes an entry beyond which memory is worth looking for.
 const WASTEFUL: usize = 256;
 /// Bytes that may wait for a grace period before rebuilding waits for it.
@@ -107,44 +109,67 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     }
 
     /// Goes through the large nodes from the root down: rebuilds what is out of balance, makes tables smaller that removals
-    /// have left mostly empty, and finds out what nodes really cost. What there is no memory or no time for stays.
+    /// have left mostly empty, and finds out what nodes really cost. What there is no memory for stays; where `left` ends,
+    /// the next round goes on.
     pub(super) fn tidy(&self, left: &mut u32, guard: &OvsGuard) {
         let mut round = Round {
             left: *left,
+            links: 0,
             thorough: self.is_wasteful(),
         };
-        self.tidy_round(&mut round, guard);
+        if round.left != 0 {
+            self.tidy_round(&mut round, guard);
+        }
         *left = round.left;
     }
 
     fn tidy_round(&self, round: &mut Round, guard: &OvsGuard) {
         let flags = GFP_KERNEL | __GFP_NOWARN;
-        let Ok(mut path) = KVVec::<(NodePtr, usize)>::with_capacity(TIDY_DEPTH, flags) else {
+        let Ok(mut path) = KVVec::<Visit>::with_capacity(TIDY_DEPTH, flags) else {
             return;
         };
+        // The links that the last round came to, of nodes that may be others by now.
+        let mut resume = self.tidied.iter().map(|at| at.load(Ordering::Relaxed));
         if let Some(root) = self.tidy_at(&self.root, round, guard) {
-            _ = path.push((root, 0), flags);
+            _ = path.push(Visit::new(root, resume.next()), flags);
         }
-        while let Some(last) = path.len().checked_sub(1) {
-            let Some((node, at)) = path.as_mut_slice().get_mut(last) else {
-                return;
+        loop {
+            let depth = path.len();
+            let Some(last) = path.as_mut_slice().last_mut().filter(|_| round.look()) else {
+                break;
             };
-            let node = *node;
-            match node.link_at(*at) {
+            let (node, at) = (last.node, last.at);
+            match node.link_at(at as usize) {
+                // CAST: u32 fits
                 Place::Link(link) => {
-                    *at = at.wrapping_add(1);
+                    last.at = at.wrapping_add(1);
                     // SAFETY: for the writer a node in the tree stays until it takes it out.
                     let link = unsafe { &*link };
-                    if let Some(below) = self.tidy_at(link, round, guard) {
-                        _ = path.push_within_capacity((below, 0));
+                    let from = if last.first { resume.next() } else { None };
+                    last.first = false;
+                    match self.tidy_at(link, round, guard) {
+                        Some(below) if depth < TIDY_DEPTH => {
+                            _ = path.push_within_capacity(Visit::new(below, from));
+                        }
+                        // SAFETY: the writer has it from a link.
+                        _ => last.note(link, unsafe { cost_of(link.load(Ordering::Relaxed)) }),
                     }
                 }
-                Place::Nothing => *at = at.wrapping_add(1),
-                Place::End => {
-                    node.measure();
-                    path.pop();
+                Place::Nothing => {
+                    last.at = at.wrapping_add(1);
+                    last.first = false;
                 }
+                Place::End => end_visit(&mut path),
             }
+        }
+        for (i, place) in self.tidied.iter().enumerate() {
+            let at = path.as_slice().get(i).map_or(0, |visit| visit.at);
+            // But the last, their nodes are not through with the link before.
+            let inner = path.len() > i.wrapping_add(1);
+            place.store(at.wrapping_sub(u32::from(inner)), Ordering::Relaxed);
+        }
+        while !path.is_empty() {
+            end_visit(&mut path);
         }
     }
 
@@ -154,7 +179,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let mut node = unsafe { NodePtr::of(link.load(Ordering::Relaxed)) }?;
         let size = node.size();
         let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
-        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node);
+        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node, round);
         if out && size <= round.left {
             // Also if nothing comes of it: what counts is how long the mutex is held.
             round.left = round.left.wrapping_sub(size);
@@ -174,10 +199,30 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     }
 
     /// Whether the node is the root, and does not begin by what all entries match although that tells some apart: then
-    /// packets of one port pass through the levels of another's flows.
-    fn mixes_what_it_need_not(&self, node: NodePtr) -> bool {
-        if node.parent().is_some() || !(CAP..TIDY).contains(&node.size()) || node.cost() < 8 {
+    /// packets of one port pass through the levels of another's flows. Asks only after an eighth has come since the last
+    /// time.
+    fn mixes_what_it_need_not(&self, node: NodePtr, round: &mut Round) -> bool {
+        let size = node.size();
+        if node.parent().is_some() || !(CAP..TIDY).contains(&size) || node.cost() < 8 {
             return false;
+        }
+        let asked = [node.as_child().addr(), node.fresh() as u32 as usize]; // CAST: as bits
+        let [root, fresh] = &self.asked;
+        let since = node
+            .fresh()
+            .wrapping_sub(fresh.load(Ordering::Relaxed) as u32 as i32); // CAST: as above
+        if root.load(Ordering::Relaxed) == asked[0]
+            && i64::from(since).wrapping_mul(8) < i64::from(size)
+        {
+            return false;
+        }
+        let price = size / LOOKS;
+        if price > round.left {
+            return false;
+        }
+        round.left = round.left.wrapping_sub(price);
+        for (place, value) in self.asked.iter().zip(asked) {
+            place.store(value, Ordering::Relaxed);
         }
         Build::collect(self, node).is_ok_and(|mut all| all.has_better_root(node))
     }
@@ -195,8 +240,71 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
 struct Round {
     /// Entries that it may still try to rebuild.
     left: u32,
+    /// Links looked at that do not make up an entry yet.
+    links: u32,
     /// Small nodes too are looked at.
     thorough: bool,
+}
+
+impl Round {
+    /// Takes a look at a link off what is left; false if nothing is.
+    fn look(&mut self) -> bool {
+        self.links = self.links.wrapping_add(1);
+        if self.links == LOOKS {
+            self.links = 0;
+            self.left = self.left.saturating_sub(1);
+        }
+        self.left != 0
+    }
+}
+
+/// A node on the way of a round.
+struct Visit {
+    node: NodePtr,
+    /// The next of its links.
+    at: u32,
+    /// Some were looked at in the last round.
+    part: bool,
+    /// The next one may have been, in part.
+    first: bool,
+    /// The highest cost of the children seen.
+    dearest: u32,
+}
+
+impl Visit {
+    /// `from`: where the last round came to, if this node is on that way.
+    fn new(node: NodePtr, from: Option<u32>) -> Self {
+        let at = from.unwrap_or(0);
+        Self {
+            node,
+            at,
+            part: at != 0,
+            first: from.is_some(),
+            dearest: 0,
+        }
+    }
+
+    /// Notes what a hash node's child costs.
+    fn note(&mut self, link: &Link, cost: u32) {
+        if !core::ptr::eq(link, &self.node.other) {
+            self.dearest = self.dearest.max(cost);
+        }
+    }
+}
+
+/// Leaves the last node of `path`. If all of it was seen its cost is known; else it is at least what was seen.
+fn end_visit(path: &mut KVVec<Visit>) {
+    let Some(visit) = path.pop() else { return };
+    let node = visit.node;
+    let all = !visit.part && matches!(node.link_at(visit.at as usize), Place::End); // CAST: u32 fits
+    let known = if all { 0 } else { node.child_cost() };
+    node.update_cost(known.max(visit.dearest));
+    if let Some(above) = path.as_mut_slice().last_mut() {
+        let other = above.node.other.load(Ordering::Relaxed) == node.as_child();
+        if !other {
+            above.dearest = above.dearest.max(node.cost());
+        }
+    }
 }
 
 /// A place in a node.

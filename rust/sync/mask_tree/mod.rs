@@ -41,7 +41,7 @@ mod slots;
 mod tests;
 
 use super::{
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU32, AtomicUsize, Ordering},
     rcu_table::{Cursor, Entry, Iter, RcuTable, TableBox},
     OvsGuard, ReadToken, Retired,
 };
@@ -107,6 +107,10 @@ struct MaskTree<T, const N: usize> {
     retired_at: AtomicUsize,
     /// Bytes of all nodes.
     bytes: AtomicUsize,
+    /// Where the periodic work goes on: a link of the root, one of what hangs there, and so on.
+    tidied: [AtomicU32; balance::TIDY_DEPTH],
+    /// The root that was last asked whether it can be better, and how fresh it was.
+    asked: [AtomicUsize; 2],
     /// For tests: entries that inserts have rebuilt so far, and at once.
     work: [AtomicUsize; 2],
     _of: PhantomData<fn() -> T>,
@@ -121,6 +125,8 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             retired: AtomicUsize::new(0),
             retired_at: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            tidied: core::array::from_fn(|_| AtomicU32::new(0)),
+            asked: [AtomicUsize::new(0), AtomicUsize::new(0)],
             work: [AtomicUsize::new(0), AtomicUsize::new(0)],
             _of: PhantomData,
         }

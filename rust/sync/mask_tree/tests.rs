@@ -775,3 +775,72 @@ fn room_comes_back_when_entries_leave() {
     drop(ovs);
     check(&t);
 }
+
+/// Three levels: the port; of each port another word; of each value of that another word again.
+fn levels() -> Vec<Flow> {
+    let flow = |i: usize| {
+        let (port, v, w) = (i % 4, i / 4 % 128, i / 512);
+        let (mut key, mut mask) = ([0; WORDS], [0; WORDS]);
+        for (word, value) in [(4, port), (port, v), (8 + v % 4, w)] {
+            (key[word], mask[word]) = (value as u64 + 1, !0);
+        }
+        Flow::new(key, mask, i as u32)
+    };
+    (0..4 * 128 * 14).map(flow).collect()
+}
+
+/// A round looks at no more than it may, however large the table is, and the next one goes on: in the end all is as after a
+/// round without limit.
+#[test]
+fn short_rounds_do_what_a_long_one_does() {
+    let set = levels();
+    let end = |left: u32, rounds: usize| {
+        let (t, ovs) = (tree(), lock());
+        set.iter().for_each(|flow| add(&t, &ovs, *flow).unwrap());
+        for flow in &set[4 * 128 * 3..] {
+            assert!(take(&t, &ovs, flow));
+        }
+        for _ in 0..rounds {
+            t.tidy(&mut { left }, &ovs);
+        }
+        drop(ovs);
+        check(&t);
+        t.tree.bytes.load(Ordering::Relaxed)
+    };
+    let (before, long) = (end(TIDY, 0), end(TIDY, 1));
+    let short = [1, 10, 40].map(|rounds| end(2, rounds));
+    println!("{before} {short:?} {long}");
+    assert!(before > short[0] && short[0] > short[1] && short[1] > long);
+    assert_eq!(short[2], long);
+}
+
+/// What is only looked at counts as well: the mutex is held as long for it.
+#[test]
+fn a_round_pays_for_what_it_looks_at() {
+    let spent = |t: &Tree| {
+        let mut left = TIDY;
+        t.tidy(&mut left, &lock());
+        TIDY - left
+    };
+    // A large node of small ones, all in balance.
+    let mut set = flows::exact(4000);
+    for i in 0..set.len() {
+        let (mut key, mut mask) = set[i];
+        (key[2], mask[2]) = (5, !0);
+        set.push((key, mask));
+    }
+    let t = fill(&set, false);
+    spent(&t);
+    let links = spent(&t);
+    assert!(links >= 4000 / balance::LOOKS, "{links}");
+    let mut left = 100;
+    t.tidy(&mut left, &lock());
+    assert_eq!(left, 0);
+    // A root that might be better is asked about all entries, but not again before there are others.
+    let set = in_order(&flows::pipeline(6000, 1, 77), 0);
+    let t = fill(&set, false);
+    let (first, second) = (spent(&t), spent(&t));
+    let price = set.len() as u32 / balance::LOOKS;
+    assert!(first >= price, "{first} {price}");
+    assert!(second < price, "{second} {price}");
+}
