@@ -21,6 +21,7 @@ use crate::datapath::netlink::Request;
 use crate::datapath::ports::port::VportType;
 use crate::rust::sync::{OvsGuard, OvsRtnl, ProcessContext, RcuGuard, RcuList, TIDY};
 use crate::World;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::error::code::{EINVAL, EMSGSIZE, ENODEV, EOPNOTSUPP, EOVERFLOW, ERANGE};
 use kernel::error::Error;
@@ -32,6 +33,8 @@ use kernel::sync::Arc;
 pub struct PerNet {
     /// Its datapaths in creation order (spec D7).
     pub dps: RcuList<Arc<Datapath>>,
+    /// Position of the one that the periodic work has come to.
+    pub tidied: AtomicU64,
     /// Ports that were made for them, ever.
     born: AtomicU64,
     /// Limits of connections, by zone (spec 7.2).
@@ -211,30 +214,43 @@ fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
 }
 
 /// Datapaths that one mutex section of the periodic work looks at: going on costs a way through the list.
-const TIDY_DATAPATHS: usize = 64;
+const SECTION_DATAPATHS: usize = 64;
+/// Work after which it ends, of a round's.
+const SECTION_WORK: u32 = TIDY / 64;
 
-/// The periodic work: brings the flow tables of all datapaths into balance (spec T8). Others wait for the mutex, so it is
-/// released after as much work as belongs into one section. What is made or deleted meanwhile may have a datapath left out,
-/// until the next round.
+/// The periodic work: brings the flow tables of all datapaths into balance (spec T8).
 pub fn rebalance(ctx: &ProcessContext, net: &Net) {
-    let mut next = Some(0);
-    while let Some(first) = next {
-        next = rebalance_from(first, &OvsGuard::lock(ctx), net);
-        ctx.cond_resched();
+    rebalance_some(ctx, net, TIDY);
+}
+
+/// As much of it as `left` allows; the next round begins with the datapath that it has not sufficed for. Others wait for the
+/// mutex, so it is released in between.
+pub fn rebalance_some(ctx: &ProcessContext, net: &Net, mut left: u32) {
+    let from = net.state().tidied.load(Relaxed);
+    for (first, end) in [(Some(from), u64::MAX), ((from != 0).then_some(0), from)] {
+        let mut next = first;
+        while let Some(first) = next {
+            next = rebalance_part(first..end, &mut left, &OvsGuard::lock(ctx), net);
+            ctx.cond_resched();
+        }
     }
 }
 
-/// One mutex section of it, from this datapath on. Returns where the next begins, if there is anything left.
-fn rebalance_from(first: usize, ovs: &OvsGuard, net: &Net) -> Option<usize> {
-    let (mut left, mut next) = (TIDY, first);
-    let mut seen = 0usize;
-    for dp in net.state().dps.iter(ovs).skip(first) {
-        if left != TIDY || seen > TIDY as usize || next.wrapping_sub(first) == TIDY_DATAPATHS {
-            return Some(next);
+/// One mutex section of it, for the datapaths at these positions. Returns where the next begins, if there is anything left.
+fn rebalance_part(at: Range<u64>, left: &mut u32, ovs: &OvsGuard, net: &Net) -> Option<u64> {
+    let PerNet { dps, tidied, .. } = net.state();
+    let (before, mut seen) = (*left, 0usize);
+    let inside = |(position, _): &(u64, _)| *position < at.end;
+    for (position, dp) in dps.iter_from(at.start, ovs).take_while(inside) {
+        tidied.store(position, Relaxed);
+        if *left == 0 {
+            return None;
         }
-        dp.table.tidy(&mut left, ovs);
-        seen = seen.saturating_add(dp.table.count());
-        next = next.wrapping_add(1);
+        if seen == SECTION_DATAPATHS || before.wrapping_sub(*left) >= SECTION_WORK {
+            return Some(position);
+        }
+        dp.table.tidy(left, ovs);
+        seen = seen.wrapping_add(1);
     }
     None
 }

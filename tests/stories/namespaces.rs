@@ -57,3 +57,33 @@ fn same_names_in_two_namespaces() {
     two.datapath(cmd::DEL, &Bytes::new()).unwrap();
     assert!(one.vport(cmd::GET, &by_name("eth0")).is_ok());
 }
+
+/// T8: the mutex is held for so much work, and not for so much of each datapath; and all have their turn.
+#[test]
+fn t8_datapaths_share_a_round() {
+    use crate::flow_kit::*;
+    use openvswitch::datapath::control::rebalance_some;
+    use openvswitch::datapath::env::NetOps;
+    use openvswitch::sys::testing::process_context;
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut s = Switch::new();
+    for name in ["br1", "br2"] {
+        new_dp(&mut s.client, name).unwrap();
+    }
+    for src in 0..1000 {
+        s.create(&flow(&Udp { src, ..UDP }).acts(&[])).unwrap();
+    }
+    let came_to = || {
+        rebalance_some(&process_context(), &s.net, 2);
+        s.net.state().tidied.load(Relaxed)
+    };
+    // The first has more than enough to look at, the others nothing: so every other round begins with these, and ends with it.
+    assert_eq!([came_to(), came_to(), came_to()], [1, 0, 1]);
+    for src in 0..1000 {
+        s.client
+            .call(Group::Flow, cmd::DEL, s.dp, &flow(&Udp { src, ..UDP }))
+            .unwrap();
+    }
+    rebalance_some(&process_context(), &s.net, 2);
+    assert_eq!(s.net.state().tidied.load(Relaxed), 0);
+}
