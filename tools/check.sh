@@ -55,6 +55,7 @@ step 'the checks themselves: feature answers' tools/check-features.sh --self-tes
 step 'the checks themselves: packet path' tools/check-fastpath.sh --self-test
 step 'the checks themselves: answers' tests/system/golden-test
 step 'the checks themselves: suites' tests/system/suites-test
+step 'the checks themselves: bench' tests/bench/bench-test
 step 'the checks themselves: KUnit' kunit/run --self-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'RPMs: names, files, scriptlets, refusals' tools/rpm.sh check

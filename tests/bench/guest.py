@@ -3,7 +3,7 @@
 
 Packets: pktgen puts 64-byte UDP frames into a dummy port; one megaflow sends them to another. Then the rows of rows.py.
 Flows: megaflows that match five fields each, installed in batches, dumped once, deleted in batches.
-Masks: the tables of masks.py, with packets that are uniform, and what they cost the packets of another port.
+Masks: the tables of masks.py, with random packets, with packets for each mask in turn, and what they cost the packets of another port.
 """
 
 import ctypes
@@ -240,8 +240,8 @@ class Flows:
 
 
 class Masks:
-    """Tables of many masks. Packets come from pktgen into port 1, uniform in what an attack's flows match; those of other ports
-    are written to a tap."""
+    """Tables of many masks. Packets come from pktgen into port 1, random in what an attack's flows match, of which most then
+    match the shortest prefixes; those for each flow in turn, and those of other ports, are written to a tap."""
 
     def __init__(self, s, dp, fd):
         self.s, self.dp, self.fd, self.family = s, dp, fd, s.family("ovs_flow")
@@ -273,7 +273,9 @@ class Masks:
         for line in ("src_min 1.0.0.0", "src_max 223.255.255.255", "udp_src_min 0", "udp_src_max 65535", "udp_dst_min 0",
                      "udp_dst_max 65535", "flag IPSRC_RND", "flag UDPSRC_RND", "flag UDPDST_RND"):
             write(pg + "p1", line)
-        for count in [PACKETS[0]] + PACKETS:
+        # The first window warms up slowly, for eight seconds: the C module puts the masks that are hit most first every four.
+        for delay, count in [(8 * 10**9 // PACKETS[0], PACKETS[0])] + [(0, n) for n in PACKETS]:
+            write(pg + "p1", "delay %d" % delay)
             write(pg + "p1", "count %d" % count)
             before = tx_packets("p2")
             window("%s %d" % (name, count), lambda: write(pg + "pgctrl", "start"))
@@ -301,16 +303,22 @@ class Masks:
         for n in MASKS:
             for order in masks.ORDERS:
                 self.install("attack %d %s" % (n, order), masks.attack(n, order))
-                if order == masks.ORDERS[0] or n == max(MASKS):
+                if order == masks.ORDERS[0] or n in masks.largest(MASKS):
                     self.uniform("masks %d %s" % (n, order))
                 flush()
+        for n in MASKS:
+            flows, frames_of_all = masks.attack(n, masks.ORDERS[0], rows.IN), masks.in_turn(n)
+            self.install("turn", flows)
+            self.written("turn %d" % n, frames_of_all)
+            flush()
         self.install("victims", plain)
         self.written("before", some)
         flush()
-        self.install("attack", masks.attack(max(MASKS), "random"))
-        self.install("victims", plain)
-        self.written("during", some)
-        flush()
+        for n in masks.largest(MASKS):
+            self.install("attack", masks.attack(n, "random"))
+            self.install("victims", plain)
+            self.written("during %d" % n, some)
+            flush()
         flows, _, zipf = masks.mix(rows.IN)
         self.install("mix", flows)
         self.written("mix", zipf)

@@ -4,6 +4,7 @@
 Used by guest.py, which measures; nothing here talks to the kernel. A flow is (key, mask, actions) in netlink attributes.
 """
 
+import itertools
 import random
 
 from frames import eth, ipv4, udp
@@ -12,8 +13,15 @@ from ovsnl import *
 ORDERS = ("random", "shortest first", "longest first")
 # Lengths of prefixes of the IPv4 source, the destination port and the source port; their product is the number of masks.
 LENGTHS = {1: (1, 1, 1), 16: (16, 1, 1), 128: (16, 8, 1), 1024: (16, 8, 8), 8192: (32, 16, 16)}
+# The C module tries one mask after the other, and has room for some 4000.
+STOCK_MOST = 1024
 ALLOWED = (0x0a010203, 80, 4242)
 WIDTHS = (32, 16, 16)
+
+
+def largest(counts):
+    """Of these, the attacks that more is asked about: the largest that both modules stand, and the largest."""
+    return sorted({max(n for n in counts if n <= STOCK_MOST), max(counts)} if min(counts) <= STOCK_MOST else {max(counts)})
 
 
 def prefix(length, width):
@@ -38,6 +46,20 @@ def attack(masks, order, port=1):
     elif order == "longest first":
         flows.reverse()
     return flows
+
+
+def in_turn(masks):
+    """Makes frames of which each flow of the attack gets as many as any other: what an attacker sends who knows of it."""
+    lengths = [range(1, n + 1) for n in LENGTHS[masks]]
+    frames = []
+    for cut in itertools.product(*lengths):
+        values = [value ^ 1 << (width - length) if count > 1 else value
+                  for value, width, length, count in zip(ALLOWED, WIDTHS, cut, LENGTHS[masks])]
+        address, dport, sport = values
+        src = ".".join(str(x) for x in address.to_bytes(4, "big"))
+        frames.append(eth(0x800, ipv4(17, udp(b"\0" * 18, sport, dport, src), src)))
+    random.Random(3).shuffle(frames)
+    return lambda n: (frames * (n // len(frames) + 1))[:n]
 
 
 def flow(port, values, bits):
