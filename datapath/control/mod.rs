@@ -33,7 +33,7 @@ use kernel::sync::Arc;
 pub struct PerNet {
     /// Its datapaths in creation order (spec D7).
     pub dps: RcuList<Arc<Datapath>>,
-    /// Position of the one that the periodic work has come to.
+    /// Position of the one that the periodic work has come to, if it had no time for all.
     pub tidied: AtomicU64,
     /// Ports that were made for them, ever.
     born: AtomicU64,
@@ -226,13 +226,17 @@ pub fn rebalance(ctx: &ProcessContext, net: &Net) {
 /// As much of it as `left` allows; the next round begins with the datapath that it has not sufficed for. Others wait for the
 /// mutex, so it is released in between.
 pub fn rebalance_some(ctx: &ProcessContext, net: &Net, mut left: u32) {
-    let from = net.state().tidied.load(Relaxed);
+    let tidied = &net.state().tidied;
+    let from = tidied.load(Relaxed);
     for (first, end) in [(Some(from), u64::MAX), ((from != 0).then_some(0), from)] {
         let mut next = first;
         while let Some(first) = next {
             next = rebalance_part(first..end, &mut left, &OvsGuard::lock(ctx), net);
             ctx.cond_resched();
         }
+    }
+    if left != 0 {
+        tidied.store(0, Relaxed);
     }
 }
 

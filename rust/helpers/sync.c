@@ -30,7 +30,7 @@ static __always_inline gfp_t ovs_gfp(u32 flags)
 	if (flags & BIT(4))
 		gfp |= __GFP_ACCOUNT;
 	if (flags & BIT(5))
-		gfp |= GFP_NOWAIT;
+		gfp |= GFP_NOWAIT | __GFP_NOMEMALLOC; /* also where the task may use reserves */
 	return gfp;
 }
 

@@ -50,7 +50,7 @@ fn t8_every_datapath_has_its_turn() {
 fn t8_others_have_the_mutex_in_between() {
     let net = FakeNet::new();
     many(&mut Client::new(&net));
-    // Both need the mutex; the list is shorter than it was, and then ends before where the work goes on.
+    // Both need the mutex; in the end the list ends before where the work goes on.
     let delete = |net: &FakeNet, n: usize| {
         let name = Bytes::new().name(dp_attr::NAME, &format!("br{n}"));
         let mut client = Client::new(net);
@@ -59,6 +59,7 @@ fn t8_others_have_the_mutex_in_between() {
     assert_eq!(round(&net, move |net| delete(net, 0)), 3);
     let all_but_one = move |net: &FakeNet| (2..DATAPATHS).for_each(|n| delete(net, n));
     assert_eq!(round(&net, all_but_one), 2);
+    // Nothing is left over from a round that came to its end.
     assert_eq!(round(&net, |_| ()), 1);
     net.exit();
 }
