@@ -17,7 +17,7 @@ import sys
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 72, 196, 58, 52
+LEFT, RIGHT, TOP, BOTTOM = 92, 196, 58, 52
 MODULES = {"ours": "Rust", "stock": "C"}
 PLACES = {"module": "in the module", "all": "whole kernel"}
 CHARTS = {"turn": "Instructions a packet, where each mask gets as many", "random": "Instructions a packet, where most match the shortest masks",
@@ -88,13 +88,13 @@ def chart(figures, what):
     out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">' % (WIDTH, HEIGHT, WIDTH, HEIGHT),
            "<title>%s</title>" % escape(CHARTS[what]), "<style>%s</style>" % STYLE,
            '<rect class="paper" x="0.5" y="0.5" width="%d" height="%d" rx="6"/>' % (WIDTH - 1, HEIGHT - 1),
-           '<text class="title" x="%d" y="26">%s</text>' % (LEFT - 52, escape(CHARTS[what])),
-           '<text class="small" x="%d" y="44">Linux %s, %s; both scales are logarithmic</text>' % (LEFT - 52, escape(figures["kernel"]), escape(figures["date"]))]
+           '<text class="title" x="%d" y="26">%s</text>' % (20, escape(CHARTS[what])),
+           '<text class="small" x="%d" y="44">Linux %s, %s; both scales are logarithmic</text>' % (20, escape(figures["kernel"]), escape(figures["date"]))]
     for tick in y.ticks():
         out.append('<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>' % (
             LEFT, WIDTH - RIGHT, y.at(tick), y.at(tick), LEFT - 8, y.at(tick) + 4, format(tick, ",")))
     for tick in x.ticks()[::max(1, (x.high - x.low) // 7)]:
-        out.append('<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>' % (
+        out.append('<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="small" x="%.1f" y="%d" text-anchor="middle">%s</text>' % (
             x.at(tick), x.at(tick), TOP, HEIGHT - BOTTOM, x.at(tick), HEIGHT - BOTTOM + 18, format(tick, ",")))
     out.append('<text class="small" x="%.1f" y="%d" text-anchor="middle">masks</text>' % ((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14))
     labels = apart([y.at(points[-1][1]) for _, _, points in drawn], 30)
