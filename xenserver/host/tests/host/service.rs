@@ -242,11 +242,6 @@ fn gre_passes_the_firewall_that_the_host_has() {
         let add = format!("firewall-cmd {how}--add-port=4789/udp");
         assert!(all.contains(&add), "{all:?}");
     }
-    let unit = include_str!("../../files/systemd/openvswitch.service");
-    assert!(
-        unit.contains("\nAfter=firewalld.service\n"),
-        "it must run by then"
-    );
     host.stub("/bin/firewall-cmd", "");
     assert_eq!(service(&host, "enable-protocol gre").code, 0);
     assert!(
@@ -409,4 +404,28 @@ fn a_controller_does_not_survive_a_boot_and_a_manager_does() {
     assert_eq!(host.vsctl("list-br"), "xenbr1");
     assert_eq!(real(&host, "stop").code, 0);
     assert!(!host.path("/var/run/openvswitch/ovs-vswitchd.pid").exists());
+}
+
+/// The names that a unit has in lines of that kind.
+fn ordered(kind: &str) -> Vec<&'static str> {
+    let unit = include_str!("../../files/systemd/openvswitch.service");
+    let lines = unit.lines().filter_map(|l| l.strip_prefix(kind));
+    lines.flat_map(str::split_whitespace).collect()
+}
+
+#[test]
+fn the_unit_comes_after_firewalls_and_before_whoever_makes_bridges() {
+    // Both put in force what they have on disk, and are before network-pre.target: a rule of before would be gone.
+    for unit in [
+        "firewalld.service",
+        "iptables.service",
+        "network-pre.target",
+        "interface-rename.service",
+    ] {
+        assert!(ordered("After=").contains(&unit), "after {unit}");
+    }
+    // xcp-networkd is ordered after no network of anybody's; bridges that it made would be deleted.
+    for unit in ["xcp-networkd.service", "xapi.service", "network.target"] {
+        assert!(ordered("Before=").contains(&unit), "before {unit}");
+    }
 }
