@@ -18,6 +18,7 @@ fn host(name: &str) -> Sandbox {
     host.stub("/bin/ovs-appctl", "");
     host.stub("/bin/firewall-cmd", "exit 1");
     host.stub("/bin/pidof", "exit 1");
+    host.stub("/bin/modinfo", "uname -r");
     host
 }
 
@@ -44,7 +45,9 @@ fn command(host: &Sandbox, args: &str) -> Command {
 fn calls(host: &Sandbox) -> Vec<String> {
     host.calls()
         .into_iter()
-        .filter(|c| c != "firewall-cmd --state" && !c.starts_with("pidof"))
+        .filter(|c| {
+            c != "firewall-cmd --state" && !c.starts_with("pidof") && !c.starts_with("modinfo")
+        })
         .collect()
 }
 
@@ -287,6 +290,10 @@ fn wrong_command_lines_are_told_in_one_line() {
         ("enable-protocol", 2),
         ("enable-protocol gre;x", 2),
         ("enable-protocol udp x", 2),
+        ("enable-protocol udp 65536", 2),
+        ("enable-protocol udp 99999999999999999999", 2),
+        ("enable-protocol udp 0", 2),
+        ("enable-protocol gre 47", 2),
     ] {
         let out = service(&host, args);
         out.one_line(code, args);
@@ -427,5 +434,100 @@ fn the_unit_comes_after_firewalls_and_before_whoever_makes_bridges() {
     // xcp-networkd is ordered after no network of anybody's; bridges that it made would be deleted.
     for unit in ["xcp-networkd.service", "xapi.service", "network.target"] {
         assert!(ordered("Before=").contains(&unit), "before {unit}");
+    }
+}
+
+#[test]
+fn network_conf_may_have_blanks_around_its_word() {
+    let host = host("svcconfblank");
+    for text in ["openvswitch \n", "vswitch\r\n", "\n\topenvswitch"] {
+        host.write("/etc/xensource/network.conf", text);
+        let out = service(&host, "start");
+        assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{text:?}");
+        assert!(!calls(&host).is_empty(), "{text:?}");
+    }
+    host.write("/etc/xensource/network.conf", "bridge \n");
+    assert_eq!(service(&host, "start").stderr, "");
+    assert!(calls(&host).is_empty());
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let host = host("svclog");
+    host.write("/var/log/openvswitch/ovs-ctl.log/full", "");
+    let out = service(&host, "start");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert!(calls(&host).iter().any(|c| c.starts_with("ovs-xapi-sync ")));
+    assert!(host.path("/var/lock/subsys/openvswitch").exists());
+}
+
+#[test]
+fn what_nobody_listens_to_any_more_is_done_to_its_end() {
+    let host = host("svcpipe");
+    let done = host.path("/done");
+    let slow = format!(
+        "echo one; sleep 1; echo two; echo three; : > '{}'",
+        done.display()
+    );
+    host.stub(&format!("{SCRIPTS}/ovs-ctl"), &slow);
+    let mut child = command(&host, "force-reload-kmod")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(done.exists());
+}
+
+#[test]
+fn the_module_is_replaced_to_the_end_when_the_terminal_goes() {
+    use std::os::unix::process::CommandExt;
+    let host = host("svchup");
+    host.stub("/bin/pidof", "");
+    host.write("/etc/xensource/xhad.conf", "");
+    host.stub("/opt/xensource/xha/ha_stop_daemon", "");
+    host.stub("/opt/xensource/xha/ha_start_daemon", "");
+    host.stub(&format!("{SCRIPTS}/ovs-ctl"), "sleep 2");
+    let mut child = command(&host, "force-reload-kmod")
+        .process_group(0)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the module is being replaced", || {
+        host.read("/calls").contains("force-reload-kmod")
+    });
+    for name in ["HUP", "INT"] {
+        let group = child.id().to_string();
+        let kill = finish(Command::new("sh").args(["-c", "kill -s $0 -- -$1", name, &group]));
+        assert_eq!(kill.code, 0, "{}", kill.stderr);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let all = calls(&host);
+    assert!(all.contains(&"ha_start_daemon".to_string()), "{all:?}");
+}
+
+#[test]
+fn a_module_that_this_kernel_does_not_take_is_not_tried() {
+    let host = host("svcvermagic");
+    let modinfo = |text: &str| host.stub("/bin/modinfo", text);
+    let refused = |what: &str| {
+        let out = service(&host, "force-reload-kmod");
+        out.one_line(1, what);
+        assert!(out.stderr.contains("nothing is done"), "{}", out.stderr);
+        assert!(!calls(&host).iter().any(|c| c.starts_with("ovs-ctl")));
+    };
+    modinfo("echo 'modinfo: ERROR: Module openvswitch not found.' >&2; exit 1");
+    refused("no module");
+    modinfo("echo '1.2.3-other SMP mod_unload '");
+    refused("another kernel's module");
+    // Of those with checksums the kernel does not look at the release.
+    for text in [
+        "$(uname -r) SMP mod_unload",
+        "1.2.3-other SMP mod_unload modversions",
+    ] {
+        modinfo(&format!("echo \"{text} \""));
+        assert_eq!(service(&host, "force-reload-kmod").code, 0, "{text}");
+        assert!(calls(&host).iter().any(|c| c.starts_with("ovs-ctl")));
     }
 }
