@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, ValueEnum};
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,13 +89,13 @@ struct InterfaceReconfigure {
     mode: Option<Mode>,
     /// Its IP address, with --mode=static
     #[arg(long, value_name = "ADDRESS")]
-    ip: Option<IpAddr>,
+    ip: Option<Ipv4Addr>,
     /// Its netmask, with --mode=static
     #[arg(long, value_name = "MASK")]
-    netmask: Option<IpAddr>,
+    netmask: Option<Ipv4Addr>,
     /// Its gateway, with --mode=static
     #[arg(long, value_name = "ADDRESS")]
-    gateway: Option<IpAddr>,
+    gateway: Option<Ipv4Addr>,
     #[command(flatten)]
     common: Common,
 }
@@ -198,6 +198,11 @@ impl InterfaceReconfigure {
             }
             _ => {}
         }
+        if let Some(mask) = self.netmask.filter(|&m| !is_netmask(m)) {
+            return usage(format!(
+                "--netmask {mask} is no netmask, such as 255.255.255.0"
+            ));
+        }
         let [ip, netmask, gateway] =
             addresses.map(|a| a.map_or_else(String::new, |a| a.to_string()));
         let ip_mode = if mode == Mode::Dhcp {
@@ -216,6 +221,12 @@ impl InterfaceReconfigure {
             gateway,
         }))
     }
+}
+
+/// Ones, then zeros.
+fn is_netmask(mask: Ipv4Addr) -> bool {
+    let bits = u32::from(mask);
+    bits != 0 && bits.leading_ones() + bits.trailing_zeros() == u32::BITS
 }
 
 impl From<ReconfigureAction> for Action {

@@ -107,6 +107,11 @@ fn wrong_command_lines_are_told_in_one_line() {
         "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 192.0.2.1",
         "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 1.2.3 --netmask 255.0.0.0",
         "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode dhcp --ip 192.0.2.1",
+        "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip ::1 --netmask 255.0.0.0",
+        "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 192.0.2.1 --netmask ffff::",
+        "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 192.0.2.1 --netmask 255.0.255.0",
+        "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 192.0.2.1 --netmask 0.0.0.0",
+        "--force xenbr0 rewrite --device eth0 --mac 00:16:3e:00:00:01 --mode static --ip 192.0.2.1 --netmask 255.0.0.0 --gateway ::1",
         "--root-prefix",
         "--what up",
     ] {
