@@ -238,27 +238,31 @@ impl Act<'_> {
         info!("up: {device}, {} configuration", record.ip_mode.name());
         let vsctl = Vsctl::new(host);
         let plan = plan::up(db, pif, &self.vlan_bridge(&vsctl, record, device)?)?;
-        for card in &plan.cards {
-            self.check_card(db.pif(card)?)?;
-        }
+        let cards = self.present(&plan.cards)?;
+        let mtu = db.mtu(db.pif(db.datapath_pif(pif)?)?)?;
         let mut changes = Changes::of(host, db, pif)?;
-        if !self.forced {
-            self.ifdown(device);
-        }
-        for bridge in &plan.gone {
-            self.ifdown(bridge);
-        }
-        changes.apply()?;
+        let own = (!self.forced).then_some(device);
+        let gone = plan.gone.iter().map(String::as_str);
+        let taken: Vec<_> = own.into_iter().chain(gone).collect();
+        taken.iter().for_each(|device| self.ifdown(device));
+        let tried = changes.apply().and_then(|()| {
+            cards.iter().for_each(|card| self.card_up(card, mtu));
+            Ok(vsctl.modify(LONG, &plan.transaction)?)
+        });
+        let done = match tried {
+            Ok(done) => done,
+            // The database is as it was: so is the host, or it would be without a network.
+            Err(e) => {
+                drop(changes);
+                taken.iter().rev().for_each(|device| self.back_up(device));
+                return Err(e);
+            }
+        };
+        // The files belong to what is in the database now: whatever fails from here on, they stay.
+        changes.commit();
         for card in &plan.unused {
             self.link(card, "down");
         }
-        let mtu = db.mtu(db.pif(db.datapath_pif(pif)?)?)?;
-        for card in &plan.cards {
-            self.card_up(db.pif(card)?, mtu);
-        }
-        let done = vsctl.modify(LONG, &plan.transaction)?;
-        // The files belong to what is in the database now: whatever fails from here on, they stay.
-        changes.commit();
         if let Some(note) = done.note() {
             return Err(failed!("{device} is configured and not up: {note}"));
         }
@@ -312,16 +316,34 @@ impl Act<'_> {
         Ok(Some((parent, vid)))
     }
 
+    /// The cards that the host has, checked. A bond does without those that are gone: they join it when they are there.
+    fn present(&self, cards: &[Ref]) -> Result<Vec<&Pif>> {
+        let mut present = Vec::new();
+        let mut missing = None;
+        for card in cards {
+            let record = self.db.pif(card)?;
+            if self.host.netdev_exists(&record.device) {
+                self.check_card(record)?;
+                present.push(record);
+                continue;
+            }
+            let device = &record.device;
+            let error = failed!("no network card {device} on this host; see 'ip link'");
+            if cards.len() > 1 {
+                warning!("{error}");
+            }
+            missing.get_or_insert(error);
+        }
+        match missing {
+            Some(error) if present.is_empty() => Err(error),
+            _ => Ok(present),
+        }
+    }
+
     /// Refuses a card whose MAC address another card has: the names were mixed up, and renaming cards is no longer
     /// this program's.
     fn check_card(&self, pif: &Pif) -> Result<()> {
         let host = self.host;
-        if !host.netdev_exists(&pif.device) {
-            return Err(failed!(
-                "no network card {} on this host; see 'ip link'",
-                pif.device
-            ));
-        }
         let mac_of = |device: &str| {
             let mac = host.read(&format!("/sys/class/net/{device}/address"));
             mac.unwrap_or_default().trim().to_lowercase()
@@ -393,6 +415,18 @@ impl Act<'_> {
         } else {
             info!("{device} has no ifcfg file, only its link is taken down");
             self.link(device, "down");
+        }
+    }
+
+    /// Brings back what `ifdown` took down.
+    fn back_up(&self, device: &str) {
+        if !self.host.netdev_exists(device) {
+            return;
+        }
+        if sysconfig::has_ifcfg(self.host, device) {
+            self.ifup(device);
+        } else {
+            self.link(device, "up");
         }
     }
 

@@ -102,6 +102,63 @@ fn what_fails_leaves_the_files_as_they_were() {
 }
 
 #[test]
+fn what_fails_brings_back_what_was_taken_down_for_it() {
+    let mut host = Sandbox::new("back");
+    host.start_xapi(&state());
+    host.stub("/usr/bin/ovs-vsctl", "echo broken >&2\nexit 3");
+    host.device("xenbr2", "00:16:3e:00:00:a2");
+    let ifcfg = "/etc/sysconfig/network-scripts/ifcfg-xenbr2";
+    host.write(ifcfg, "the address that xapi comes by\n");
+    let out = host.run(
+        TOOL,
+        "--session OpaqueRef:given --pif OpaqueRef:pif-eth2 up",
+    );
+    assert_eq!(out.code, 1, "{}", out.stderr);
+    let calls = host.calls();
+    let mine: Vec<_> = calls.iter().filter(|c| c.starts_with("if")).collect();
+    assert_eq!(mine, ["ifdown xenbr2", "ifup xenbr2"]);
+    assert_eq!(host.read(ifcfg), "the address that xapi comes by\n");
+
+    // The bridges whose cards a bond would have taken, and the cards of one that would have ended.
+    host.write("/var/xapi/network.dbcache", CACHE);
+    for (bridge, mac) in [("xenbr0", "a0"), ("xenbr1", "a1")] {
+        host.device(bridge, &format!("00:16:3e:00:00:{mac}"));
+    }
+    host.write("/etc/sysconfig/network-scripts/ifcfg-xenbr0", "");
+    assert_eq!(host.run(TOOL, "--force xapi1 up").code, 1);
+    let calls = host.calls();
+    let after = calls.iter().position(|c| c.starts_with("ovs-vsctl"));
+    let after = &calls[after.unwrap() + 1..];
+    assert_eq!(after, ["ip link set dev xenbr1 up", "ifup xenbr0"]);
+    assert_eq!(host.run(TOOL, "--force xenbr0 up").code, 1);
+    let calls = host.calls();
+    assert!(!calls.contains(&"ip link set dev eth1 down".to_string()));
+}
+
+#[test]
+fn a_bond_does_without_a_card_that_is_gone() {
+    let host = with_cache("bondcard");
+    std::fs::remove_dir_all(host.path("/sys/class/net/eth0")).unwrap();
+    let out = host.run(TOOL, "--force xapi1 up");
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert!(
+        out.stderr.contains("no network card eth0 on this host"),
+        "{}",
+        out.stderr
+    );
+    let calls = host.calls();
+    // It joins when it is plugged in again.
+    assert!(transaction(&calls).contains("--fake-iface add-bond xapi1 bond0 eth0 eth1\n"));
+    assert!(calls.contains(&"ip link set dev eth1 up mtu 1500".to_string()));
+    assert!(!calls.iter().any(|c| c.contains("dev eth0")));
+    assert!(calls.contains(&"ifup xapi1".to_string()));
+    std::fs::remove_dir_all(host.path("/sys/class/net/eth1")).unwrap();
+    let out = host.run(TOOL, "--force xapi1 up");
+    assert!(out.code == 1 && out.stderr.contains("no network card eth0"));
+    assert!(host.calls().is_empty());
+}
+
+#[test]
 fn a_program_of_the_host_that_fails_is_told_of_and_stops_nothing() {
     for (name, absolute) in [
         ("ifup", "/sbin/ifup"),
