@@ -21,7 +21,7 @@ def module(rpms):
 def case_dist(kit):
     """dist: the version in the spec file, the crates, nothing that is not tracked, no path of this machine"""
     out = os.path.join(kit.top, "dist")
-    kit.run([os.path.join(SOURCE, "tools/dist.sh"), out], env={"HOME": os.environ["HOME"]})
+    kit.run([os.path.join(SOURCE, "tools/dist.sh"), out], env={"HOME": os.environ["HOME"]}, seconds=600)
     first = os.path.join(out, "openvswitch-%s.tar.gz" % kit.version)
     kit.run(["tar", "-xzf", first, "-C", out])
     check(sorted(os.listdir(out)) == ["openvswitch-" + kit.version, os.path.basename(first)], "not all is below one directory")
@@ -35,6 +35,8 @@ def case_dist(kit):
     made = {os.path.relpath(os.path.join(d, f), top) for d, _, files in os.walk(top) for f in files}
     more = {f for f in made - tracked if not f.startswith("vendor/")}
     check(more == {"xenserver/openvswitch-xen.spec", ".cargo/config.toml", "debian/changelog"}, "not tracked, and in it: %s" % sorted(more))
+    built = [f for f in made if not f.startswith("vendor/") and re.search(r"\.(deb|rpm|ko|o|changes|buildinfo)$", f)]
+    check(not built, "what a build made is in it: %s" % built)
     text = read(os.path.join(top, "xenserver/openvswitch-xen.spec"))
     check("@VERSION@" not in text and "openvswitch_version " + kit.version in text, "the spec file has no version")
     found = kit.run(["sh", "-c", "grep -rlF --exclude-dir=vendor -e '%s' -e '%s' '%s' || :" % (SOURCE, kit.top, top)])
