@@ -158,3 +158,23 @@ fn command_lines_and_pages_are_sound() {
         }
     }
 }
+
+#[test]
+fn pages_say_what_the_programs_do() {
+    let page = |name: &str| {
+        let command = commands().into_iter().find(|c| c.get_name() == name);
+        let text = String::from_utf8(pages::page(command.unwrap()).unwrap()).unwrap();
+        text.replace('\\', "")
+    };
+    let vif = page("vif");
+    for word in [
+        "-action online or remove",
+        "-vifuuid",
+        "-vmuuid",
+        "INTERFACE",
+        "XENBUS_PATH",
+    ] {
+        assert!(vif.contains(word), "{word}: {vif}");
+    }
+    assert!(page("interface-reconfigure").contains("unless the text says"));
+}

@@ -12,8 +12,8 @@ const SECTIONS: [(&str, &[(&str, &str)]); 5] = [
     (
         "interface-reconfigure",
         &[
-            ("EXIT STATUS", "0: done. 1: it could not be done; the ifcfg and route files are as they were. 2: wrong command line."),
-            ("FILES", "/var/xapi/network.dbcache: the cache. /etc/sysconfig/network-scripts/ifcfg-BRIDGE, route-BRIDGE and /etc/sysconfig/network: what ifup reads. /etc/xensource/network.conf: vswitch or openvswitch, or nothing is done. /etc/xensource-inventory: the host's UUID."),
+            ("EXIT STATUS", "0: done. 1: it could not be done; files, database and addresses are as they were, unless the text says that the database has the change. 2: wrong command line."),
+            ("FILES", "/usr/share/openvswitch/scripts/interface-reconfigure: the program. /var/xapi/network.dbcache: the cache. /etc/sysconfig/network-scripts/ifcfg-BRIDGE, route-BRIDGE and /etc/sysconfig/network: what ifup reads. /etc/xensource/network.conf: vswitch or openvswitch, or nothing is done. /etc/xensource-inventory: the host's UUID."),
             ("EXAMPLES", "Before xapi runs: interface-reconfigure --force xenbr0 up. A cache for a host that has none: interface-reconfigure --force xenbr0 rewrite --device=eth0 --mac=00:16:3e:00:00:01 --mode=dhcp."),
             ("NOTES", "A host that has xcp-networkd (XenServer 6.1 and later) needs no interface-reconfigure, and it refuses to work there."),
         ],
@@ -45,9 +45,9 @@ const SECTIONS: [(&str, &[(&str, &str)]); 5] = [
     (
         "vif",
         &[
-            ("ENVIRONMENT", "XENBUS_PATH: backend/vif/DOMAIN/DEVICE, if the command line does not say."),
+            ("ENVIRONMENT", "If the command line does not say which device: XENBUS_PATH, backend/vif/DOMAIN/DEVICE; of a tap INTERFACE, tapDOMAIN.DEVICE."),
             ("EXIT STATUS", "0: done. 1: it could not be done. 2: wrong command line."),
-            ("FILES", "/etc/xapi.d/vif-hotplug: is run, if it is there, with online or offline, the kind and the name of the device. xenstore: /xapi/DOMAIN/private/vif/DEVICE says which bridge."),
+            ("FILES", "/etc/xapi.d/vif-hotplug: is run, if it is there, with -action online or remove, -vifuuid UUID and -vmuuid UUID, of a vif that has both. xenstore: /xapi/DOMAIN/private/vif/DEVICE says which bridge."),
         ],
     ),
 ];

@@ -13,7 +13,7 @@ const ROOT: &str = "xenserver-network-configuration";
 
 pub fn load(host: &Host) -> Result<Db> {
     let path = host.path(DBCACHE);
-    let again = "make it anew with 'interface-reconfigure rewrite' while xapi runs";
+    let again = "make it anew with '/usr/share/openvswitch/scripts/interface-reconfigure rewrite' while xapi runs";
     let text = host.read(DBCACHE).map_err(|e| failed!("{e}; {again}"))?;
     parse(&text).map_err(|e| failed!("{}: {e}; {again}", path.display()))
 }
