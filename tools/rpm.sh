@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 . tools/lib.sh
 export PATH=$PATH:/usr/sbin:/sbin
 need rpmbuild:rpm find-debuginfo:debugedit file:file eu-strip:elfutils depmod:kmod as:binutils cc:gcc make:make python3:python3 \
-	git:git tar:tar gzip:gzip unshare:util-linux
+	git:git tar:tar gzip:gzip unshare:util-linux systemctl:systemd
 what=${1:-}
 [ $# = 0 ] || shift
 case $what in

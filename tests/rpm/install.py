@@ -11,7 +11,7 @@ from packages import Root
 
 KERNEL, OTHER = XS8, "4.19.0+2"  # both in one root
 XEN = ("2.6.32.12-0.7.1.xs5.6.100.323.170596", "xen")
-APPLETS = "sh cat chmod cp find grep ls mkdir rm rmdir sed touch".split()
+APPLETS = "sh cat chmod cp find grep ls mkdir rm rmdir sed tail touch".split()
 TOOLS = ("sbin/chkconfig", "sbin/depmod", "usr/bin/systemctl", "opt/xensource/bin/xe-switch-network-backend")
 REBOOT = "reboot this host as soon as possible"
 
@@ -24,7 +24,7 @@ class Host(Root):
         for kernel in (KERNEL, OTHER, "".join(XEN)):
             os.makedirs(self.path("lib/modules/%s/kernel" % kernel))
         for d in ("etc/init.d", "etc/logrotate.d", "etc/profile.d", "etc/xapi.d/plugins", "etc/xensource", "etc/sysconfig", "etc/depmod.d", "etc/modprobe.d", "etc/bash_completion.d", "var/xen", "var/log", "var/lib", "var/tmp", "tmp", "dev",
-                  "usr/lib/systemd/system", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/licenses",
+                  "usr/lib/systemd/system", "usr/lib/systemd/system-preset", "usr/bin", "usr/sbin", "usr/share/doc", "usr/share/licenses",
                   *("usr/share/man/man%d" % n for n in range(1, 9))):
             os.makedirs(self.path(d), exist_ok=True)
         # Scriptlets write to it.
@@ -109,6 +109,12 @@ def case_sysctl(kit):
         check(read(conf).count(line) == 1 and read(conf).startswith("kernel.x = 1\n"), "it says:\n" + read(conf))
     host.rpm("-e", "openvswitch", "openvswitch-modules-" + KERNEL)
     check(read(conf) == "kernel.x = 1\n", "left behind:\n" + read(conf))
+    # The last line of an administrator's file may have no end.
+    write(conf, "net.ipv4.ip_forward = 1")
+    host.rpm("-U", *both(userspace(kit)))
+    check(read(conf).startswith("net.ipv4.ip_forward = 1\n") and line in read(conf), "it says:\n" + read(conf))
+    host.rpm("-e", "openvswitch", "openvswitch-modules-" + KERNEL)
+    check(read(conf) == "net.ipv4.ip_forward = 1\n", "left behind:\n" + read(conf))
     for name in ("etc/sysctl.conf", "etc/sysctl.d/90-own.conf"):
         own = "net.ipv4.conf.all.arp_filter = 0\n"
         write(host.path(name), own)
@@ -118,6 +124,21 @@ def case_sysctl(kit):
         check(read(host.path(name)) == own, "the host's own word is gone")
         os.unlink(host.path(name))
         write(conf, "")
+
+
+def case_preset(kit):
+    """systemd's preset: the services are enabled where the distribution's policy is to enable nothing, and not against an administrator's word"""
+    host = Host(kit)
+    presets = host.path("usr/lib/systemd/system-preset/")
+    write(presets + "99-default-disable.preset", "disable *\n")
+    host.rpm("-U", *both(userspace(kit)))
+
+    def enabled():
+        kit.run(["systemctl", "--root=" + host.root, "preset", *[s + ".service" for s in SERVICES]])
+        return sorted(os.listdir(host.path("etc/systemd/system/multi-user.target.wants")))
+    check(enabled() == ["openvswitch-xapi-update.service", "openvswitch.service"], "enabled are %s" % enabled())
+    write(host.path("etc/systemd/system-preset/10-own.preset"), "disable openvswitch-xapi-update.service\n")
+    check(enabled() == ["openvswitch.service"], "enabled are %s" % enabled())
 
 
 def case_bare(kit):
@@ -262,4 +283,4 @@ def case_alt_kernels(kit):
     check(log == ["depmod " + KERNEL, "depmod " + OTHER], "tools were called as %s" % log)
 
 
-CASES = [case_install, case_sysctl, case_bare, case_backend, case_upgrade, case_kernels, case_depmod, case_vport, case_alt_kernels]
+CASES = [case_install, case_sysctl, case_preset, case_bare, case_backend, case_upgrade, case_kernels, case_depmod, case_vport, case_alt_kernels]
