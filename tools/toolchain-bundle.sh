@@ -98,9 +98,12 @@ unpack_bundle() { # FILE DIR [SHA256]
 		[ -n "$sum" ] || die "no $file.sha256; copy it from where make toolchain ran, or give the sum that it printed"
 	fi
 	[ "$(sha256sum < "$file" | cut -d' ' -f1)" = "$sum" ] || die "$file is not what make toolchain made: its SHA-256 is not $sum; copy it again"
-	rm -rf "$dir.new"
-	mkdir -p "$dir.new"
-	tar -x -f "$file" -C "$dir.new" --strip-components=1 || die "cannot unpack $file; it needs tar and gzip"
+	new=$dir.new # not local: it is removed when all has ended
+	trap 'rm -rf "$new"' EXIT
+	rm -rf "$new"
+	mkdir -p "$new" 2>/dev/null || die "cannot write to $dir"
+	tar -x -f "$file" -C "$new" --strip-components=1 2>/dev/null ||
+		die "$file is nothing that tar and gzip unpack; is it the file that make toolchain made, and is there room in $new?"
 	trial "$dir.new" || die "the compilers in $file do not run here; they need x86_64 and Linux 3.2"
 	rm -rf "$dir"
 	mv "$dir.new" "$dir"

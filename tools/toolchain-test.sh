@@ -45,6 +45,10 @@ echo x > "$t/bundle"
 expect 'no .*/bundle.sha256; copy it from where make toolchain ran, or give the sum' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
 echo 0123 > "$t/bundle.sha256"
 expect '/bundle is not what make toolchain made: its SHA-256 is not 0123; copy it again' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
+sha256sum < "$t/bundle" | cut -d' ' -f1 > "$t/bundle.sha256"
+expect '/bundle is nothing that tar and gzip unpack; is it the file that make toolchain made' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
+# Nothing is left of it.
+expect 'nothing there' sh -c 'for f in "$0".new "$0"; do [ ! -e "$f" ] || echo "$f"; done >&2; echo nothing there >&2' "$t/toolchain"
 expect 'no kernel headers in /nowhere; install with: apt-get install linux-headers' tools/build-modules.sh -d /nowhere
 expect 'no headers of kernel 5.4.0-none; install with: apt-get install linux-headers-5.4.0-none' tools/build-modules.sh -k 5.4.0-none
 touch "$t/k/Makefile"

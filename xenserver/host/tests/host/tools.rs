@@ -421,4 +421,19 @@ fn what_is_installed_is_what_the_package_lists() {
             .env("OVS_XENSERVER", "/nowhere"),
     );
     out.one_line(1, "install");
+    // Another program: nothing is put anywhere.
+    let elsewhere = host.path("/elsewhere");
+    let out = finish(
+        Command::new(&install)
+            .arg(&elsewhere)
+            .env("OVS_XENSERVER", "/bin/true"),
+    );
+    out.one_line(1, "install");
+    assert!(!elsewhere.exists());
+    let out = finish(
+        Command::new(install.with_file_name("build"))
+            .arg("--what")
+            .env("OVS_XENSERVER", "/bin/true"),
+    );
+    out.one_line(2, "build");
 }
