@@ -225,6 +225,14 @@ fn update(host: &Host, session: &Session) -> std::result::Result<String, Descrip
         Managers::Set(address) => {
             done = done.and(set_managers(host, &vsctl, Some(address))?);
             messages.push(format!("Successfully set controller to {address}."));
+            // It is reached as soon as xapi has made the key, so this is no failure.
+            let pem = host.path(PEM);
+            if let Err(e) = std::fs::File::open(&pem) {
+                messages.push(format!(
+                    "Note: cannot read {}: {e}; without this host's key the controller is not reached.",
+                    pem.display()
+                ));
+            }
         }
     }
     let rows = vsctl.bridges().map_err(modification)?;

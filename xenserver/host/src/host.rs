@@ -219,8 +219,15 @@ fn assignments(text: &str) -> BTreeMap<String, String> {
         if key.is_empty() || !key.chars().all(word) {
             return None;
         }
-        let quoted = |q: char| value.strip_prefix(q).and_then(|v| v.strip_suffix(q));
-        let value = quoted('\'').or_else(|| quoted('"')).unwrap_or(value);
+        let value = match value.chars().next() {
+            Some(quote @ ('\'' | '"')) => {
+                let (value, rest) = value[1..].split_once(quote)?;
+                let ends = rest.is_empty() || rest.starts_with(char::is_whitespace);
+                ends.then_some(value)?
+            }
+            // What follows is a comment, most likely.
+            _ => value.split(char::is_whitespace).next()?,
+        };
         Some((key.to_string(), value.to_string()))
     };
     text.lines().filter_map(line).collect()
@@ -244,12 +251,16 @@ mod tests {
     #[test]
     fn the_inventory_is_read_as_the_shell_would() {
         let got = assignments(
-            "# c\nINSTALLATION_UUID='a-b'\nBUILD_NUMBER=\"70\"\nX=1\n=2\nno line\n b c='d'\nE=''\n",
+            "# c\nINSTALLATION_UUID='a-b'\nBUILD_NUMBER=\"70\"\nX=1\n=2\nno line\n b c='d'\nE=''\n\
+             P=6632 # Citrix'\nQ='a # b' # c\nR=\"x\ty\nS='z\nT=\t\n",
         );
         let want = [
             ("BUILD_NUMBER", "70"),
             ("E", ""),
             ("INSTALLATION_UUID", "a-b"),
+            ("P", "6632"),
+            ("Q", "a # b"),
+            ("T", ""),
             ("X", "1"),
         ];
         assert_eq!(got, want.map(|(k, v)| (k.into(), v.into())).into());

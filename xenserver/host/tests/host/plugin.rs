@@ -228,6 +228,22 @@ fn the_port_of_the_manager_is_sysconfigs() {
 }
 
 #[test]
+fn a_key_that_cannot_be_read_is_told_of() {
+    let host = start("key");
+    std::fs::remove_file(host.path("/etc/xensource/xapi-ssl.pem")).unwrap();
+    host.set_xapi(&with("192.0.2.1", json!({})));
+    let set = call(&host, "update").unwrap();
+    assert!(
+        set.starts_with("Successfully set controller to 192.0.2.1. ")
+            && set.contains("Note: cannot read ")
+            && set.contains("/etc/xensource/xapi-ssl.pem"),
+        "{set}"
+    );
+    // The manager is set: it is reached as soon as xapi has made the key.
+    assert_eq!(host.vsctl("get-manager"), "ssl:192.0.2.1:6640");
+}
+
+#[test]
 fn emergency_reset_only_resets() {
     let host = start("reset");
     host.vsctl("set-manager ssl:192.0.2.1:6640 -- set-controller xenbr2 tcp:192.0.2.1:6653");

@@ -344,7 +344,7 @@ fn a_switch_that_does_not_act_is_told_of_and_the_files_are_those_of_the_database
     assert!(files.contains_key(&ifcfg), "{:?}", files.keys());
     assert!(!files
         .keys()
-        .any(|f| f.display().to_string().contains("xapi-")));
+        .any(|f| f.display().to_string().contains(".xapi-")));
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Sandbox {
         let inventory = format!("PRODUCT_BRAND='XenServer'\nINSTALLATION_UUID='{HOST_UUID}'\n");
         host.write("/etc/xensource-inventory", &inventory);
         host.write("/etc/xensource/network.conf", "vswitch\n");
+        host.write("/etc/xensource/xapi-ssl.pem", "");
         for (i, card) in ["eth0", "eth1", "eth2", "eth3"].iter().enumerate() {
             host.device(card, &format!("00:16:3e:00:00:a{i}"));
             host.write(&format!("/sys/class/net/{card}/device/vendor"), "");
