@@ -54,13 +54,15 @@ pub fn init(name: &str, target: Target, level: Level) {
 pub fn is_stderr() -> bool {
     let mut is = true;
     with(|log| {
-        is = matches!(
-            log,
-            None | Some(Log {
-                target: Target::Stderr,
-                ..
-            })
-        )
+        is = match log {
+            None => true,
+            Some(log) => match log.target {
+                Target::Stderr => true,
+                // One that cannot be opened: see write().
+                Target::File(_) => log.file.is_none(),
+                Target::Quiet | Target::Syslog => false,
+            },
+        }
     });
     is
 }

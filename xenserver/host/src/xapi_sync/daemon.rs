@@ -92,9 +92,17 @@ fn detach(role: &str) -> Result<()> {
     match said.trim() {
         "ready" => Ok(()),
         _ => match child.wait() {
-            Ok(status) => Err(failed!("{NAME} did not start: {status}")),
+            Ok(status) => Err(ended(status)),
             Err(e) => Err(failed!("{NAME} did not start: {e}")),
         },
+    }
+}
+
+/// The error of a process of ours that ended so. One that has said why itself is not told of again: its status is handed on.
+fn ended(status: ExitStatus) -> crate::error::Error {
+    match status.code() {
+        Some(code @ (1 | 2)) => std::process::exit(code),
+        _ => failed!("{NAME} did not start: {status}"),
     }
 }
 
@@ -117,7 +125,7 @@ fn monitor(detached: bool) -> Result<()> {
         if !died(status) {
             return match status.success() || status.signal().is_some() {
                 true => Ok(()),
-                false => Err(failed!("{NAME} ended: {status}")),
+                false => Err(ended(status)),
             };
         }
         warning!("{NAME} died: {status}; starting it again");

@@ -264,7 +264,7 @@ fn a_detached_daemon_is_watched_and_there_is_one() {
 
     // A second one is refused, in one line, and the first goes on.
     let out = host.run(TOOL, "--detach --pidfile");
-    assert_eq!(out.code, 1);
+    out.one_line(1, "a second one");
     assert!(out.stderr.contains("runs already"), "{}", out.stderr);
     assert_eq!(pid(), first);
 
@@ -298,11 +298,14 @@ fn wrong_command_lines() {
         "{}",
         out.stderr
     );
-    let out = host.run(TOOL, "--detach --pidfile=/nowhere/at/all.pid");
-    assert_eq!(
-        (out.code, out.stderr.contains("cannot write")),
-        (1, true),
-        "{}",
-        out.stderr
-    );
+    for how in [
+        "--detach",
+        "--monitor",
+        "--detach --monitor",
+        "--log-file=/nowhere/at/all.log",
+    ] {
+        let out = host.run(TOOL, &format!("{how} --pidfile=/nowhere/at/all.pid"));
+        out.one_line(1, how);
+        assert!(out.stderr.contains("cannot write"), "{}", out.stderr);
+    }
 }
