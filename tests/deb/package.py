@@ -45,6 +45,14 @@ def case_probes(kit):
     check(made, "no feature was asked for")
 
 
+def case_guide(kit):
+    """guide: the file names of debian/README.md are the package's, as a shell reads them"""
+    names = re.findall(r"^apt-get install (\./\S+)", read(os.path.join(SOURCE, "debian/README.md")), re.M)
+    check(len(names) == 1, "it installs %s" % names)
+    said = kit.run(["sh", "-c", 'echo "%s"' % names[0]], env={"VERSION": kit.version}).strip()
+    check(said == "./" + os.path.basename(kit.deb()), "it installs " + said)
+
+
 def case_crates(kit):
     """crates: those that bindgen's lock file names, every file as cargo wants it"""
     where = os.path.join(kit.unpacked(), "usr/share", PACKAGE, "bindgen")
@@ -119,6 +127,22 @@ def case_upgrade(kit):
     check(not any("0.0.7" in f for f in host.files()), "something of the older version is there still")
 
 
+def case_upgrade_again(kit):
+    """upgrade after one whose build failed: the kernels that the earlier one has not built for are not forgotten"""
+    host = Host(kit)
+    dkms = host.path("usr/sbin/dkms")
+    good = read(dkms)
+    host.dpkg("-i", kit.other("0.0.7"))
+    write(dkms, good + "case $1 in autoinstall) exit 1;; esac\n", 0o755)
+    host.dpkg("-i", kit.deb(), fails=True)
+    # It is gone for the old version, and not there for the new one.
+    write(dkms, '#!/bin/sh\necho "dkms $*" >> /log\n', 0o755)
+    host.log()
+    host.dpkg("-i", kit.other("9.0.7"))
+    check("dkms autoinstall -k 6.1.0" in host.log(), "6.1.0 does not get it any more")
+    check(not os.path.exists(host.path("var/cache/%s/kernels" % PACKAGE)), "the list of kernels is there still")
+
+
 def case_vport(kit):
     """vport-*.ko of another openvswitch.ko that lie about are named; modprobe is told to refuse them"""
     host = Host(kit)
@@ -151,4 +175,4 @@ def case_depmod(kit):
     check(chosen("6.1.0") == "extra/openvswitch.ko", "depmod does not follow such a file")
 
 
-CASES = [case_contents, case_probes, case_crates, case_scripts, case_running, case_upgrade, case_vport, case_depmod]
+CASES = [case_contents, case_probes, case_guide, case_crates, case_scripts, case_running, case_upgrade, case_upgrade_again, case_vport, case_depmod]
