@@ -89,7 +89,7 @@ impl Flow {
 
     /// True if `key` is that of a packet for this flow.
     #[inline(always)]
-    pub(super) fn matches<X: Parts>(&self, key: &Key<X>) -> bool {
+    pub(super) fn takes<X: Parts>(&self, key: &Key<X>) -> bool {
         let Some(shared) = &self.mask else {
             return false;
         };
@@ -142,6 +142,10 @@ impl Leaf for Flow {
 
     fn bits(&self) -> u64 {
         self.mask.as_ref().map_or(0, |m| m.bits)
+    }
+
+    fn matches(&self, key: &KeyBuf) -> bool {
+        self.takes(key)
     }
 }
 

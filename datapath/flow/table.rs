@@ -50,7 +50,7 @@ impl Table {
     /// Finds the flow for a packet with this key.
     #[inline]
     pub fn lookup<'g>(&'g self, key: &FlowKey, bh: &'g BhGuard) -> Lookup<'g> {
-        let found = self.flows.find(key, bh, |flow| flow.matches(key));
+        let found = self.flows.find(key, bh, |flow| flow.takes(key));
         let flow = found.entry.map(|entry| entry.get());
         Lookup {
             flow,
@@ -77,8 +77,8 @@ impl Table {
         key: &KeyBuf,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
-        let matches = |flow: &Flow| flow.matches(key);
-        self.flows.find(key, token, matches).entry
+        let takes = |flow: &Flow| flow.takes(key);
+        self.flows.find(key, token, takes).entry
     }
 
     /// The flow whose unmasked key is `key`; flows that have a UFID are not found (spec T10).

@@ -44,7 +44,7 @@ mod tokens;
 pub use cells::LocalU64;
 pub use global::GlobalPerCpu;
 pub use hold::RcuHold;
-pub use mask_tree::{Found, Leaf, TreeTable, Words, NEAR, TIDY};
+pub use mask_tree::{Found, Inserted, Leaf, TreeTable, Words, NEAR, TIDY};
 pub use once::OnceSlot;
 pub use ovs_cell::OvsCell;
 pub use percpu::PerCpu;

@@ -377,6 +377,10 @@ impl Leaf for Leafy {
             .filter(|i| self.mask.0[*i] != 0)
             .fold(0, |b, i| b | 1 << i)
     }
+
+    fn matches(&self, key: &Two) -> bool {
+        (0..2).all(|i| key.0[i] & self.mask.0[i] == self.key.0[i])
+    }
 }
 
 type Tree = TreeTable<Leafy, 1>;

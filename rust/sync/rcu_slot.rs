@@ -44,6 +44,14 @@ impl<T> RcuSlot<T> {
         unsafe { self.ptr.load(Ordering::Acquire).as_ref() }.map(RcuRef::new)
     }
 
+    /// Takes out what the slot holds, for its only user; `None` too if it is pinned.
+    pub fn take(&mut self) -> Option<RcuBox<T>> {
+        self.get_mut()?;
+        let p = NonNull::new(self.ptr.swap(ptr::null_mut(), Ordering::Relaxed))?;
+        // SAFETY: just taken from the slot, and as `get_mut` says ours alone.
+        Some(unsafe { RcuBox::from_raw(p) })
+    }
+
     /// What the slot holds, for its only user; `None` too if it is pinned.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         let p = self.ptr.load(Ordering::Relaxed);

@@ -167,6 +167,21 @@ impl<'g, T, const N: usize> Entry<'g, T, N> {
         Self(unsafe { &*address.cast() })
     }
 
+    /// A number that who links it elsewhere left with it, if it is still in the table; at first 0.
+    pub(super) fn note(self) -> u64 {
+        // SAFETY: within the header; any bytes are a number. Volatile, for RCU's part of the kernel may write there
+        // if the entry has left.
+        unsafe { self.0.header.room().cast::<u64>().read_volatile() }
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the mutex, and the entry is in the table.
+    pub(super) unsafe fn set_note(self, note: u64) {
+        // SAFETY: the room is there until the entry is retired, and only the writer uses it.
+        unsafe { self.0.header.room().cast::<u64>().write_volatile(note) };
+    }
+
     /// The value, for as long as the token lasts.
     #[inline]
     pub fn get(self) -> &'g T {

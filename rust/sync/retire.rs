@@ -174,6 +174,14 @@ impl<T> RcuBox<T> {
     pub(super) fn into_raw(this: Self) -> *mut Object<T> {
         KBox::into_raw(this.0)
     }
+
+    /// # Safety
+    ///
+    /// `raw` came from [`Self::into_raw`], and the caller, its only owner, gives it away.
+    pub(super) unsafe fn from_raw(raw: NonNull<Object<T>>) -> Self {
+        // SAFETY: from a `KBox`, by this function's contract.
+        Self(unsafe { KBox::from_raw(raw.as_ptr()) })
+    }
 }
 
 impl<T> Deref for RcuBox<T> {

@@ -15,6 +15,24 @@ use kernel::alloc::AllocError;
 /// Below this depth an entry is put beside what is there, and not further down.
 pub(super) const MAX_DEPTH: u32 = 48;
 
+/// Where a new entry belongs. Valid until the next change.
+pub(super) struct Spot<'t> {
+    at: At<'t>,
+    /// The node of the link, or of the slot.
+    parent: Option<NodePtr>,
+    /// A fork on the way must first be told that the new entry overlaps its cube.
+    overlaps: bool,
+    /// Lookups of what the entry matches come by here and nowhere else.
+    only: bool,
+}
+
+enum At<'t> {
+    /// A link and what it has: nothing, an entry, or what is too deep to go on.
+    Link(&'t Link, Child),
+    /// The parent has no child for this hash; an unused slot for it.
+    Slot(u64, &'t Slot),
+}
+
 /// Where a new entry will go, with the node that this takes.
 pub(super) struct Plan<'t> {
     step: Step<'t>,
@@ -27,8 +45,8 @@ pub(super) struct Plan<'t> {
 enum Step<'t> {
     /// Into an empty link.
     Fill(&'t Link),
-    /// Into a slot for this hash of the parent.
-    Slot(u64),
+    /// Into a slot for this hash of the parent; an unused one.
+    Slot(u64, &'t Slot),
     /// Into a slot of `new`, a grown copy of the parent.
     Grow(NodePtr, u64),
     /// The link gets a fork of what it has, which is outside, and the entry: or the other way round if the flag is set.
@@ -71,22 +89,19 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         }
     }
 
-    /// Allocates what inserting `leaf` takes. ENOMEM. Valid until the next change.
-    pub(super) fn prepare(&self, leaf: &T) -> Result<Plan<'_>, AllocError> {
+    /// Finds out where `leaf` belongs.
+    #[inline]
+    pub(super) fn locate(&self, leaf: &T) -> Spot<'_> {
         let (mut link, mut parent) = (&self.root, None);
-        let (mut overlaps, mut depth) = (false, 0u32);
-        let step = loop {
+        let (mut overlaps, mut only, mut depth) = (false, true, 0u32);
+        let at = loop {
             let at = link.load(Ordering::Relaxed);
-            if at.is_null() {
-                break Step::Fill(link);
-            }
-            if let Some(entry) = self.entry(at) {
-                break self.split(link, entry.get(), leaf)?;
-            }
-            let Some(node) = self.node(at) else { continue };
+            let Some(node) = self.node(at) else {
+                break At::Link(link, at);
+            };
             if depth >= MAX_DEPTH {
-                let new = NodePtr::fork(&Parts::new(), OVERLAP, GFP_KERNEL)?;
-                break Step::Fork(link, new, true);
+                only = false;
+                break At::Link(link, at);
             }
             depth = depth.wrapping_add(1);
             // SAFETY: for the writer a node in the tree stays until it takes it out.
@@ -95,33 +110,83 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             if node.is_fork() {
                 let (inside, outside) = node.side(leaf);
                 if inside && !node.is_wordless() {
+                    only &= !node.overlaps();
                     link = &links.inn;
                 } else {
+                    only &= outside;
                     overlaps |= !outside && !node.overlaps();
                     link = &links.other;
                 }
-            } else if node.covers(leaf) {
-                let hash = node.hash(node.tag(), leaf.key(), &self.secret);
-                match node.slot(node.tag(), hash) {
-                    Some(slot) => link = &slot.child,
-                    None if node.is_full() => {
-                        let live = node.counts().0.wrapping_add(1);
-                        match node.resized(live, GFP_KERNEL | __GFP_NOWARN) {
-                            Ok(new) => break Step::Grow(new, hash),
-                            Err(_) if node.has_room() => break Step::Slot(hash),
-                            Err(e) => return Err(e),
-                        }
-                    }
-                    None => break Step::Slot(hash),
+            } else if let Some(hash) = node.place_of(leaf, &self.secret) {
+                only &= links.other.load(Ordering::Relaxed).is_null();
+                match node.seek(hash) {
+                    Ok(slot) => link = &slot.child,
+                    Err(unused) => break At::Slot(hash, unused),
                 }
             } else {
+                only = false;
                 link = &links.other;
             }
         };
-        Ok(Plan {
-            step,
+        Spot {
+            at,
             parent,
             overlaps,
+            only,
+        }
+    }
+
+    /// The entry that a lookup of `key` finds, of what the entry of the spot matches; if it can be told from the spot.
+    #[inline]
+    pub(super) fn found_at(
+        &self,
+        spot: &Spot<'_>,
+        key: &T::Key,
+    ) -> Option<Option<Entry<'_, T, N>>> {
+        let At::Link(_, at) = spot.at else {
+            return spot.only.then_some(None);
+        };
+        match self.entry(at) {
+            Some(entry) if entry.matches(key) => Some(Some(entry)),
+            _ => spot.only.then_some(None),
+        }
+    }
+
+    /// Leaves with an entry the hash of its slot, so that removing it need not compute it. It may be another's by then.
+    fn note(&self, child: Child, hash: u64) {
+        if let Some(entry) = self.entry(child) {
+            // SAFETY: for the writer, who has just linked it.
+            unsafe { entry.set_note(hash) };
+        }
+    }
+
+    /// Allocates what inserting `leaf`, which belongs there, takes. ENOMEM. Valid until the next change.
+    #[inline]
+    pub(super) fn prepare<'t>(&self, spot: Spot<'t>, leaf: &T) -> Result<Plan<'t>, AllocError> {
+        let step = match (spot.at, spot.parent) {
+            (At::Slot(hash, unused), Some(node)) if node.is_full() => {
+                let live = node.counts().0.wrapping_add(1);
+                match node.resized(live, GFP_KERNEL | __GFP_NOWARN) {
+                    Ok(new) => Step::Grow(new, hash),
+                    Err(_) if node.has_room() => Step::Slot(hash, unused),
+                    Err(e) => return Err(e),
+                }
+            }
+            (At::Slot(hash, unused), _) => Step::Slot(hash, unused),
+            (At::Link(link, at), _) if at.is_null() => Step::Fill(link),
+            (At::Link(link, at), _) => match self.entry(at) {
+                Some(entry) => self.split(link, entry.get(), leaf)?,
+                None => Step::Fork(
+                    link,
+                    NodePtr::fork(&Parts::new(), OVERLAP, GFP_KERNEL)?,
+                    true,
+                ),
+            },
+        };
+        Ok(Plan {
+            step,
+            parent: spot.parent,
+            overlaps: spot.overlaps,
         })
     }
 
@@ -160,17 +225,23 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                 let other = parent.is_some(); // a root has no parent, and only `other` is ever empty
                 self.count(leaf, parent, other, 1, guard);
             }
-            Step::Slot(hash) => {
+            Step::Slot(hash, unused) => {
                 if let Some(node) = parent {
-                    node.add_slot(hash, child);
+                    node.fill_slot(unused, hash, child);
                 }
+                self.note(child, hash);
                 self.count(leaf, parent, false, 1, guard);
             }
             Step::Grow(new, hash) => {
                 if let Some(old) = parent {
                     let link = self.link_of(old, leaf);
-                    new.each_child(|child| self.adopt(Some(new), child));
+                    if new.has_only_entries() {
+                        self.adopt(Some(new), new.other.load(Ordering::Relaxed));
+                    } else {
+                        new.each_child(|child| self.adopt(Some(new), child));
+                    }
                     new.add_slot(hash, child);
+                    self.note(child, hash);
                     self.replace(link, old, new, guard);
                 }
                 self.count(leaf, Some(new), false, 1, guard);
@@ -185,8 +256,10 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             }
             Step::Table(link, new, of_old, of_new) => {
                 let old = link.load(Ordering::Relaxed);
-                new.add_slot(of_old, old);
-                new.add_slot(of_new, child);
+                for (child, hash) in [(old, of_old), (child, of_new)] {
+                    new.add_slot(hash, child);
+                    self.note(child, hash);
+                }
                 self.put_above(link, old, new, parent);
                 self.count(leaf, parent, is_other(parent, link), new.cost(), guard);
             }
@@ -226,7 +299,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let mut at = plan.parent;
         let mut other = match plan.step {
             Step::Fill(link) | Step::Fork(link, ..) | Step::Table(link, ..) => is_other(at, link),
-            Step::Slot(_) | Step::Grow(..) => false,
+            Step::Slot(..) | Step::Grow(..) => false,
         };
         while let Some(node) = at {
             if other && node.is_fork() && !node.side(leaf).1 {
@@ -296,7 +369,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     pub(super) fn remove(&self, entry: Entry<'_, T, N>, guard: &OvsGuard) -> bool {
         let leaf = entry.get();
         let gone = entry_child(entry.address());
-        let Some((parent, slot)) = self.parent_of(leaf, gone) else {
+        let Some((parent, slot)) = self.parent_of(leaf, gone, entry.note()) else {
             return false;
         };
         let Some(node) = parent else {
@@ -351,12 +424,13 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         self.retire(node, guard);
     }
 
-    /// The node whose child `child`, an entry, is, nothing for the root; and the slot if it is in one. Goes where a lookup of
-    /// its key would go, and where nothing tells the sides apart, both ways.
+    /// The node whose child `child`, an entry, is, nothing for the root; and the slot if it is in one, which probably is that
+    /// for `hash`. Goes where a lookup of its key would go, and where nothing tells the sides apart, both ways.
     fn parent_of<'t>(
         &'t self,
         leaf: &T,
         child: Child,
+        hash: u64,
     ) -> Option<(Option<NodePtr>, Option<&'t Slot>)> {
         let (mut parent, mut slot) = (None, None);
         let mut at = self.root.load(Ordering::Relaxed);
@@ -370,12 +444,21 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                     let (inside, _) = node.side(leaf);
                     let side = if inside { &node.inn } else { &node.other };
                     side.load(Ordering::Relaxed)
-                } else if node.covers(leaf) {
-                    let hash = node.hash(node.tag(), leaf.key(), &self.secret);
-                    slot = node.slot(node.tag(), hash);
-                    slot.map_or(NONE, |s| s.child.load(Ordering::Relaxed))
                 } else {
-                    node.other.load(Ordering::Relaxed)
+                    if node.has_only_entries() {
+                        slot = node.seek(hash).ok();
+                        if slot.is_some_and(|s| s.child.load(Ordering::Relaxed) == child) {
+                            return Some((parent, slot));
+                        }
+                    }
+                    slot = None;
+                    match node.place_of(leaf, &self.secret) {
+                        Some(hash) => {
+                            slot = node.seek(hash).ok();
+                            slot.map_or(NONE, |s| s.child.load(Ordering::Relaxed))
+                        }
+                        None => node.other.load(Ordering::Relaxed),
+                    }
                 };
                 continue;
             }

@@ -46,6 +46,7 @@ use super::{
     OvsGuard, ReadToken, Retired,
 };
 use crate::sys;
+use change::Spot;
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::alloc::{AllocError, Flags};
 use node::{entry_of, Child, Link, NodePtr, FORK, NONE, OVERLAP};
@@ -83,6 +84,8 @@ pub trait Leaf {
     fn mask(&self) -> &Self::Key;
     /// Bit n: word n of the mask is not zero.
     fn bits(&self) -> u64;
+    /// Whether `key` is its key in the bits of its mask.
+    fn matches(&self, key: &Self::Key) -> bool;
 }
 
 /// What a lookup found, and at what cost.
@@ -92,6 +95,13 @@ pub struct Found<'g, T, const N: usize> {
     pub masks: u32,
     /// There were more alternatives than the lookup could keep.
     gave_up: bool,
+}
+
+/// What became of a new entry.
+pub enum Inserted<'g, T, const N: usize> {
+    Yes(Entry<'g, T, N>),
+    /// This one was there before.
+    No(Entry<'g, T, N>, TableBox<T, N>),
 }
 
 /// The tree. Who links entries here owns them: [`TreeTable`].
@@ -307,10 +317,41 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
         entry: TableBox<T, N>,
         hashes: [Option<u32>; N],
     ) -> Result<Entry<'g, T, N>, AllocError> {
+        self.insert_at(self.tree.locate(&entry), guard, entry, hashes)
+    }
+
+    /// The same, unless an entry matches `key`, which the new one matches; then it is returned with the one that it met.
+    pub fn insert_unless_found<'g>(
+        &'g self,
+        guard: &'g OvsGuard,
+        entry: TableBox<T, N>,
+        hashes: [Option<u32>; N],
+        key: &T::Key,
+    ) -> Result<Inserted<'g, T, N>, AllocError> {
+        let spot = self.tree.locate(&entry);
+        let found = match self.tree.found_at(&spot, key) {
+            Some(found) => found,
+            None => self.find(key, guard, |entry| entry.matches(key)).entry,
+        };
+        match found {
+            Some(found) => Ok(Inserted::No(found, entry)),
+            None => self
+                .insert_at(spot, guard, entry, hashes)
+                .map(Inserted::Yes),
+        }
+    }
+
+    fn insert_at<'g>(
+        &'g self,
+        spot: Spot<'_>,
+        guard: &'g OvsGuard,
+        entry: TableBox<T, N>,
+        hashes: [Option<u32>; N],
+    ) -> Result<Entry<'g, T, N>, AllocError> {
         if self.cost(guard) >= MAX_VISITS {
             return Err(AllocError);
         }
-        let plan = self.tree.prepare(&entry)?;
+        let plan = self.tree.prepare(spot, &entry)?;
         let entry = self.table.insert(guard, entry, hashes);
         self.tree.commit(plan, entry, guard);
         Ok(entry)

@@ -349,6 +349,11 @@ impl NodePtr {
         self.header.until_marked().load(Ordering::Relaxed) >> 16
     }
 
+    /// Whether no slot of a hash node has a node: that would cost two at least.
+    pub(super) fn has_only_entries(self) -> bool {
+        self.child_cost() <= 1
+    }
+
     fn set_costs(self, cost: u32, child: u32) {
         let both = cost.min(MAX_COST) | child.min(MAX_COST) << 16;
         self.header.until_marked().store(both, Ordering::Relaxed);
@@ -531,25 +536,37 @@ impl NodePtr {
         (left_out | differs == 0, differs != 0)
     }
 
-    /// Whether a hash node's masks are within that of `leaf`.
-    #[inline]
-    pub(super) fn covers<T: Leaf>(self, leaf: &T) -> bool {
+    /// Where in a hash node an entry belongs: its [hash](Self::hash) if the node's masks are within that of `leaf`.
+    #[inline(always)]
+    pub(super) fn place_of<T: Leaf>(self, leaf: &T, secret: &[u64; 2]) -> Option<u64> {
         let tag = self.tag();
-        let mask = leaf.mask();
         if tag & FAR != 0 {
-            return self.parts().all(|p| p.mask & !mask.word(p.number) == 0);
+            return self.place_far(leaf, secret);
         }
-        let mask = mask.near();
-        let (mut numbers, mut at, mut left_out) = (self.numbers, self.words(), 0);
-        // SAFETY: so many words follow, by the node's invariant.
+        let (key, mask) = (leaf.key().near(), leaf.mask().near());
+        let (mut numbers, mut at, mut hash, mut left_out) =
+            (self.numbers, self.words(), secret[1], 0);
+        // SAFETY: so many words follow, an even number, by the node's invariant.
         unsafe {
             let end = at.add((tag >> 8 & 0xff) as usize); // CAST: a byte
             while at != end {
-                left_out |= *at & !mask[(numbers & 15) as usize]; // CAST: below 16
-                numbers >>= 8;
-                at = at.add(1);
+                // CAST: below 16
+                let (i, j) = ((numbers & 15) as usize, (numbers >> 8 & 15) as usize);
+                let (m, n) = (*at, *at.add(1));
+                left_out |= m & !mask[i] | n & !mask[j];
+                hash = fold(key[i] & m ^ secret[0], key[j] & n ^ hash);
+                numbers >>= 16;
+                at = at.add(2);
             }
         }
-        left_out == 0
+        (left_out == 0).then_some(hash | 2)
+    }
+
+    #[inline(never)]
+    fn place_far<T: Leaf>(self, leaf: &T, secret: &[u64; 2]) -> Option<u64> {
+        let covers = self
+            .parts()
+            .all(|p| p.mask & !leaf.mask().word(p.number) == 0);
+        covers.then(|| self.hash_far(leaf.key(), secret))
     }
 }

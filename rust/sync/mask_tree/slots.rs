@@ -64,6 +64,22 @@ impl NodePtr {
         }
     }
 
+    /// The slot for `hash`; or where there is none, the unused one at which the search ended.
+    #[inline]
+    pub(super) fn seek<'t>(self, hash: u64) -> Result<&'t Slot, &'t Slot> {
+        let (slots, last) = (self.slots(), self.n_slots().wrapping_sub(1));
+        let mut i = (hash >> 32) as usize & last; // CAST: the high half
+        loop {
+            // SAFETY: so many slots follow, by the node's invariant. Some slot was never used, so this ends.
+            let slot = unsafe { &*slots.add(i) };
+            match slot.hash() {
+                found if found == hash => return Ok(slot),
+                0 => return Err(slot),
+                _ => i = i.wrapping_add(1) & last,
+            }
+        }
+    }
+
     /// The slots that hold children.
     pub(super) fn live_slots<'t>(self) -> impl Iterator<Item = &'t Slot> {
         // SAFETY: so many slots follow, by the node's invariant.
@@ -112,6 +128,18 @@ impl NodePtr {
             }
             Place::Link(&raw const (*slot).child)
         }
+    }
+
+    /// As [`add_slot`](Self::add_slot), given what [`seek`](Self::seek) said: where that ended, or in a dead slot before.
+    pub(super) fn fill_slot(self, unused: &Slot, hash: u64, child: Child) {
+        let (live, used) = self.counts();
+        if live != used {
+            self.add_slot(hash, child);
+            return;
+        }
+        self.set_counts(live.wrapping_add(1), used.wrapping_add(1));
+        unused.child.store(child, Ordering::Release);
+        unused.hash.store(hash, Ordering::Release);
     }
 
     /// Puts a child into a free slot, of which there is one: the node was not full.

@@ -49,10 +49,6 @@ impl Flow {
         Self::new(wide[0], wide[1], id as u32)
     }
 
-    fn matches(&self, key: &Key) -> bool {
-        (0..WORDS).all(|i| key.0[i] & self.mask.0[i] == self.key.0[i])
-    }
-
     fn overlaps(&self, other: &Flow) -> bool {
         (0..WORDS).all(|i| (self.key.0[i] ^ other.key.0[i]) & self.mask.0[i] & other.mask.0[i] == 0)
     }
@@ -74,6 +70,10 @@ impl Leaf for Flow {
             .filter(|i| self.mask.0[*i] != 0)
             .fold(0, |b, i| b | 1 << i)
     }
+
+    fn matches(&self, key: &Key) -> bool {
+        (0..WORDS).all(|i| key.0[i] & self.mask.0[i] == self.key.0[i])
+    }
 }
 
 type Tree = TreeTable<Flow, 1>;
@@ -89,6 +89,22 @@ fn lock() -> OvsGuard {
 fn add(t: &Tree, ovs: &OvsGuard, flow: Flow) -> Result<(), AllocError> {
     let new = TableBox::new(flow, GFP_KERNEL)?;
     t.insert(ovs, new, [Some(flow.id)]).map(drop)
+}
+
+/// Inserts `flow` unless `key`, which it matches, is taken; says whether it did.
+fn offer(t: &Tree, ovs: &OvsGuard, flow: Flow, key: &Key) -> bool {
+    let new = TableBox::new(flow, GFP_KERNEL).unwrap();
+    match t.insert_unless_found(ovs, new, [Some(flow.id)], key) {
+        Ok(Inserted::Yes(entry)) => {
+            assert_eq!(*entry, flow);
+            true
+        }
+        Ok(Inserted::No(found, new)) => {
+            assert!(found.matches(key) && *new == flow);
+            false
+        }
+        Err(e) => panic!("{e:?}"),
+    }
 }
 
 fn take(t: &Tree, ovs: &OvsGuard, flow: &Flow) -> bool {
@@ -181,7 +197,8 @@ fn check_below(
             let (flows, of) = below(slot.child.load(Ordering::Relaxed));
             assert!(!flows.is_empty());
             for flow in &flows {
-                assert!(node.covers(flow), "I1");
+                let place = node.place_of(flow, &t.tree.secret);
+                assert_eq!(place, Some(slot.hash()), "I1");
                 assert_eq!(
                     node.hash(node.tag(), &flow.key, &t.tree.secret),
                     slot.hash()
@@ -192,7 +209,8 @@ fn check_below(
             inn.extend(flows);
         }
         assert!(cost <= node.child_cost(), "I3");
-        assert!(other.iter().all(|f| !node.covers(f)), "I1");
+        let has_place = |f| node.place_of(f, &t.tree.secret).is_some();
+        assert!(!other.iter().any(has_place), "I1");
         assert_eq!(node.counts().0, live);
         assert!(live > 0);
         sides += live as usize;
@@ -223,6 +241,8 @@ fn small_flow() -> impl Strategy<Value = ([u64; WORDS], [u64; WORDS])> {
 enum Step {
     /// Also if it overlaps what is there.
     Add([u64; WORDS], [u64; WORDS], bool),
+    /// Unless the key itself is matched by what is there.
+    Offer([u64; WORDS], [u64; WORDS]),
     Take(usize),
     Tidy,
     Flush,
@@ -231,6 +251,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (small_flow(), prop::bool::weighted(0.2)).prop_map(|((k, m), any)| Step::Add(k, m, any)),
+        6 => small_flow().prop_map(|(k, m)| Step::Offer(k, m)),
         6 => (0usize..1000).prop_map(Step::Take),
         1 => Just(Step::Tidy),
         1 => prop::bool::weighted(0.1).prop_map(|f| if f { Step::Flush } else { Step::Tidy }),
@@ -283,6 +304,14 @@ proptest! {
                     let same = |f: &Flow| f.key == new.key && f.mask == new.mask;
                     if !model.iter().any(|f| same(f) || !any && f.overlaps(&new)) {
                         add(&t, &ovs, new).unwrap();
+                        model.push(new);
+                    }
+                }
+                Step::Offer(key, mask) => {
+                    let new = Flow::new(key, mask, id);
+                    let taken = model.iter().any(|f| f.matches(&Key(key)));
+                    prop_assert_eq!(offer(&t, &ovs, new, &Key(key)), !taken);
+                    if !taken {
                         model.push(new);
                     }
                 }
