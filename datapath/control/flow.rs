@@ -12,6 +12,7 @@ use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow};
 use crate::datapath::flow::key::Ufid;
 use crate::datapath::flow::parts::KeyBuf;
+use crate::datapath::flow::table::Inserted;
 use crate::datapath::netlink::flow::{
     message_size, parse_del, parse_get, parse_new, parse_set, put_flow, ufid_flags, FlowName,
     FlowNew, FlowRef, FlowSet,
@@ -129,28 +130,35 @@ impl<'m> PreparedNew<'m> {
 
     fn commit(&mut self, req: &Request<'_>, ovs: &OvsGuard) -> NlResult<Outcome> {
         let dp = find_dp(req.net, req.dp_ifindex, ovs)?;
-        let flow = match self.duplicate(&dp, ovs) {
-            None => self.insert(&dp, ovs)?,
-            Some(_) if req.flags & (nlm::CREATE | nlm::EXCL) != 0 => {
+        let flow = match self.insert(&dp, ovs)? {
+            Ok(flow) => flow,
+            Err(_) if req.flags & (nlm::CREATE | nlm::EXCL) != 0 => {
                 return Err(NlError::new(EEXIST, c"Such a flow exists"));
             }
-            Some(found) => self.modify(&dp, found.get(), ovs)?,
+            Err(found) => self.modify(&dp, found, ovs)?,
         };
         Ok(self.msg.event(cmd::NEW, flow, ovs))
     }
 
-    /// A flow of this UFID, or else one that takes packets with this key (spec F3).
-    fn duplicate<'o>(&self, dp: &'o Datapath, ovs: &'o OvsGuard) -> Option<FlowEntry<'o>> {
-        let same_id = self
-            .ufid
-            .as_ref()
-            .and_then(|ufid| dp.table.lookup_ufid(ufid, ovs));
-        same_id.or_else(|| dp.table.lookup_any(self.key, ovs))
-    }
-
-    fn insert<'o>(&mut self, dp: &'o Datapath, ovs: &'o OvsGuard) -> NlResult<&'o Flow> {
+    /// Inserts the flow, unless there is one of this UFID, or else one that takes packets with this key: then tells which
+    /// (spec F3).
+    fn insert<'o>(
+        &mut self,
+        dp: &'o Datapath,
+        ovs: &'o OvsGuard,
+    ) -> NlResult<core::result::Result<&'o Flow, &'o Flow>> {
+        let ufid = self.ufid.as_ref();
+        if let Some(same_id) = ufid.and_then(|ufid| dp.table.lookup_ufid(ufid, ovs)) {
+            return Ok(Err(same_id.get()));
+        }
         let flow = self.flow.take().ok_or_else(no_flow)?;
-        Ok(dp.table.insert(flow, ovs)?.get())
+        match dp.table.insert_unless_found(flow, self.key, ovs)? {
+            Inserted::Yes(flow) => Ok(Ok(flow.get())),
+            Inserted::No(found, new) => {
+                self.flow = new;
+                Ok(Err(found.get()))
+            }
+        }
     }
 
     /// Gives the flow that is meant (spec F4) the new actions (spec F5).

@@ -200,6 +200,17 @@ impl<'m> PreparedFlow<'m> {
         self.actions
     }
 
+    /// What [`Self::finish`] made of it and no table took.
+    pub(super) fn unfinish(mut flow: TableBox<Flow, INDEXES>, mask: &'m Mask) -> Option<Self> {
+        flow.mask = None;
+        let actions = flow.actions.take()?;
+        Some(Self {
+            flow,
+            mask,
+            actions,
+        })
+    }
+
     /// The flow, complete.
     pub(super) fn finish(mut self, mask: Arc<SharedMask>) -> TableBox<Flow, INDEXES> {
         self.flow.mask = Some(mask);

@@ -10,9 +10,9 @@
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
 use crate::datapath::flow::hash::{bytes_hash, masked_hash};
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::masks::Masks;
+use crate::datapath::flow::masks::{Masks, SharedMask};
 use crate::datapath::flow::parts::{FlowKey, KeyBuf};
-use crate::rust::sync::{BhGuard, Cursor, OvsGuard, ReadToken, TreeTable};
+use crate::rust::sync::{self, BhGuard, Cursor, OvsGuard, ReadToken, TreeTable};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kernel::alloc::Flags;
 use kernel::error::Result;
@@ -34,6 +34,13 @@ pub struct Lookup<'g> {
     pub masks_probed: u32,
     /// One was enough.
     pub cache_hit: bool,
+}
+
+/// What became of a new flow.
+pub enum Inserted<'o, 'm> {
+    Yes(FlowEntry<'o>),
+    /// This flow was there before; the new one is as it was.
+    No(FlowEntry<'o>, Option<PreparedFlow<'m>>),
 }
 
 /// The flow table of a datapath.
@@ -107,10 +114,7 @@ impl Table {
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
     pub fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
         let mask = self.masks.acquire(new.mask(), ovs)?;
-        let hash = match new.flow().ufid() {
-            Some(ufid) => ufid_hash(ufid),
-            None => masked_hash(new.flow().key().as_ref(), &mask.mask),
-        };
+        let hash = hash_of(&new, &mask);
         let inserted = self
             .flows
             .insert(ovs, new.finish(mask.clone()), [Some(hash)]);
@@ -118,6 +122,38 @@ impl Table {
             self.masks.release(&mask, ovs);
         }
         Ok(inserted?)
+    }
+
+    /// The same, unless a flow takes packets with the new one's unmasked `key`: that is returned with the new one.
+    pub fn insert_unless_found<'o, 'm>(
+        &'o self,
+        new: PreparedFlow<'m>,
+        key: &KeyBuf,
+        ovs: &'o OvsGuard,
+    ) -> Result<Inserted<'o, 'm>> {
+        let own = new.mask();
+        let mask = match self.masks.acquire(own, ovs) {
+            Ok(mask) => mask,
+            Err(e) => {
+                return match self.lookup_any(key, ovs) {
+                    Some(found) => Ok(Inserted::No(found, Some(new))),
+                    None => Err(e),
+                };
+            }
+        };
+        let hash = hash_of(&new, &mask);
+        let flow = new.finish(mask.clone());
+        match self.flows.insert_unless_found(ovs, flow, [Some(hash)], key) {
+            Ok(sync::Inserted::Yes(flow)) => Ok(Inserted::Yes(flow)),
+            Ok(sync::Inserted::No(found, flow)) => {
+                self.masks.release(&mask, ovs);
+                Ok(Inserted::No(found, PreparedFlow::unfinish(flow, own)))
+            }
+            Err(e) => {
+                self.masks.release(&mask, ovs);
+                Err(e.into())
+            }
+        }
     }
 
     /// Takes a flow out; it is freed after a grace period (spec T14).
@@ -174,6 +210,14 @@ impl Table {
     /// Periodic work: brings the classifier into balance (spec T8). Takes what it rebuilds off `left`.
     pub fn tidy(&self, left: &mut u32, ovs: &OvsGuard) {
         self.flows.tidy(left, ovs);
+    }
+}
+
+/// The hash of a new flow in the store.
+fn hash_of(new: &PreparedFlow<'_>, mask: &SharedMask) -> u32 {
+    match new.flow().ufid() {
+        Some(ufid) => ufid_hash(ufid),
+        None => masked_hash(new.flow().key().as_ref(), &mask.mask),
     }
 }
 

@@ -234,6 +234,61 @@ fn flows_answer_to_the_name_they_were_given() {
     assert_eq!((t.count(), n_masks(&t)), (1, 1));
 }
 
+// F3: a packet's flow keeps another from coming, which is as it was then.
+#[test]
+fn a_flow_does_not_come_where_another_takes_its_packets() {
+    let t = table();
+    add(&t, &key(0x100, 0, 1), mask(0xff00, 0), None, 1);
+    let ovs = OvsGuard::lock(&process_context());
+    let narrow = mask(0xffff, 0);
+    let try_to_add = |new, key: &KeyBuf| t.insert_unless_found(new, key, &ovs).unwrap();
+    for n in [0x155, 0x100] {
+        let taken = key(n, 9, 1);
+        let new = prepare(&taken, &narrow, Some(b"new"), 2).unwrap();
+        match try_to_add(new, &taken) {
+            Inserted::No(found, Some(new)) => {
+                assert_eq!(port_of(&found, &ovs), 1);
+                assert_eq!(*new.flow().key(), applied(&narrow, &taken));
+                assert!(new.flow().mask().is_none() && new.actions().as_slice().len() == 1);
+                drop(new);
+            }
+            _ => panic!("came"),
+        }
+        assert_eq!((t.count(), n_masks(&t)), (1, 1));
+    }
+    let free = key(0x255, 9, 1);
+    let new = prepare(&free, &narrow, Some(b"new"), 2).unwrap();
+    assert!(matches!(try_to_add(new, &free), Inserted::Yes(flow) if port_of(&flow, &ovs) == 2));
+    assert_eq!((t.count(), n_masks(&t)), (2, 2));
+}
+
+// T4: the last mask is known again by its hash only as long as it is there.
+#[test]
+fn masks_come_and_go_in_any_order() {
+    let t = table();
+    for round in 0..3u32 {
+        for n in [1u32, 1, 2, 1, 2, 2, 3] {
+            let i = t.count() as u32;
+            add(
+                &t,
+                &key(i << 8 | n, 0, 1),
+                mask(!0 << 8 | n, 0),
+                None,
+                round,
+            );
+        }
+        assert_eq!((t.count(), n_masks(&t)), (7, 3));
+        if round == 1 {
+            t.flush(&OvsGuard::lock(&process_context()));
+        } else {
+            for (i, n) in [1u32, 1, 2, 1, 2, 2, 3].into_iter().enumerate() {
+                assert!(remove(&t, &key((i as u32) << 8 | n, 0, 1)));
+            }
+        }
+        assert_eq!((t.count(), n_masks(&t)), (0, 0));
+    }
+}
+
 // T10: two masks match, only the second flow has this unmasked key.
 #[test]
 fn exact_lookup_tries_all_masks() {
