@@ -48,18 +48,32 @@ fn hash(mask: &Mask) -> u32 {
 }
 
 /// The registry.
-pub struct Masks(RcuTable<Arc<SharedMask>, 1>);
+pub struct Masks {
+    table: RcuTable<Arc<SharedMask>, 1>,
+    /// The hash of the last mask that was acquired: the next flow's is often the same, and then need not be hashed.
+    last: AtomicU32,
+}
 
 impl Masks {
     /// Of a new table. ENOMEM.
     pub fn new(flags: Flags) -> Result<Self, AllocError> {
-        Ok(Self(RcuTable::new([4], flags)?))
+        Ok(Self {
+            table: RcuTable::new([4], flags)?,
+            last: AtomicU32::new(0),
+        })
     }
 
     /// Counts a flow that has `mask`, and registers it if it is new. ENOMEM, also for one too many, leaves all as it was.
     pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<SharedMask>> {
-        let hash = hash(mask);
-        if let Some(known) = self.0.find::<0>(hash, ovs, |m| m.mask == *mask) {
+        let find = |hash| self.table.find::<0>(hash, ovs, |m| m.mask == *mask);
+        let mut known = find(self.last.load(Relaxed));
+        let mut hash = 0;
+        if known.is_none() {
+            hash = self::hash(mask);
+            self.last.store(hash, Relaxed);
+            known = find(hash);
+        }
+        if let Some(known) = known {
             let flows = known.flows.load(Relaxed).wrapping_add(1);
             known.flows.store(flows, Relaxed);
             return Ok(known.get().clone());
@@ -69,7 +83,7 @@ impl Masks {
         }
         let new = Arc::new(SharedMask::new(mask)?, GFP_KERNEL)?;
         let entry = TableBox::new(new.clone(), GFP_KERNEL)?;
-        self.0.insert(ovs, entry, [Some(hash)]);
+        self.table.insert(ovs, entry, [Some(hash)]);
         Ok(new)
     }
 
@@ -81,18 +95,18 @@ impl Masks {
             return;
         }
         let same = |m: &Arc<SharedMask>| Arc::ptr_eq(m, mask);
-        if let Some(entry) = self.0.find::<0>(hash(&mask.mask), ovs, same) {
-            drop(self.0.remove(ovs, entry));
+        if let Some(entry) = self.table.find::<0>(hash(&mask.mask), ovs, same) {
+            drop(self.table.remove(ovs, entry));
         }
     }
 
     /// All flows have left the table.
     pub fn clear(&self, ovs: &OvsGuard) {
-        self.0.flush(ovs);
+        self.table.flush(ovs);
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.table.len()
     }
 }
