@@ -10,7 +10,6 @@ use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow};
-use crate::datapath::flow::key::Ufid;
 use crate::datapath::flow::parts::KeyBuf;
 use crate::datapath::flow::table::Inserted;
 use crate::datapath::netlink::flow::{
@@ -103,7 +102,6 @@ struct PreparedNew<'m> {
     flow: Option<PreparedFlow<'m>>,
     /// Unmasked.
     key: &'m KeyBuf,
-    ufid: Option<Ufid>,
     msg: Message,
 }
 
@@ -123,7 +121,6 @@ impl<'m> PreparedNew<'m> {
         Ok(Self {
             flow: Some(flow),
             key: &m.key,
-            ufid,
             msg,
         })
     }
@@ -147,10 +144,6 @@ impl<'m> PreparedNew<'m> {
         dp: &'o Datapath,
         ovs: &'o OvsGuard,
     ) -> NlResult<core::result::Result<&'o Flow, &'o Flow>> {
-        let ufid = self.ufid.as_ref();
-        if let Some(same_id) = ufid.and_then(|ufid| dp.table.lookup_ufid(ufid, ovs)) {
-            return Ok(Err(same_id.get()));
-        }
         let flow = self.flow.take().ok_or_else(no_flow)?;
         match dp.table.insert_unless_found(flow, self.key, ovs)? {
             Inserted::Yes(flow) => Ok(Ok(flow.get())),

@@ -85,7 +85,12 @@ impl Mask {
     /// `out`, an all-zero key, becomes `key` with every bit that the mask does not match set to zero. ENOMEM.
     #[inline]
     pub fn apply(&self, key: &KeyBuf, out: &mut KeyBuf, flags: Flags) -> Result<(), AllocError> {
-        *out.core_mut() = self.apply_core(key);
+        let words = out.core_mut().as_words_mut().iter_mut();
+        let (keys, masks) = (key.core().as_words(), self.key.core().as_words());
+        // Word by word into place: as a value it would be on the stack first.
+        for ((word, key), mask) in words.zip(keys).zip(masks) {
+            *word = key & mask;
+        }
         if self.deep == 0 {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl Masks {
     }
 
     /// Counts a flow that has `mask`, and registers it if it is new. ENOMEM, also for one too many, leaves all as it was.
-    pub fn acquire(&self, mask: &Mask, ovs: &OvsGuard) -> Result<Arc<SharedMask>> {
+    pub fn acquire<'o>(&'o self, mask: &Mask, ovs: &'o OvsGuard) -> Result<&'o Arc<SharedMask>> {
         let find = |hash| self.table.find::<0>(hash, ovs, |m| m.mask == *mask);
         let mut known = find(self.last.load(Relaxed));
         let mut hash = 0;
@@ -76,15 +76,14 @@ impl Masks {
         if let Some(known) = known {
             let flows = known.flows.load(Relaxed).wrapping_add(1);
             known.flows.store(flows, Relaxed);
-            return Ok(known.get().clone());
+            return Ok(known.get());
         }
         if self.len() >= MAX_MASKS {
             return Err(ENOMEM);
         }
         let new = Arc::new(SharedMask::new(mask)?, GFP_KERNEL)?;
-        let entry = TableBox::new(new.clone(), GFP_KERNEL)?;
-        self.table.insert(ovs, entry, [Some(hash)]);
-        Ok(new)
+        let entry = TableBox::new(new, GFP_KERNEL)?;
+        Ok(self.table.insert(ovs, entry, [Some(hash)]).get())
     }
 
     /// A flow that has `mask` is not in the table (any more). With the last one the mask goes. Cannot fail.

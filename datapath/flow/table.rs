@@ -105,8 +105,18 @@ impl Table {
         ufid: &Ufid,
         token: &'g impl ReadToken,
     ) -> Option<FlowEntry<'g>> {
+        self.find_ufid(ufid, ufid_hash(ufid), token)
+    }
+
+    #[inline]
+    fn find_ufid<'g>(
+        &'g self,
+        ufid: &Ufid,
+        hash: u32,
+        token: &'g impl ReadToken,
+    ) -> Option<FlowEntry<'g>> {
         self.flows
-            .find_by::<BY_UFID>(ufid_hash(ufid), token, |flow| flow.ufid() == Some(ufid))
+            .find_by::<BY_UFID>(hash, token, |flow| flow.ufid() == Some(ufid))
     }
 
     /// Inserts a flow of which no duplicate is in the table. ENOMEM leaves the table as it was.
@@ -114,23 +124,31 @@ impl Table {
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
     pub fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
         let mask = self.masks.acquire(new.mask(), ovs)?;
-        let hash = hash_of(&new, &mask);
+        let hash = hash_of(&new, mask);
         let inserted = self
             .flows
             .insert(ovs, new.finish(mask.clone()), [Some(hash)]);
         if inserted.is_err() {
-            self.masks.release(&mask, ovs);
+            self.masks.release(mask, ovs);
         }
         Ok(inserted?)
     }
 
-    /// The same, unless a flow takes packets with the new one's unmasked `key`: that is returned with the new one.
+    /// The same, unless there is a flow of its UFID, or else one that takes packets with its unmasked `key`: that is returned
+    /// with the new one (spec F3).
     pub fn insert_unless_found<'o, 'm>(
         &'o self,
         new: PreparedFlow<'m>,
         key: &KeyBuf,
         ovs: &'o OvsGuard,
     ) -> Result<Inserted<'o, 'm>> {
+        let named = new.flow().ufid().map(|ufid| {
+            let hash = ufid_hash(ufid);
+            (hash, self.find_ufid(ufid, hash, ovs))
+        });
+        if let Some((_, Some(same_id))) = named {
+            return Ok(Inserted::No(same_id, Some(new)));
+        }
         let own = new.mask();
         let mask = match self.masks.acquire(own, ovs) {
             Ok(mask) => mask,
@@ -141,16 +159,19 @@ impl Table {
                 };
             }
         };
-        let hash = hash_of(&new, &mask);
+        let hash = match named {
+            Some((hash, _)) => hash,
+            None => hash_of(&new, mask),
+        };
         let flow = new.finish(mask.clone());
         match self.flows.insert_unless_found(ovs, flow, [Some(hash)], key) {
             Ok(sync::Inserted::Yes(flow)) => Ok(Inserted::Yes(flow)),
             Ok(sync::Inserted::No(found, flow)) => {
-                self.masks.release(&mask, ovs);
+                self.masks.release(mask, ovs);
                 Ok(Inserted::No(found, PreparedFlow::unfinish(flow, own)))
             }
             Err(e) => {
-                self.masks.release(&mask, ovs);
+                self.masks.release(mask, ovs);
                 Err(e.into())
             }
         }
