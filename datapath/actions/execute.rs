@@ -172,35 +172,37 @@ fn usual(
     key: &mut Key<'_>,
     acts: RcuRef<'_, Actions>,
 ) -> Result {
-    let all = acts.get().as_slice();
-    let mut rest = all;
-    loop {
-        let result = match rest {
-            [Action::Output(port)] => {
-                output(cx, pkt, *port, key.key);
-                return Ok(());
+    let mut actions = acts.get().as_slice().iter();
+    let rest = loop {
+        let rest = actions.as_slice();
+        let Some(action) = actions.next() else {
+            break rest;
+        };
+        let result = match *action {
+            Action::Output(port) => {
+                if actions.as_slice().is_empty() {
+                    output(cx, pkt, port, key.key);
+                    return Ok(());
+                }
+                output_copy(cx, &mut pkt, port, key.key);
+                continue;
             }
-            [Action::Output(port), _, ..] => {
-                output_copy(cx, &mut pkt, *port, key.key);
-                Ok(())
+            Action::Set { field, at, .. } => {
+                set_field::set(&mut pkt, key.key, acts.get(), field, at)
             }
-            [Action::Set { field, at, .. }, _, ..] => {
-                set_field::set(&mut pkt, key.key, acts.get(), *field, *at)
-            }
-            [Action::PushVlan(tag), _, ..] => push_pop::push_vlan(&mut pkt, key, *tag),
-            [Action::Meter(id), _, ..] => match exceeds_meter(cx, &pkt, *id) {
+            Action::PushVlan(tag) => push_pop::push_vlan(&mut pkt, key, tag),
+            Action::Meter(id) => match exceeds_meter(cx, &pkt, id) {
                 true => return stop(pkt, DropReason::Meter),
-                false => Ok(()),
+                false => continue,
             },
-            [action, _, ..] if action.is_edit() => edit(&mut pkt, key, acts.get(), action),
-            _ => break,
+            ref edits if edits.is_edit() => edit(&mut pkt, key, acts.get(), edits),
+            _ => break rest,
         };
         if let Err(e) = result {
             pkt.discard(DropReason::ActionError);
             return Err(e);
         }
-        rest = rest.get(1..).unwrap_or(&[]);
-    }
+    };
     run_from::<false>(cx, List::whole(acts), rest, pkt, key)
 }
 

@@ -12,26 +12,40 @@ use crate::datapath::wire::ether::{self, ty, VLAN_HLEN};
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
-#[inline(never)]
+/// Beside the data, as most do.
+#[inline(always)]
 pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
-    let l3 = pkt.network_offset();
-    let moves_inside = pkt.vlan_tag().is_some();
-    if moves_inside {
-        key.valid = false;
-    } else {
-        key.key.vlan_tci = Be16::new(tag.tci);
-        key.key.vlan_tpid = Be16::new(tag.tpid);
+    if pkt.vlan_tag().is_some() {
+        return push_another_vlan(pkt, key, tag);
     }
-    let result = pkt.push_vlan(VlanTag {
-        tci: tag.tci & !VLAN_CFI,
-        ..tag
-    });
-    if moves_inside && result.is_ok() {
+    key.key.vlan_tci = Be16::new(tag.tci);
+    key.key.vlan_tpid = Be16::new(tag.tpid);
+    let result = pkt.push_vlan(without_cfi(tag));
+    pkt.reset_mac_len();
+    result
+}
+
+/// The tag that is there moves inside.
+#[inline(never)]
+fn push_another_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
+    let l3 = pkt.network_offset();
+    key.valid = false;
+    let result = pkt.push_vlan(without_cfi(tag));
+    if result.is_ok() {
         // Some kernels let the mark point at the tag, where a SET would write next (spec A21, A22).
         pkt.set_network_header(l3.wrapping_add(VLAN_HLEN));
     }
     pkt.reset_mac_len();
     result
+}
+
+/// As packets have it.
+#[inline(always)]
+fn without_cfi(tag: VlanTag) -> VlanTag {
+    VlanTag {
+        tci: tag.tci & !VLAN_CFI,
+        ..tag
+    }
 }
 
 #[inline(never)]
