@@ -187,9 +187,9 @@ fn usual(
                 output_copy(cx, &mut pkt, port, key.key);
                 continue;
             }
-            Action::Set { field, at, .. } => {
-                set_field::set(&mut pkt, key.key, acts.get(), field, at)
-            }
+            Action::Set {
+                field, at, bytes, ..
+            } => set_field::set(&mut pkt, key.key, acts.get(), field, at, bytes),
             Action::PushVlan(tag) => push_pop::push_vlan(&mut pkt, key, tag),
             Action::Meter(id) => match exceeds_meter(cx, &pkt, id) {
                 true => return stop(pkt, DropReason::Meter),
@@ -381,7 +381,9 @@ fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
 #[inline(never)]
 fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
     match *action {
-        Action::Set { field, at, .. } => set_field::set(pkt, key.key, acts, field, at),
+        Action::Set {
+            field, at, bytes, ..
+        } => set_field::set(pkt, key.key, acts, field, at, bytes),
         Action::SetTunnel { index, .. } => {
             if let Some(tunnel) = acts.tunnel(index) {
                 pkt.set_tunnel(tunnel);

@@ -58,11 +58,14 @@ pub enum Action {
     /// To this port.
     Output(u16),
     // What only changes the packet and its key: [`Self::is_edit`] is a comparison.
-    /// `at`: where the value and then the mask stand in the list's bytes. Not `masked`: dumped as SET (spec A6, A19).
+    /// `at`: where the value and then the mask stand in the list's bytes, and after them for Ethernet addresses what
+    /// [`addresses_in_place`](super::set_field::addresses_in_place) makes of these. Not `masked`: dumped as SET (spec A6, A19).
     Set {
         field: Field,
         masked: bool,
         at: u32,
+        /// Of [`Field::Ipv4Bytes`]: TOS and TTL, and the masks of both; so that packets need not look elsewhere.
+        bytes: [u8; 4],
     },
     PushVlan(VlanTag),
     PopVlan,
@@ -193,6 +196,8 @@ pub enum Field {
     Mark,
     Ethernet,
     Ipv4,
+    /// The same if its mask leaves the addresses alone.
+    Ipv4Bytes,
     Ipv6,
     Tcp,
     Udp,
@@ -224,7 +229,7 @@ impl Field {
             Self::Priority => key_attr::PRIORITY,
             Self::Mark => key_attr::SKB_MARK,
             Self::Ethernet => key_attr::ETHERNET,
-            Self::Ipv4 => key_attr::IPV4,
+            Self::Ipv4 | Self::Ipv4Bytes => key_attr::IPV4,
             Self::Ipv6 => key_attr::IPV6,
             Self::Tcp => key_attr::TCP,
             Self::Udp => key_attr::UDP,
@@ -237,7 +242,7 @@ impl Field {
     pub const fn size(self) -> usize {
         match self {
             Self::Priority | Self::Mark | Self::Tcp | Self::Udp | Self::Sctp | Self::Mpls => 4,
-            Self::Ethernet | Self::Ipv4 => 12,
+            Self::Ethernet | Self::Ipv4 | Self::Ipv4Bytes => 12,
             Self::Ipv6 => 40,
         }
     }

@@ -28,9 +28,17 @@ use kernel::error::Result;
 /// SET: writes `field` of packet and key; value and mask stand at `at` in the list's bytes. A function for each field, so
 /// that each saves only the registers that it needs.
 #[inline(always)]
-pub fn set(pkt: &mut Packet, key: &mut FlowKey, acts: &Actions, field: Field, at: u32) -> Result {
+pub fn set(
+    pkt: &mut Packet,
+    key: &mut FlowKey,
+    acts: &Actions,
+    field: Field,
+    at: u32,
+    bytes: [u8; 4],
+) -> Result {
     match field {
-        Field::Ethernet => with(pkt, key, acts, at, ethernet),
+        Field::Ethernet => set_ethernet(pkt, key, acts, at),
+        Field::Ipv4Bytes => set_ipv4_bytes(pkt, key, bytes),
         Field::Ipv4 => with(pkt, key, acts, at, ipv4),
         Field::Ipv6 => with(pkt, key, acts, at, ipv6),
         Field::Tcp => with(pkt, key, acts, at, tcp),
@@ -115,18 +123,39 @@ pub fn fix_complete(pkt: &mut Packet, delta: impl FnOnce() -> u32) {
     }
 }
 
-/// Spec A20. On the wire the destination comes first, in the attribute the source.
-fn ethernet(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
+/// Spec A20, from what [`addresses_in_place`] made of it, which stands after value and mask. A function of its own, which reads
+/// that when it needs it, so that it saves few registers.
+#[inline(never)]
+fn set_ethernet(pkt: &mut Packet, key: &mut FlowKey, acts: &Actions, at: u32) -> Result {
+    let (set, keep) = acts.set_arrays(at.wrapping_add(24)).ok_or(EINVAL)?;
+    ethernet(pkt, key, set, keep)
+}
+
+/// Keeps the bits `keep` of both addresses and sets `set`, in the order of the header.
+#[inline(always)]
+fn ethernet(pkt: &mut Packet, key: &mut FlowKey, set: &[u8; 12], keep: &[u8; 12]) -> Result {
     let h: &mut [u8; 12] = pkt.writable(0)?;
     let old = *h;
-    let ((v0, v1), (m0, m1)) = (Addresses::swapped(value), Addresses::swapped(mask));
+    let ((s0, s1), (k0, k1)) = (Addresses::of(set), Addresses::of(keep));
     let (o0, o1) = Addresses::of(&old);
-    let new = Addresses::bytes((o0 & !m0) | (v0 & m0), (o1 & !m1) | (v1 & m1));
+    let (n0, n1) = (o0 & k0 | s0, o1 & k1 | s1);
+    let new = Addresses::bytes(n0, n1);
     *h = new;
+    put(&mut key.eth_dst, 0, part::<6, 8>(&n0.to_le_bytes(), 0));
+    put(&mut key.eth_src, 0, part::<2, 8>(&n0.to_le_bytes(), 6));
+    put(&mut key.eth_src, 2, n1.to_le_bytes());
     fix_complete(pkt, || csum::delta(&old, &new));
-    key.eth_src = part(&new, 6);
-    key.eth_dst = part(&new, 0);
     Ok(())
+}
+
+/// Value and mask of a SET of both Ethernet addresses as bits to set and bits to keep of the header: there the destination comes
+/// first, in the attribute the source.
+pub(super) fn addresses_in_place(value: &[u8; 12], mask: &[u8; 12]) -> ([u8; 12], [u8; 12]) {
+    let ((v0, v1), (m0, m1)) = (Addresses::swapped(value), Addresses::swapped(mask));
+    (
+        Addresses::bytes(v0 & m0, v1 & m1),
+        Addresses::bytes(!m0, !m1),
+    )
 }
 
 /// Two Ethernet addresses as integers: the first eight bytes and the last four, as they lie in memory.
@@ -206,24 +235,26 @@ fn fix_transport(pkt: &mut Packet, cover: Cover, delta: u32) -> Result<bool> {
 /// Spec A21.
 #[inline(always)]
 fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
-    if part::<8, 12>(mask, 0) == [0; 8] {
-        return ipv4_bytes(pkt, key, value, mask);
-    }
     ipv4_addresses(pkt, key, value, mask)?;
     if part::<2, 12>(mask, 9) == [0; 2] {
         return Ok(());
     }
-    ipv4_bytes(pkt, key, value, mask)
+    set_ipv4_bytes(pkt, key, ipv4_bytes(value, mask))
+}
+
+/// TOS and TTL and their masks, of the attribute's value and mask.
+pub(super) fn ipv4_bytes(value: &[u8; 12], mask: &[u8; 12]) -> [u8; 4] {
+    let ([tos, ttl], [tos_mask, ttl_mask]) = (part(value, 9), part(mask, 9));
+    [tos, ttl, tos_mask, ttl_mask]
 }
 
 /// TOS and TTL. The header's own sum takes the changes up, so a complete sum does not see them.
 #[inline(never)]
-fn ipv4_bytes(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
-    // Attribute: tos 9, ttl 10. Header: tos 1, ttl 8, check 10.
-    let [tos_mask, ttl_mask] = part(mask, 9);
+fn set_ipv4_bytes(pkt: &mut Packet, key: &mut FlowKey, bytes: [u8; 4]) -> Result {
+    // Header: tos 1, ttl 8, check 10.
+    let [tos, ttl, tos_mask, ttl_mask] = bytes;
     let ip = pkt.network_offset();
     let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
-    let [tos, ttl] = part(value, 9);
     let mut check = u16::from_ne_bytes(part(h, 10));
     if tos_mask != 0 {
         key.ip_tos = ipv4_byte(h, 1, tos, tos_mask, &mut check);
@@ -238,11 +269,10 @@ fn ipv4_bytes(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8;
 /// Sets a byte of the header and has the header's sum follow. Returns the byte.
 #[inline(always)]
 fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, mask: u8, check: &mut u16) -> u8 {
-    let word = at & !1;
-    let old: [u8; 2] = part(h, word);
-    let [new] = masked(part(h, at), [value], [mask]);
+    let [old] = part(h, at);
+    let new = value & mask | old & !mask;
     put(h, at, [new]);
-    *check = csum::replace(*check, csum::delta(&old, &part::<2, IPV4_LEN>(h, word)));
+    *check = csum::replace_byte(*check, at & 1 != 0, old, new);
     new
 }
 

@@ -11,6 +11,7 @@
 pub mod layers;
 
 use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, Userspace};
+use super::set_field::{addresses_in_place, ipv4_bytes};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -268,12 +269,14 @@ impl<'k> Checker<'k> {
         if field == Field::Ipv6 {
             limit_label_mask(bytes, at.wrapping_add(40));
         }
+        self.keep_in_place(field, value, &[0xff; 12])?;
         self.changes_key = true;
         self.add(
             Action::Set {
                 field,
                 masked: false,
                 at,
+                bytes: [0; 4],
             },
             4usize.wrapping_add(field.size()),
         )
@@ -304,16 +307,36 @@ impl<'k> Checker<'k> {
         self.check_set(field, value, Some(mask))?;
         let at = self.keep(value)?;
         self.keep(mask)?;
+        self.keep_in_place(field, value, mask)?;
         self.changes_key = true;
+        let (field, bytes) = match (field, value.first_chunk(), mask.first_chunk()) {
+            (Field::Ipv4, Some(value), Some(mask)) if mask.starts_with(&[0; 8]) => {
+                (Field::Ipv4Bytes, ipv4_bytes(value, mask))
+            }
+            _ => (field, [0; 4]),
+        };
         let len = field.size().wrapping_mul(2).wrapping_add(4);
         self.add(
             Action::Set {
                 field,
                 masked: true,
                 at,
+                bytes,
             },
             len,
         )
+    }
+
+    /// What packets need of a SET of Ethernet addresses, after value and mask.
+    fn keep_in_place(&mut self, field: Field, value: &[u8], mask: &[u8]) -> NlResult {
+        if let (Field::Ethernet, Some(value), Some(mask)) =
+            (field, value.first_chunk(), mask.first_chunk())
+        {
+            let (set, keep) = addresses_in_place(value, mask);
+            self.keep(&set)?;
+            self.keep(&keep)?;
+        }
+        Ok(())
     }
 
     /// Spec A17, A18.
@@ -325,7 +348,7 @@ impl<'k> Checker<'k> {
         match field {
             Field::Priority | Field::Mark => Ok(()),
             Field::Ethernet => self.need_ethernet(),
-            Field::Ipv4 => {
+            Field::Ipv4 | Field::Ipv4Bytes => {
                 self.need_type(self.shape.eth_type == ty::IPV4)?;
                 // proto, tos, ttl, frag
                 self.check_fixed(value, mask, 8, 11)

@@ -535,7 +535,9 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
     match *action {
         Action::Output(port) => w.put_u32(action_attr::OUTPUT, port.into()),
         Action::Userspace(ref u) => w.put(action_attr::USERSPACE, acts.userspace_bytes(u)),
-        Action::Set { field, masked, at } => {
+        Action::Set {
+            field, masked, at, ..
+        } => {
             let (value, mask) = acts.set_bytes(field, at);
             let set = w.nest(if masked {
                 action_attr::SET_MASKED

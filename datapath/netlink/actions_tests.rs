@@ -681,6 +681,31 @@ fn set_fits_the_flow() {
     }
 }
 
+// A21: what packets need of a TTL stands in the action, and userspace sees the attribute that it gave.
+#[test]
+fn a_ttl_alone_is_set_without_the_addresses() {
+    let (mut value, mut mask) = ([0; 12], [0; 12]);
+    (value[10], mask[10]) = (7, 0xff);
+    let ipv4 = key(MAC_PROTO_ETHERNET, 0x800, 6);
+    let field_of = |value: &[u8; 12], mask: &[u8; 12]| {
+        let list = set_masked(7, value, mask);
+        let acts = compile(&list, &ipv4).unwrap();
+        assert_eq!(dump(&acts), list);
+        match acts.as_slice()[0] {
+            Action::Set { field, bytes, .. } => (field, bytes),
+            _ => panic!(),
+        }
+    };
+    assert_eq!(field_of(&value, &mask), (Field::Ipv4Bytes, [0, 7, 0, 0xff]));
+    (value[9], mask[9]) = (4, 0xfc);
+    assert_eq!(
+        field_of(&value, &mask),
+        (Field::Ipv4Bytes, [4, 7, 0xfc, 0xff])
+    );
+    mask[7] = 1;
+    assert_eq!(field_of(&value, &mask).0, Field::Ipv4);
+}
+
 #[test]
 fn set_runs_with_a_full_mask() {
     // A19
@@ -691,6 +716,7 @@ fn set_runs_with_a_full_mask() {
         field,
         masked: false,
         at,
+        ..
     } = acts.as_slice()[0]
     else {
         panic!()

@@ -59,6 +59,23 @@ pub const fn replace(check: u16, delta: u32) -> u16 {
     !fold(add(!check as u32, delta))
 }
 
+/// The same after one byte, the second of its word or the first, went from `old` to `new`.
+#[inline]
+pub const fn replace_byte(check: u16, second: bool, old: u8, new: u8) -> u16 {
+    // The word's other byte, which stays, does not count.
+    let (old, new) = if second {
+        ([0, old], [0, new])
+    } else {
+        ([old, 0], [new, 0])
+    };
+    let (old, new) = (u16::from_ne_bytes(old), u16::from_ne_bytes(new));
+    !fold(
+        (!check as u32)
+            .wrapping_add(!old as u32)
+            .wrapping_add(new as u32),
+    )
+}
+
 /// A field that holds the uncomplemented pseudo-header sum, after the pseudo-header changed by `delta`.
 #[inline]
 pub const fn replace_pseudo(check: u16, delta: u32) -> u16 {
@@ -138,6 +155,21 @@ mod tests {
             [b[8], b[9], b[10], b[11]] = new;
             let expected = !fold(sum(&b));
             assert_eq!((b, replace(check, delta(&old, &new))), (b, expected));
+        }
+    }
+
+    #[test]
+    fn one_byte_counts_as_its_word_does() {
+        for round in 0..0x4000u32 {
+            let [a, b, old, new] = round.wrapping_mul(0x9e37_79b1).to_le_bytes();
+            let old = [old, 0, 0xff][(round % 3) as usize];
+            let new = [new, 0xff, 0, old][(round >> 2 & 3) as usize];
+            for (second, from, to) in [(false, [old, b], [new, b]), (true, [b, old], [b, new])] {
+                let check = u16::from_ne_bytes([a, b]);
+                let whole = replace(check, delta(&from, &to));
+                let byte = replace_byte(check, second, old, new);
+                assert_eq!((check, from, to, byte), (check, from, to, whole));
+            }
         }
     }
 
