@@ -15,6 +15,8 @@ pub(super) const CAP: u32 = 256;
 /// The same where lookups cost [`BAD`] times what they should.
 pub(super) const CAP_BAD: u32 = 4096;
 const BAD: u32 = 2;
+/// The limit of a root of two entries, the least that there is.
+const LEAST_LIMIT: u32 = 5;
 /// Entries that one round of the periodic work rebuilds.
 pub(super) const TIDY: u32 = 50_000;
 /// A rebuilt subtree may be as dear as this, whatever the old one was, and else no dearer than that.
@@ -32,6 +34,9 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     /// Whether an insert below the node shall rebuild it.
     pub(super) fn is_due(&self, node: NodePtr) -> bool {
         let (size, cost) = (node.size(), node.cost());
+        if cost <= LEAST_LIMIT {
+            return false;
+        }
         let max = node.limit();
         if cost <= max || i64::from(node.fresh()).wrapping_mul(2) < i64::from(size) {
             return false;

@@ -244,10 +244,7 @@ impl NodePtr {
         let new = Self::table(&parts, slots_for(live), flags)?;
         new.other
             .store(self.other.load(Ordering::Relaxed), Ordering::Relaxed);
-        for slot in self.live_slots() {
-            let child = slot.child.load(Ordering::Relaxed);
-            new.add_slot(slot.hash(), child);
-        }
+        new.copy_slots(self);
         let (size, fresh) = (self.size(), self.fresh());
         new.private(|p| (p.size, p.fresh) = (size, fresh));
         new.set_costs(self.cost(), self.child_cost());

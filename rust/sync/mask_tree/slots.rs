@@ -144,22 +144,43 @@ impl NodePtr {
 
     /// Puts a child into a free slot, of which there is one: the node was not full.
     pub(super) fn add_slot<'t>(self, hash: u64, child: Child) -> &'t Slot {
-        let last = self.n_slots().wrapping_sub(1);
+        let (slot, unused) = self.free_slot(hash);
+        let (live, used) = self.counts();
+        let first = u32::from(unused);
+        self.set_counts(live.wrapping_add(1), used.wrapping_add(first));
+        slot.child.store(child, Ordering::Release);
+        slot.hash.store(hash, Ordering::Release);
+        slot
+    }
+
+    /// The slot that a child of this hash would get, and whether it never was used.
+    #[inline]
+    fn free_slot<'t>(self, hash: u64) -> (&'t Slot, bool) {
+        let (slots, last) = (self.slots(), self.n_slots().wrapping_sub(1));
         let mut i = (hash >> 32) as usize & last; // CAST: the high half
         loop {
             // SAFETY: so many slots follow, by the node's invariant.
-            let slot = unsafe { &*self.slots().add(i) };
+            let slot = unsafe { &*slots.add(i) };
             let was = slot.hash.load(Ordering::Relaxed);
             if was <= DEAD {
-                let (live, used) = self.counts();
-                let first = u32::from(was == 0);
-                self.set_counts(live.wrapping_add(1), used.wrapping_add(first));
-                slot.child.store(child, Ordering::Release);
-                slot.hash.store(hash, Ordering::Release);
-                return slot;
+                return (slot, was == 0);
             }
             i = i.wrapping_add(1) & last;
         }
+    }
+
+    /// Copies the children of `old` into this table, which is not published and has none.
+    pub(super) fn copy_slots(self, old: Self) {
+        let mut copied = 0u32;
+        for slot in old.live_slots() {
+            let hash = slot.hash();
+            let (new, _) = self.free_slot(hash);
+            let child = slot.child.load(Ordering::Relaxed);
+            new.child.store(child, Ordering::Relaxed);
+            new.hash.store(hash, Ordering::Relaxed);
+            copied = copied.wrapping_add(1);
+        }
+        self.set_counts(copied, copied);
     }
 
     /// The child of this slot has gone.
