@@ -84,6 +84,12 @@ else
 	cc=$(sed -n 's/^CC .*CROSS_COMPILE)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables" 2>/dev/null || :)
 	built=${cc#gcc-}
 	[ -n "$built" ] || { built=$(value GCC_VERSION); built=$((${built:-0} / 10000)); }
+	if grep -qs '^CONFIG_CC_IS_CLANG=y' "$conf"; then
+		assignments=$(tools/toolchain.sh clang)
+		eval "$assignments"
+		cc=$OVS_CLANG
+		tools_of_kernel=("CC=$cc")
+	fi
 	here=$(major "${cc:-gcc}")
 	if [ "${here:-0}" -lt "$built" ] || { [ -n "$cc" ] && [ -z "$here" ]; }; then
 		if assignments=$(tools/toolchain.sh "gcc-$built"); then

@@ -4,7 +4,7 @@
 #
 # Prints the build directory of a Linux 7.3 with CONFIG_RUST and CONFIG_KUNIT: of Debian's source package, configured by
 # kunit/{net,um,x86_64}.config and, for each SANITIZER, kunit/<it>.config. Built once and kept in the cache; built anew as far as need be
-# when the source, the configuration or the compilers are others.
+# when the source, the configuration or the compilers are others. With kasan by clang, as CONFIG_RUST does not go with KASAN under gcc.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -20,6 +20,13 @@ done
 need gcc:gcc make:make flex:flex bison:bison bc:bc xz:xz-utils /usr/include/gelf.h:libelf-dev /usr/include/openssl/err.h:libssl-dev
 assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
 eval "$assignments"
+cc=gcc
+case " $* " in *" kasan "*)
+	assignments=$(tools/toolchain.sh clang)
+	eval "$assignments"
+	cc=$OVS_CLANG
+	;;
+esac
 
 # ---- the source ------------------------------------------------------------------------------------------
 apt_trixie || die "cannot read Debian's package lists through /etc/apt; KDIR= names a kernel tree of your own"
@@ -42,19 +49,25 @@ if [ ! -e "$source/.ready" ]; then
 	rm -f "$deb"
 	touch "$source/.ready"
 fi
+exec 9>&-
 
 # ---- the kernel --------------------------------------------------------------------------------------------
 # One directory, whatever the fragments say today: Kbuild makes anew what a change of them concerns.
 name=$arch${*:+-$(IFS=-; echo "$*")}
 dir=$kunit/$name-${version//\~/-}
-made_of=$({ echo "$version"; cat "${fragments[@]}"; "$OVS_RUSTC" -V; "$OVS_BINDGEN" --version; gcc --version; } | sha256sum | cut -c1-16)
+exec 9>"$dir.lock"
+flock 9
+made_of=$({ echo "$version"; cat "${fragments[@]}"; "$OVS_RUSTC" -V; "$OVS_BINDGEN" --version; "$cc" --version; } | sha256sum | cut -c1-16)
 if [ "$(cat "$dir/.made-of" 2>/dev/null || :)" != "$made_of" ]; then
 	say "building Linux $version for $name (10 minutes of CPU, once); log: $dir.log"
+	# What the sanitizer does not concern need not be compiled again.
+	plain=$kunit/$arch-${version//\~/-}
+	[ -e "$dir" ] || [ "$cc" != gcc ] || [ ! -e "$plain/.made-of" ] || { rm -rf "$dir.new" && cp -a "$plain" "$dir.new" && mv "$dir.new" "$dir"; }
 	mkdir -p "$dir"
 	rm -f "$dir/.made-of"
 	cat "${fragments[@]}" > "$dir/fragment"
 	kmake() {
-		env -u MAKEFLAGS -u MFLAGS -u O -u CC -u KERNELRELEASE make -C "$source" O="$dir" ARCH="$arch" RUSTC="$OVS_RUSTC" \
+		env -u MAKEFLAGS -u MFLAGS -u O -u CC -u KERNELRELEASE make -C "$source" O="$dir" ARCH="$arch" CC="$cc" RUSTC="$OVS_RUSTC" \
 			BINDGEN="$OVS_BINDGEN" RUST_LIB_SRC="$OVS_CORE_SRC" KCONFIG_ALLCONFIG="$dir/fragment" -j"$(nproc)" "$@" >> "$dir.log" 2>&1 || {
 			tail -n 25 "$dir.log" >&2
 			die "the kernel cannot be built; all of it: $dir.log"

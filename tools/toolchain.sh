@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# toolchain.sh rust|bindgen|cargo|gcc-10|gcc-14
+# toolchain.sh rust|bindgen|cargo|clang|gcc-10|gcc-14
 #
 # Finds a tool, fetching it into the cache if the machine has none that will do, and prints shell assignments:
 #
 #   rust     OVS_RUSTC, OVS_RUSTC_VERSION, OVS_CORE_SRC   rustc >= 1.85 and the sources of exactly its `core`
 #   bindgen  OVS_BINDGEN, LIBCLANG_PATH                   bindgen >= 0.71 with libclang >= 16
 #   cargo    OVS_CARGO_PATH                               the directory of a cargo with std, clippy and rustfmt
+#   clang    OVS_CLANG                                    clang >= 17, for kernels with KASAN (kunit-kernel.sh)
 #   gcc-N    OVS_GCC_BIN                                  a directory with the compiler and binutils of another Debian
 #
 # A bundle that was carried here (toolchain-bundle.sh), in toolchain/ beside the sources or where OVS_TOOLCHAIN says, comes first. Else
@@ -15,7 +16,7 @@
 # do, one line says what is missing and how to install it. OVS_RS_OFFLINE=1: fetch nothing.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-RUST_MIN=1.85.0 BINDGEN_MIN=0.71.0 CLANG_MIN=16
+RUST_MIN=1.85.0 BINDGEN_MIN=0.71.0 CLANG_MIN=16 CLANG_FOR_KERNELS=17
 
 # candidates NAME VALUE: the given one, else what PATH and cargo's own directory have.
 candidates() {
@@ -198,6 +199,35 @@ find_bindgen() {
 	die "no bindgen >= ${BINDGEN_MIN%.0} that works with $clang; install with: cargo install bindgen-cli --locked"
 }
 
+# ---- clang ------------------------------------------------------------------------------------------------
+# find_clang: the machine's, or Debian 12's, unpacked into the cache. It uses the machine's binutils and C library.
+find_clang() {
+	local clang version dir=$OVS_RS_CACHE/clang debs plan
+	for clang in $(candidates clang "${OVS_CLANG:-}") clang-{22,21,20,19,18,17}; do
+		clang=$(command -v "$clang") || continue
+		version=$("$clang" -dumpversion 2>/dev/null) || continue
+		version_ge "$version" "$CLANG_FOR_KERNELS" || continue
+		emit OVS_CLANG "$clang"
+		return 0
+	done
+	if [ ! -e "$dir/.ready" ]; then
+		apt_bookworm || die "no clang >= $CLANG_FOR_KERNELS; install with: apt-get install clang-19"
+		say "fetching clang 19 into the cache (80 MB, once)"
+		plan=$(apt_plan clang-19 | grep -E '^(clang-19|libclang|libllvm19|libedit2|libbsd0|libmd0|libz3-4|libxml2|libicu72|libtinfo6)')
+		debs=$(apt_fetch $plan) || return 1
+		rm -rf "$dir"
+		unpack "$dir" $debs || return 1
+		mkdir "$dir/bin"
+		printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\nexec "%s" "$@"\n' \
+			"$dir/usr/lib/llvm-19/lib:$dir/usr/lib/x86_64-linux-gnu:$dir/lib/x86_64-linux-gnu" "$dir/usr/lib/llvm-19/bin/clang" > "$dir/bin/clang"
+		chmod +x "$dir/bin/clang"
+		echo 'int f(int x) { return x + 1; }' | "$dir/bin/clang" -x c -c -O2 -fsanitize=kernel-address - -o "$dir/trial.o" || return 1
+		rm -f "$dir/trial.o" $debs
+		touch "$dir/.ready"
+	fi
+	emit OVS_CLANG "$dir/bin/clang"
+}
+
 # ---- the compiler of another Debian ---------------------------------------------------------------------
 # find_gcc gcc-N: that compiler, with its suite's binutils and C library, out of packages unpacked into the cache. In bin/ is
 # a script for each program, which has that very C library's loader start it: no chroot, no root, no change to the machine. gcc
@@ -255,10 +285,10 @@ bundled() {
 
 # ---- what was found last time ---------------------------------------------------------------------------
 what=$1
-case $what in rust | bindgen | cargo | gcc-[0-9]*) ;; *) die "usage: toolchain.sh rust|bindgen|cargo|gcc-N" ;; esac
+case $what in rust | bindgen | cargo | clang | gcc-[0-9]*) ;; *) die "usage: toolchain.sh rust|bindgen|cargo|clang|gcc-N" ;; esac
 ! bundled "$what" || exit 0
 key=$({
-	echo "$what ${OVS_RUSTC:-} ${OVS_CARGO:-} ${OVS_BINDGEN:-} ${LIBCLANG_PATH:-}"
+	echo "$what ${OVS_RUSTC:-} ${OVS_CARGO:-} ${OVS_BINDGEN:-} ${LIBCLANG_PATH:-} ${OVS_CLANG:-}"
 	for tool in rustc bindgen; do
 		for t in $(candidates $tool ''); do
 			echo "$t"
