@@ -22,21 +22,21 @@ const NAME: [u8; 16] = *b"ovs-kunit0\0\0\0\0\0\0";
 const OUTPUT: u16 = 1;
 const UFID: [u8; 16] = *b"sixteen bytes id";
 
-fn new_datapath(sock: &Socket) -> Result<Answer> {
+pub(super) fn new_datapath(sock: &Socket) -> Result<Answer> {
     sock.ask(&request(Group::Datapath, cmd::NEW, nlm::ECHO, 0, |w| {
         w.put_name(dp_attr::NAME, &NAME)?;
         w.put_u32(dp_attr::UPCALL_PID, 0)
     })?)
 }
 
-fn delete_datapath(sock: &Socket) -> Result<Answer> {
+pub(super) fn delete_datapath(sock: &Socket) -> Result<Answer> {
     sock.ask(&request(Group::Datapath, cmd::DEL, 0, 0, |w| {
         w.put_name(dp_attr::NAME, &NAME)
     })?)
 }
 
 /// Runs `f` with a socket and a datapath's ifindex; both are gone when it returns.
-fn with_datapath<T>(f: impl FnOnce(&Socket, i32) -> Result<T>) -> Result<T> {
+pub(super) fn with_datapath<T>(f: impl FnOnce(&Socket, i32) -> Result<T>) -> Result<T> {
     let sock = Socket::open()?;
     let made = new_datapath(&sock)?;
     let ifindex = made.replies().next().map_or(0, |r| r.0);

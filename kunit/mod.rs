@@ -6,7 +6,11 @@
 //!
 //! C counterpart: none.
 
+mod conntrack;
+mod device;
 mod extract;
+mod forward;
+mod fragment;
 mod genetlink;
 mod netlink;
 mod packet;
@@ -17,3 +21,4 @@ mod set_field;
 mod skbuff;
 mod slab;
 mod tunnel;
+mod vport;

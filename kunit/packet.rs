@@ -4,6 +4,7 @@
 //! C counterpart: none.
 
 use crate::rust::bindings;
+use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use core::ptr::NonNull;
 use kernel::prelude::*;
@@ -73,6 +74,30 @@ pub(super) fn make_complete(skb: &mut SkBuff) {
 pub(super) fn sum_holds(skb: &SkBuff) -> bool {
     // SAFETY: valid; only reads.
     unsafe { bindings::rust_helper_kunit_sum_holds(skb.as_ptr()) }
+}
+
+/// A device is to sum the bytes from `start` on into the field at `start + offset`.
+pub(super) fn make_partial(skb: &mut SkBuff, start: u32, offset: u32) {
+    // SAFETY: valid and ours.
+    unsafe { bindings::rust_helper_kunit_make_partial(skb.as_ptr(), start, offset) }
+}
+
+/// Its end is counted.
+pub(super) fn watch(skb: &mut SkBuff) {
+    // SAFETY: valid and ours.
+    unsafe { bindings::rust_helper_kunit_watch(skb.as_ptr()) }
+}
+
+/// How many watched packets have come to their end.
+pub(super) fn freed() -> u32 {
+    // SAFETY: always allowed.
+    unsafe { bindings::rust_helper_kunit_freed() }
+}
+
+/// The first namespace, in which the suites are.
+pub(super) fn init_net() -> NetRef<'static> {
+    // SAFETY: it never ends.
+    unsafe { NetRef::from_raw(bindings::rust_helper_kunit_net()) }
 }
 
 /// From here on the n-th allocation of this thread fails; 0: none. What is left of the number before: 0 if one has failed.

@@ -4,7 +4,8 @@
 //! C counterpart: none; what `net/openvswitch/actions.c` asks of `net/core/skbuff.c`.
 
 use super::packet::{
-    bytes, can_fail, fail_nth, holds, make_complete, packet, sum_holds, view, Shape, UDP4,
+    bytes, can_fail, fail_nth, holds, make_complete, make_partial, packet, sum_holds, view, Shape,
+    UDP4,
 };
 use crate::datapath::env::{PacketOps, VlanTag};
 use crate::rust::net::skbuff::{checksum, SkBuff};
@@ -292,6 +293,67 @@ mod tests {
         assert!(label.is_err() && tag.is_err());
         assert!(holds(&skb, &UDP4)?);
         assert!(holds(&other, &UDP4)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_sum_that_is_left_to_the_device_goes_where_it_belongs() -> Result {
+        let mut frame = UDP4;
+        // The field's own value is what the device starts from; with the pseudo-header's it comes to the right sum.
+        let pseudo: u32 = 0xa00 + 1 + 0xa00 + 2 + 17 + 26;
+        // CAST: below 65536
+        [frame[40], frame[41]] = (pseudo as u16).to_be_bytes();
+        let service = [0x0f, 0xc2, 2, 3, 0, 0, 1, 255];
+        type Change = fn(&mut SkBuff, &[u8; 8]) -> Result;
+        // How many bytes more there are in front of IPv4 in the end.
+        let changes: [(Change, usize, usize); 6] = [
+            (|skb, _| skb.push_vlan(INNER), 14, 14),
+            (
+                |skb, _| {
+                    skb.push_vlan(INNER)?;
+                    skb.push_vlan(OUTER)
+                },
+                14,
+                18,
+            ),
+            (
+                |skb, _| {
+                    skb.push_vlan(INNER)?;
+                    skb.push_vlan(OUTER)?;
+                    skb.pop_vlan()?;
+                    skb.pop_vlan()
+                },
+                14,
+                14,
+            ),
+            (|skb, _| skb.push_mpls(ENTRY, 0x8847, 14), 14, 18),
+            (
+                |skb, _| {
+                    skb.pop_eth()?;
+                    skb.push_eth(&[2, 0, 0, 0, 0, 2], &[2, 0, 0, 0, 0, 1])
+                },
+                14,
+                14,
+            ),
+            (|skb, header| skb.push_nsh(header), 14, 22),
+        ];
+        let mut bad = 0;
+        for (n, (change, from, to)) in changes.into_iter().enumerate() {
+            for shape in SHAPES {
+                let mut skb = ready(shape, false)?;
+                skb.writable::<2>(40)?.copy_from_slice(&frame[40..42]);
+                make_partial(&mut skb, 34, 6);
+                change(&mut skb, &service)?;
+                let still = skb.summed() == checksum::PARTIAL;
+                skb.complete_checksum()?;
+                let all = bytes(&skb)?;
+                if !still || all.get(to..) != UDP4.get(from..) {
+                    pr_err!("push_pop: partial, change {}\n", n);
+                    bad += 1;
+                }
+            }
+        }
+        assert_eq!(bad, 0);
         Ok(())
     }
 }

@@ -71,9 +71,24 @@ impl<T> Watched<T> {
 }
 
 /// A thread that runs a function with a `Watched<T>` until it is stopped.
-struct Reader(NonNull<c_void>);
+pub(super) struct Reader(NonNull<c_void>);
 
 impl Reader {
+    /// A thread that runs any function until [`ends`].
+    ///
+    /// # Safety
+    ///
+    /// `f` takes a pointer to a `T`, does not change it but as several threads may, and `what` outlives the thread.
+    pub(super) unsafe fn run<T>(
+        f: unsafe extern "C" fn(*mut c_void) -> c_int,
+        what: &T,
+    ) -> Result<Self> {
+        let arg = core::ptr::from_ref(what).cast_mut().cast();
+        // SAFETY: by the caller.
+        let task = unsafe { bindings::rust_helper_kunit_thread(Some(f), arg) };
+        NonNull::new(task).map(Self).ok_or(ENOMEM)
+    }
+
     /// # Safety
     ///
     /// `f` takes a pointer to a `Watched<T>`, and `watched` outlives the reader.
@@ -81,10 +96,8 @@ impl Reader {
         f: unsafe extern "C" fn(*mut c_void) -> c_int,
         watched: &Watched<T>,
     ) -> Result<Self> {
-        let arg = core::ptr::from_ref(watched).cast_mut().cast();
         // SAFETY: by the caller.
-        let task = unsafe { bindings::rust_helper_kunit_thread(Some(f), arg) };
-        NonNull::new(task).map(Self).ok_or(ENOMEM)
+        unsafe { Self::run(f, watched) }
     }
 }
 
@@ -96,7 +109,7 @@ impl Drop for Reader {
 }
 
 /// Whether this thread shall end.
-fn ends() -> bool {
+pub(super) fn ends() -> bool {
     // SAFETY: called in a thread that `Reader::start` made, outside of read sections.
     unsafe { bindings::rust_helper_kunit_thread_ends() }
 }

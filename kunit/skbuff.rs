@@ -4,7 +4,8 @@
 //! C counterpart: none; `net/core/skbuff.c` is what it is held to.
 
 use super::packet::{
-    bytes, can_fail, fail_nth, holds, make_complete, packet, pattern, sum_holds, view, Shape, UDP4,
+    bytes, can_fail, fail_nth, freed, holds, make_complete, packet, pattern, sum_holds, view,
+    watch, Shape, UDP4,
 };
 use crate::datapath::env::{PacketMeta, PacketOps};
 use crate::rust::bindings;
@@ -13,17 +14,10 @@ use crate::rust::sync::ProcessContext;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// How many watched packets have been freed.
-fn freed() -> u32 {
-    // SAFETY: always allowed.
-    unsafe { bindings::rust_helper_kunit_freed() }
-}
-
 /// A packet whose end is counted.
 fn watched() -> Result<SkBuff> {
-    let skb = packet(&UDP4, Shape::Linear)?;
-    // SAFETY: valid and ours.
-    unsafe { bindings::rust_helper_kunit_watch(skb.as_ptr()) };
+    let mut skb = packet(&UDP4, Shape::Linear)?;
+    watch(&mut skb);
     Ok(skb)
 }
 

@@ -9,6 +9,7 @@ use crate::datapath::flow::key::{tun_flag, TUN_IPV4};
 use crate::datapath::wire::be::Be16;
 use crate::rust::bindings;
 use crate::rust::net::skbuff::SkBuff;
+use crate::sys;
 use kernel::prelude::*;
 
 fn info(options: &[u8]) -> TunnelInfo<'_> {
@@ -30,6 +31,18 @@ fn info(options: &[u8]) -> TunnelInfo<'_> {
 fn references(skb: &SkBuff) -> u32 {
     // SAFETY: valid; only reads.
     unsafe { bindings::rust_helper_kunit_dst_refs(skb.as_ptr()) }
+}
+
+/// All that waits for a grace period has been done.
+fn synchronize() {
+    sys::synchronize_rcu();
+    sys::rcu_barrier();
+}
+
+/// Has the tunnel of one packet remember that of another as its route; false if it has no such memory.
+fn cache_route(skb: &mut SkBuff, route: &SkBuff) -> bool {
+    // SAFETY: both valid.
+    unsafe { bindings::rust_helper_kunit_cache_route(skb.as_ptr(), route.as_ptr()) }
 }
 
 #[kernel::macros::kunit_tests(ovs_tunnel)]
@@ -113,6 +126,48 @@ mod tests {
         let failed = matches!(made, Err(ENOMEM));
         drop(made);
         assert!(failed);
+        Ok(())
+    }
+
+    #[test]
+    fn a_route_is_remembered_as_long_as_the_tunnel() -> Result {
+        let (tunnel, way) = (TxTunnel::new(&info(&[]))?, TxTunnel::new(&info(&[]))?);
+        let (mut skb, mut route) = (packet(&UDP4, Shape::Linear)?, packet(&UDP4, Shape::Linear)?);
+        PacketOps::set_tunnel(&mut skb, &tunnel);
+        PacketOps::set_tunnel(&mut route, &way);
+        let before = references(&route);
+        let cached = cache_route(&mut skb, &route);
+        let during = references(&route);
+        drop(tunnel);
+        let kept = references(&route);
+        drop(skb);
+        // The metadata ends after a grace period, and its routes with it.
+        synchronize();
+        let after = references(&route);
+        assert!(cached);
+        assert_eq!((before, during, kept, after), (2, 3, 3, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn each_allocation_of_a_tunnel_can_fail() -> Result {
+        if !can_fail() {
+            return Ok(());
+        }
+        let (mut failed, mut wrong) = (0, 0);
+        for n in 1..100 {
+            fail_nth(n);
+            let made = TxTunnel::new(&info(&[0; 100]));
+            if fail_nth(0) != 0 {
+                wrong += u32::from(made.is_err());
+                break;
+            }
+            failed += 1;
+            wrong += u32::from(!matches!(made, Err(ENOMEM)));
+        }
+        // The metadata, and a cache of routes for each CPU; that one is cut from what is there already, mostly.
+        assert_eq!(wrong, 0);
+        assert!(failed >= 1);
         Ok(())
     }
 }

@@ -249,10 +249,23 @@ u32 rust_helper_kunit_fail_nth(u32 n);
 void *rust_helper_kunit_thread(int (*f)(void *arg), void *arg);
 bool rust_helper_kunit_thread_ends(void);
 int rust_helper_kunit_thread_stop(void *task);
+void rust_helper_kunit_sleep(u32 msecs);
 void *rust_helper_kunit_socket(void);
 void rust_helper_kunit_socket_close(void *file);
 int rust_helper_kunit_send(void *file, const u8 *bytes, unsigned int len);
 int rust_helper_kunit_receive(void *file, u8 *bytes, unsigned int room);
+void rust_helper_kunit_make_partial(struct sk_buff *skb, unsigned int start, unsigned int offset);
+struct net *rust_helper_kunit_net(void);
+u32 rust_helper_kunit_ct_refs(const struct sk_buff *skb);
+u32 rust_helper_kunit_ct_tmpl_refs(const struct nf_conn *tmpl);
+u32 rust_helper_kunit_ct_count(void);
+void rust_helper_kunit_ct_flush(u16 zone);
+bool rust_helper_kunit_cache_route(struct sk_buff *skb, const struct sk_buff *route);
+struct net_device *rust_helper_kunit_dev(const char *name);
+void rust_helper_kunit_dev_free(struct net_device *dev);
+void rust_helper_kunit_dev_input(struct net_device *dev, struct sk_buff *skb);
+struct sk_buff *rust_helper_kunit_dev_sent(struct net_device *dev);
+int rust_helper_kunit_dev_refs(const struct net_device *dev);
 
 /* net.c */
 void *rust_helper_net_generic(const struct net *net, unsigned int id);

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the KUnit suites in kunit/ need of C: packets in all shapes, threads, a socket. Included by helpers.c. */
+#include <linux/delay.h>
+#include <linux/etherdevice.h>
 #include <linux/file.h>
 #include <linux/kthread.h>
 #include <linux/net.h>
+#include <linux/rtnetlink.h>
 #include <net/dst.h>
+#include <net/dst_cache.h>
+#include <net/dst_metadata.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_core.h>
+#include <net/netfilter/nf_conntrack_zones.h>
 #include <net/sock.h>
 
 /* ---- packets ---- */
@@ -108,6 +116,14 @@ bool rust_helper_kunit_sum_holds(const struct sk_buff *skb)
 	       csum_fold(skb->csum) == csum_fold(skb_checksum(skb, 0, skb->len, 0));
 }
 
+/* The device that sends it is to add the sum over all from start on into the field at start + offset, which has the pseudo-header's. */
+void rust_helper_kunit_make_partial(struct sk_buff *skb, unsigned int start, unsigned int offset)
+{
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_headroom(skb) + start;
+	skb->csum_offset = offset;
+}
+
 void rust_helper_kunit_get(struct sk_buff *skb)
 {
 	skb_get(skb);
@@ -136,6 +152,146 @@ void rust_helper_kunit_watch(struct sk_buff *skb)
 u32 rust_helper_kunit_freed(void)
 {
 	return atomic_read(&ovs_kunit_freed);
+}
+
+/*
+ * Has the tunnel that is attached to skb remember how to get to its other end: by what is attached to route, which is counted as a
+ * route is.
+ */
+bool rust_helper_kunit_cache_route(struct sk_buff *skb, const struct sk_buff *route)
+{
+	struct ip_tunnel_info *info = skb_tunnel_info(skb);
+
+	if (!info || !info->dst_cache.cache || !skb_dst(route))
+		return false;
+	local_bh_disable();
+	dst_cache_set_ip4(&info->dst_cache, skb_dst(route), 0);
+	local_bh_enable();
+	return true;
+}
+
+/* ---- namespaces and connections ---- */
+
+struct net *rust_helper_kunit_net(void)
+{
+	return &init_net;
+}
+
+/* References to the packet's connection. */
+u32 rust_helper_kunit_ct_refs(const struct sk_buff *skb)
+{
+	return skb_nfct(skb) ? refcount_read(&skb_nfct(skb)->use) : 0;
+}
+
+u32 rust_helper_kunit_ct_tmpl_refs(const struct nf_conn *tmpl)
+{
+	return refcount_read(&tmpl->ct_general.use);
+}
+
+/* Connections that there are, whether in the table or not. */
+u32 rust_helper_kunit_ct_count(void)
+{
+	return nf_conntrack_count(&init_net);
+}
+
+static int ovs_kunit_in_zone(struct nf_conn *ct, void *zone)
+{
+	return nf_ct_zone(ct)->id == *(u16 *)zone;
+}
+
+/* Forgets all connections of a zone. Sleeps. */
+void rust_helper_kunit_ct_flush(u16 zone)
+{
+	struct nf_ct_iter_data data = { .net = &init_net, .data = &zone };
+
+	nf_ct_iterate_cleanup_net(ovs_kunit_in_zone, &data);
+}
+
+/* ---- a device, whose other end are the suites ---- */
+
+/* What the stack says of its own accord is not kept. */
+static netdev_tx_t ovs_kunit_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	if (skb->len >= ETH_HLEN && skb_headlen(skb) >= ETH_HLEN && ether_addr_equal(skb_eth_hdr(skb)->h_source, dev->dev_addr))
+		consume_skb(skb);
+	else
+		skb_queue_tail(netdev_priv(dev), skb);
+	return NETDEV_TX_OK;
+}
+
+static const struct net_device_ops ovs_kunit_dev_ops = {
+	.ndo_start_xmit = ovs_kunit_xmit,
+};
+
+/* Takes packets as they are, but for tags and aggregates. */
+static void ovs_kunit_dev_setup(struct net_device *dev)
+{
+	static const u8 address[ETH_ALEN] = { 2, 0, 0, 0, 0, 0xaa };
+
+	ether_setup(dev);
+	eth_hw_addr_set(dev, address);
+	dev->netdev_ops = &ovs_kunit_dev_ops;
+	dev->flags |= IFF_NOARP;
+	dev->flags &= ~IFF_MULTICAST;
+	dev->priv_flags |= IFF_NO_QUEUE | IFF_NO_ADDRCONF;
+	dev->features = NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HIGHDMA | NETIF_F_HW_CSUM;
+	dev->hw_features = dev->features;
+	skb_queue_head_init(netdev_priv(dev));
+}
+
+/* Registered, and up; NULL on failure. */
+struct net_device *rust_helper_kunit_dev(const char *name)
+{
+	struct net_device *dev = alloc_netdev(sizeof(struct sk_buff_head), name, NET_NAME_USER, ovs_kunit_dev_setup);
+	int err;
+
+	if (!dev)
+		return NULL;
+	err = register_netdev(dev);
+	if (err) {
+		free_netdev(dev);
+		return NULL;
+	}
+	rtnl_lock();
+	err = dev_open(dev, NULL);
+	rtnl_unlock();
+	if (!err)
+		return dev;
+	rust_helper_kunit_dev_free(dev);
+	return NULL;
+}
+
+/* Waits for all who refer to it. */
+void rust_helper_kunit_dev_free(struct net_device *dev)
+{
+	unregister_netdev(dev);
+	skb_queue_purge(netdev_priv(dev));
+	free_netdev(dev);
+}
+
+/* A frame comes in. Its first bytes are linear, and are not in its sum. */
+void rust_helper_kunit_dev_input(struct net_device *dev, struct sk_buff *skb)
+{
+	if (!pskb_may_pull(skb, ETH_HLEN)) {
+		kfree_skb(skb);
+		return;
+	}
+	skb->protocol = eth_type_trans(skb, dev);
+	skb_postpull_rcsum(skb, eth_hdr(skb), ETH_HLEN);
+	local_bh_disable();
+	netif_receive_skb(skb);
+	local_bh_enable();
+}
+
+/* The next frame that has gone out, NULL if there is none. */
+struct sk_buff *rust_helper_kunit_dev_sent(struct net_device *dev)
+{
+	return skb_dequeue(netdev_priv(dev));
+}
+
+int rust_helper_kunit_dev_refs(const struct net_device *dev)
+{
+	return netdev_refcnt_read(dev);
 }
 
 /* ---- memory that is not to be had ---- */
@@ -171,6 +327,11 @@ bool rust_helper_kunit_thread_ends(void)
 {
 	cond_resched();
 	return kthread_should_stop();
+}
+
+void rust_helper_kunit_sleep(u32 msecs)
+{
+	msleep(msecs);
 }
 
 /* Has the thread end, and waits for it; what it returned. */

@@ -174,6 +174,13 @@ impl Template {
     fn as_ptr(&self) -> *mut bindings::nf_conn {
         self.raw.0.as_ptr()
     }
+
+    /// How many refer to it, for the suites to see.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub fn references(&self) -> u32 {
+        // SAFETY: owned by the invariant; only reads.
+        unsafe { bindings::rust_helper_kunit_ct_tmpl_refs(self.as_ptr()) }
+    }
 }
 
 /// What is not null and not an errno.
