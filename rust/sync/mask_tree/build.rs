@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds a balanced subtree of a [`MaskTree`](super::MaskTree) for entries that are all known.
+//! Builds a balanced subtree of a [`MaskTree`] for entries that are all known.
 //!
 //! No recursion: a list of ranges of entries, each with the link that it shall hang on. Nodes are made from the top down,
 //! and get their costs from the bottom up once all are there. Nothing is published.

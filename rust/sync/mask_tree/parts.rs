@@ -70,7 +70,7 @@ impl Parts {
         parts.all(|p| p.mask & !leaf.mask().word(p.number) == 0)
     }
 
-    /// As [`NodePtr::hash`] of a node made of them.
+    /// As [`NodePtr::hash`](super::node::NodePtr::hash) of a node made of them.
     pub(super) fn hash(&self, key: &impl Words, secret: &[u64; 2]) -> u64 {
         let mut hash = secret[1];
         for pair in self.as_slice().chunks(2) {
