@@ -10,7 +10,7 @@ KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
-.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint walls abi-coverage kunit vm-test system bench replay dist toolchain rpm deb deb-test xen clean
+.PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint rustdoc walls abi-coverage kunit vm-test system bench replay dist toolchain rpm deb deb-test xen clean
 help:
 	@cat tools/help.txt
 
@@ -52,6 +52,9 @@ fuzz:
 
 lint:
 	@tools/cargo.sh lint
+
+rustdoc:
+	@tools/cargo.sh rustdoc
 
 walls:
 	@tools/check-layers.sh --self-test

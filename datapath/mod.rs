@@ -9,7 +9,7 @@
 //! REQUEST  kmod genl ─► netlink::* (parse) ─► control::* prepare ─► commit(&OvsGuard) ─► Event ─► kmod genl
 //! ```
 //!
-//! * [`env`]: what the switch asks of the world around it, and the concrete types that answer.
+//! * [`mod@env`]: what the switch asks of the world around it, and the concrete types that answer.
 //! * [`wire`]: views over protocol headers. No dependency but `core`.
 //! * [`flow`]: key, extraction, masks, the megaflow table.
 //! * [`actions`]: compiled action lists and their execution.

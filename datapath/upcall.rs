@@ -282,7 +282,7 @@ fn queue(
     )
 }
 
-/// Upper bound of what [`write`] writes (spec U15).
+/// Upper bound of what [`write()`] writes (spec U15).
 fn room_for(request: &Request<'_>) -> usize {
     let attr = |len: usize| align(len.saturating_add(HDRLEN));
     let userdata = request.userdata.map_or(0, |d| attr(d.len()));

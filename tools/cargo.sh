@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# cargo.sh test|loom|asan|lint|replay FILE [OPTION...]
+# cargo.sh test|loom|asan|lint|rustdoc|replay FILE [OPTION...]
 #
-# The sources as an ordinary crate (userspace-shim/): its tests, and what rustfmt and clippy say. A machine without
-# rustfmt or clippy skips these and says so.
+# The sources as an ordinary crate (userspace-shim/): its tests, its documentation, and what rustfmt, clippy and rustdoc say. A
+# machine without one of these skips it and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -13,6 +13,13 @@ assignments=$(tools/toolchain.sh cargo)
 eval "$assignments"
 export PATH=$OVS_CARGO_PATH:$PATH
 manifest=userspace-shim/Cargo.toml
+
+# What is private is in it, too: it is for those who work on the sources.
+document() {
+	say "documentation"
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links ${RUSTDOCFLAGS:-}" \
+		cargo doc --quiet --locked --no-deps --document-private-items --workspace --manifest-path $manifest
+}
 case $1 in
 test)
 	say "unit tests in userspace"
@@ -56,6 +63,14 @@ lint)
 	else
 		say "clippy: not run, this toolchain has none (rustup component add clippy)"
 	fi
+	if rustdoc --version >/dev/null 2>&1; then
+		document || rc=1
+	else
+		say "rustdoc: not run, this toolchain has none"
+	fi
 	exit $rc ;;
-*) die "usage: cargo.sh test|loom|asan|lint|replay FILE" ;;
+rustdoc)
+	document
+	say "read ${CARGO_TARGET_DIR:-userspace-shim/target}/doc/openvswitch/index.html" ;;
+*) die "usage: cargo.sh test|loom|asan|lint|rustdoc|replay FILE" ;;
 esac

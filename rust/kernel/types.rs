@@ -46,7 +46,7 @@ impl<T> Opaque<T> {
 /// Marks a type as bound to its thread.
 pub type NotThreadSafe = PhantomData<*mut ()>;
 
-/// The one value of [`NotThreadSafe`].
+/// The one value of [`type@NotThreadSafe`].
 #[allow(non_upper_case_globals, reason = "named as upstream names it")]
 pub const NotThreadSafe: NotThreadSafe = PhantomData;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Second crate root: the module's rooms on `std`, for tests.
 //!
-//! Declares the same module names as `kmod/main.rs`, with userspace leaves behind them: [`env`], [`packet`] and
+//! Declares the same module names as `kmod/main.rs`, with userspace leaves behind them: [`mod@env`], [`packet`] and
 //! [`upcall`] are the world around the switch, [`client`] is the program that talks to it. Under loom there is
 //! `rust/sync` only.
 
