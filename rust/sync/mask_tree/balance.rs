@@ -280,12 +280,23 @@ impl Visit {
     /// `from`: where the last round came to, if this node is on that way.
     fn new(node: NodePtr, from: Option<u32>) -> Self {
         let at = from.unwrap_or(0);
-        Self {
+        let visit = Self {
             node,
             at,
             part: at != 0,
             first: from.is_some(),
             dearest: 0,
+        };
+        if node.is_fork() || !node.has_only_entries() || at as usize > node.n_slots() {
+            return visit; // CAST: u32 fits
+        }
+        // Entries need no look. What is left is where the others are.
+        Self {
+            at: node.n_slots() as u32, // CAST: as many as a u32 counts
+            part: false,
+            first: false,
+            dearest: node.child_cost(),
+            ..visit
         }
     }
 

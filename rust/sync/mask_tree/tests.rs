@@ -865,6 +865,11 @@ fn a_round_pays_for_what_it_looks_at() {
     let mut left = 100;
     t.tidy(&mut left, &lock());
     assert_eq!(left, 0);
+    // Entries alone need no look.
+    let t = fill(&flows::exact(4000), false);
+    spent(&t);
+    let flat = spent(&t);
+    assert!(flat < 10, "{flat}");
     // A root that might be better is asked about all entries, but not again before there are others.
     let set = in_order(&flows::pipeline(6000, 1, 77), 0);
     let t = fill(&set, false);
