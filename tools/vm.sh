@@ -29,7 +29,7 @@ test)
 system)
 	kernels=$1 module=${2:-both}
 	shift; shift || :
-	case $module in stock | ours | both) ;; *) die "no MODULE=$module; there are stock, ours and both" ;; esac
+	case $module in stock | ours | both | needed) ;; *) die "no MODULE=$module; there are stock, ours, both and needed" ;; esac
 	need pip3:python3-pip unshare:util-linux
 	[ "$module" = stock ] || for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/suites/run --kernel "$kernels" --module "$module" "$@" ;;
