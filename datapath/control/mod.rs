@@ -232,6 +232,9 @@ pub fn rebalance_some(ctx: &ProcessContext, net: &Net, mut left: u32) {
         let mut next = first;
         while let Some(first) = next {
             next = rebalance_part(first..end, &mut left, &OvsGuard::lock(ctx), net);
+            if left == 0 && next.is_some() {
+                return; // noted where the next round begins
+            }
             ctx.cond_resched();
         }
     }
@@ -247,10 +250,7 @@ fn rebalance_part(at: Range<u64>, left: &mut u32, ovs: &OvsGuard, net: &Net) -> 
     let inside = |(position, _): &(u64, _)| *position < at.end;
     for (position, dp) in dps.iter_from(at.start, ovs).take_while(inside) {
         tidied.store(position, Relaxed);
-        if *left == 0 {
-            return None;
-        }
-        if seen == SECTION_DATAPATHS || before.wrapping_sub(*left) >= SECTION_WORK {
+        if *left == 0 || seen == SECTION_DATAPATHS || before.wrapping_sub(*left) >= SECTION_WORK {
             return Some(position);
         }
         dp.table.tidy(left, ovs);
