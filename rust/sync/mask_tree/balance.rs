@@ -294,7 +294,7 @@ impl Visit {
         Self {
             at: node.n_slots() as u32, // CAST: as many as a u32 counts
             part: false,
-            first: false,
+            first: visit.first && at as usize == node.n_slots(), // CAST: u32 fits
             dearest: node.child_cost(),
             ..visit
         }

@@ -878,3 +878,117 @@ fn a_round_pays_for_what_it_looks_at() {
     assert!(first >= price, "{first} {price}");
     assert!(second < price, "{second} {price}");
 }
+
+/// Many entries that overlap, offered with and without memory, while short rounds of the periodic work go on: against a list.
+#[test]
+fn offers_behave_like_a_list_without_memory_and_in_short_rounds() {
+    for seed in 1..=6u64 {
+        let (t, mut rng) = (tree(), Rng(seed * 7919));
+        let mut model = Vec::<Flow>::new();
+        let masks: [u64; 8] = [0, !0, 0xf, 0xff, 0x3, 0xf0, 0x1, 0xff00];
+        let deep = rng.below(3) == 0;
+        let many = if deep { 150u64 } else { 1500 };
+        let small = [0xffff, 0x33, 7][rng.below(3)];
+        let n_masks = 2 + rng.below(7);
+        let (mut failed, mut refused) = (0, 0);
+        for id in 0..many * 2u64 {
+            let (mut key, mut mask) = ([0; WORDS], [0; WORDS]);
+            for i in [0usize, 1, 5, 16] {
+                if deep {
+                    // Prefixes, the longest first: all overlap, and none takes the key of a later one.
+                    let n = (64 - id * 64 / (many * 2)).saturating_sub(rng.below(3) as u64) as u32;
+                    mask[i] = !(!0u64).checked_shr(n).unwrap_or(0);
+                    key[i] = (1u64 << 63).checked_shr(n).unwrap_or(0)
+                        | rng.next().checked_shr(n + 1).unwrap_or(0);
+                } else {
+                    key[i] = rng.next() & small;
+                    mask[i] = masks[rng.below(n_masks)];
+                }
+            }
+            if !deep {
+                (key[4], mask[4]) = (rng.next() & 3, if rng.below(4) == 0 { 0 } else { !0 });
+            }
+            if deep {
+                // Much waits to be freed, so nothing is built anew.
+                t.tree.retired.store(usize::MAX / 2, Ordering::Relaxed);
+                t.tree.retired_at.store(0, Ordering::Relaxed);
+            }
+            let ovs = lock();
+            if rng.below(5) == 0 && !model.is_empty() {
+                let gone = model.swap_remove(rng.below(model.len()));
+                assert!(take(&t, &ovs, &gone));
+                assert!(!take(&t, &ovs, &gone));
+            }
+            let flow = Flow::new(key, mask, id as u32);
+            let taken = model.iter().any(|f| f.matches(&Key(key)));
+            let new = TableBox::new(flow, GFP_KERNEL).unwrap();
+            let nth = if rng.below(3) == 0 {
+                1 + rng.below(4) as u32
+            } else {
+                0
+            };
+            crate::sys::testing::fail_nth(nth as _);
+            let result = t.insert_unless_found(&ovs, new, [Some(flow.id)], &Key(key));
+            crate::sys::testing::fail_nth(0);
+            match result {
+                Ok(Inserted::Yes(_)) => {
+                    assert!(!taken);
+                    model.push(flow);
+                }
+                Ok(Inserted::No(found, new)) => {
+                    assert!(taken && found.matches(&Key(key)) && *new == flow);
+                    refused += 1;
+                }
+                Err(_) => {
+                    assert!(!taken && nth != 0);
+                    failed += 1;
+                }
+            }
+            if rng.below(10) == 0 {
+                crate::sys::testing::fail_nth(rng.below(30) as _);
+                t.tidy(&mut { 1 + rng.below(200) as u32 }, &ovs);
+                crate::sys::testing::fail_nth(0);
+            }
+            drop(ovs);
+            if rng.below(20) == 0 || deep {
+                check(&t);
+            }
+        }
+        assert_eq!(t.len(), model.len());
+        let (_, deepest) = check(&t);
+        assert!(failed > 0 && refused > 0);
+        assert!(!deep || deepest > 48, "{deepest}");
+        for flow in &model {
+            assert!(take(&t, &lock(), flow));
+        }
+        assert!(t.is_empty());
+    }
+}
+
+/// A round that ended in what hangs beside a table of entries alone goes on there, and not at its first link again.
+#[test]
+fn short_rounds_go_on_beside_entries() {
+    let (t, ovs) = (tree(), lock());
+    let exact = flows::exact(600);
+    for (id, flow) in exact.iter().enumerate() {
+        add(&t, &ovs, Flow::of(flow, id, false)).unwrap();
+    }
+    for i in 0..1000u32 {
+        let (mut key, mut mask) = ([0; WORDS], [0; WORDS]);
+        (key[15], mask[15]) = (u64::from(i / 2) + 1, !0);
+        if i % 2 == 1 {
+            (key[14], mask[14]) = (1, !0);
+        }
+        add(&t, &ovs, Flow::new(key, mask, 1000 + i)).unwrap();
+    }
+    let came_to = [(); 4].map(|()| {
+        t.tidy(&mut { 2 }, &ovs);
+        [0, 1].map(|i| t.tree.tidied[i].load(Ordering::Relaxed))
+    });
+    let [first, second, third, _] = came_to;
+    assert!(
+        first[0] != 0 && first[0] == second[0] && second[0] == third[0],
+        "{came_to:?}"
+    );
+    assert!(first[1] < second[1] && second[1] < third[1], "{came_to:?}");
+}
