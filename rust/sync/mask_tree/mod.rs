@@ -54,8 +54,8 @@ use node::{entry_of, Child, Link, NodePtr, FORK, NONE, OVERLAP};
 /// Nodes and entries that a lookup may have to visit before no entry is added any more: about as many masks as the C module
 /// can try.
 pub const MAX_VISITS: u32 = 4096;
-/// Entries that one round of [`TreeTable::tidy`] rebuilds. An entry takes some microseconds; a whole round's can be one subtree, in one section
-/// of the mutex, and that is a few tenths of a second at worst.
+/// Entries that one round of [`TreeTable::tidy`] rebuilds. An entry takes some microseconds; a whole round's can be one
+/// subtree, in one section of the mutex, and that is a few tenths of a second at worst.
 pub const TIDY: u32 = balance::TIDY;
 
 /// Words that every key has in place.

@@ -44,39 +44,44 @@ impl NodePtr {
     /// The slot for `hash`.
     #[inline(always)]
     pub(super) fn slot<'t>(self, tag: u32, hash: u64) -> Option<&'t Slot> {
-        // SAFETY: so many words and slots follow, by the node's invariant. Some slot was never used, so this
-        // ends.
+        // SAFETY: so many words and slots follow, by the node's invariant.
         unsafe {
-            let slots = self.words().add((tag >> 8 & 0xff) as usize).cast::<Slot>(); // CAST: a byte
+            let slots = self.words().add((tag >> 8 & 0xff) as usize).cast(); // CAST: a byte
             let last = (1usize << (tag >> 16 & 0x3f)).wrapping_sub(1);
-            let mut i = (hash >> 32) as usize & last; // CAST: the high half
-            loop {
-                let slot = &*slots.add(i);
-                let found = slot.hash.load(Ordering::Acquire);
-                if found == hash {
-                    return Some(slot);
-                }
-                if found == 0 {
-                    return None;
-                }
-                i = i.wrapping_add(1) & last;
-            }
+            Self::search(slots, last, hash, Ordering::Acquire).ok()
         }
     }
 
-    /// The slot for `hash`; or where there is none, the unused one at which the search ended.
+    /// The slot for `hash`; or where there is none, the unused one at which the search ended. For the writer.
     #[inline]
     pub(super) fn seek<'t>(self, hash: u64) -> Result<&'t Slot, &'t Slot> {
-        let (slots, last) = (self.slots(), self.n_slots().wrapping_sub(1));
+        let last = self.n_slots().wrapping_sub(1);
+        // SAFETY: so many slots follow, by the node's invariant.
+        unsafe { Self::search(self.slots(), last, hash, Ordering::Relaxed) }
+    }
+
+    /// # Safety
+    ///
+    /// They are the slots of a node, `last` the number of the last one.
+    #[inline(always)]
+    unsafe fn search<'t>(
+        slots: *const Slot,
+        last: usize,
+        hash: u64,
+        order: Ordering,
+    ) -> Result<&'t Slot, &'t Slot> {
         let mut i = (hash >> 32) as usize & last; // CAST: the high half
         loop {
-            // SAFETY: so many slots follow, by the node's invariant. Some slot was never used, so this ends.
+            // SAFETY: a slot, by this function's contract. Some slot was never used, so this ends.
             let slot = unsafe { &*slots.add(i) };
-            match slot.hash() {
-                found if found == hash => return Ok(slot),
-                0 => return Err(slot),
-                _ => i = i.wrapping_add(1) & last,
+            let found = slot.hash.load(order);
+            if found == hash {
+                return Ok(slot);
             }
+            if found == 0 {
+                return Err(slot);
+            }
+            i = i.wrapping_add(1) & last;
         }
     }
 
@@ -137,20 +142,23 @@ impl NodePtr {
             self.add_slot(hash, child);
             return;
         }
-        self.set_counts(live.wrapping_add(1), used.wrapping_add(1));
-        unused.child.store(child, Ordering::Release);
-        unused.hash.store(hash, Ordering::Release);
+        self.occupy(unused, true, hash, child);
     }
 
     /// Puts a child into a free slot, of which there is one: the node was not full.
     pub(super) fn add_slot<'t>(self, hash: u64, child: Child) -> &'t Slot {
         let (slot, unused) = self.free_slot(hash);
+        self.occupy(slot, unused, hash, child);
+        slot
+    }
+
+    /// Publishes a child in a slot that has none, and perhaps never was used.
+    #[inline(always)]
+    fn occupy(self, slot: &Slot, unused: bool, hash: u64, child: Child) {
         let (live, used) = self.counts();
-        let first = u32::from(unused);
-        self.set_counts(live.wrapping_add(1), used.wrapping_add(first));
+        self.set_counts(live.wrapping_add(1), used.wrapping_add(u32::from(unused)));
         slot.child.store(child, Ordering::Release);
         slot.hash.store(hash, Ordering::Release);
-        slot
     }
 
     /// The slot that a child of this hash would get, and whether it never was used.
