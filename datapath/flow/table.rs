@@ -10,7 +10,7 @@
 use crate::datapath::flow::entry::{Flow, FlowEntry, PreparedFlow, INDEXES};
 use crate::datapath::flow::hash::{bytes_hash, masked_hash};
 use crate::datapath::flow::key::Ufid;
-use crate::datapath::flow::masks::{Masks, SharedMask};
+use crate::datapath::flow::masks::Masks;
 use crate::datapath::flow::parts::{FlowKey, KeyBuf};
 use crate::rust::sync::{self, BhGuard, Cursor, OvsGuard, ReadToken, TreeTable};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -119,23 +119,10 @@ impl Table {
             .find_by::<BY_UFID>(hash, token, |flow| flow.ufid() == Some(ufid))
     }
 
-    /// Inserts a flow of which no duplicate is in the table. ENOMEM leaves the table as it was.
+    /// Inserts a flow, unless there is one of its UFID, or else one that takes packets with its unmasked `key`: that is returned
+    /// with the new one (spec F3). ENOMEM leaves the table as it was.
     ///
     /// The store grows, and changes its hash seed from time to time, as needed (spec T1).
-    pub fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
-        let mask = self.masks.acquire(new.mask(), ovs)?;
-        let hash = hash_of(&new, mask);
-        let inserted = self
-            .flows
-            .insert(ovs, new.finish(mask.clone()), [Some(hash)]);
-        if inserted.is_err() {
-            self.masks.release(mask, ovs);
-        }
-        Ok(inserted?)
-    }
-
-    /// The same, unless there is a flow of its UFID, or else one that takes packets with its unmasked `key`: that is returned
-    /// with the new one (spec F3).
     pub fn insert_unless_found<'o, 'm>(
         &'o self,
         new: PreparedFlow<'m>,
@@ -161,7 +148,7 @@ impl Table {
         };
         let hash = match named {
             Some((hash, _)) => hash,
-            None => hash_of(&new, mask),
+            None => masked_hash(new.flow().key().as_ref(), &mask.mask),
         };
         let flow = new.finish(mask.clone());
         match self.flows.insert_unless_found(ovs, flow, [Some(hash)], key) {
@@ -231,14 +218,6 @@ impl Table {
     /// Periodic work: brings the classifier into balance (spec T8). Takes what it rebuilds off `left`.
     pub fn tidy(&self, left: &mut u32, ovs: &OvsGuard) {
         self.flows.tidy(left, ovs);
-    }
-}
-
-/// The hash of a new flow in the store.
-fn hash_of(new: &PreparedFlow<'_>, mask: &SharedMask) -> u32 {
-    match new.flow().ufid() {
-        Some(ufid) => ufid_hash(ufid),
-        None => masked_hash(new.flow().key().as_ref(), &mask.mask),
     }
 }
 

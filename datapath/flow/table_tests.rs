@@ -47,6 +47,24 @@ fn applied(mask: &Mask, key: &KeyBuf) -> KeyBuf {
     out
 }
 
+impl Table {
+    /// Inserts a flow that may take packets of others as well, which requests cannot. ENOMEM leaves the table as it was.
+    fn insert<'o>(&'o self, new: PreparedFlow<'_>, ovs: &'o OvsGuard) -> Result<FlowEntry<'o>> {
+        let mask = self.masks.acquire(new.mask(), ovs)?;
+        let hash = match new.flow().ufid() {
+            Some(ufid) => ufid_hash(ufid),
+            None => masked_hash(new.flow().key().as_ref(), &mask.mask),
+        };
+        let inserted = self
+            .flows
+            .insert(ovs, new.finish(mask.clone()), [Some(hash)]);
+        if inserted.is_err() {
+            self.masks.release(mask, ovs);
+        }
+        Ok(inserted?)
+    }
+}
+
 fn add(table: &Table, key: &KeyBuf, mask: Mask, ufid: Option<&[u8]>, port: u32) {
     let new = prepare(key, &mask, ufid, port).unwrap();
     table

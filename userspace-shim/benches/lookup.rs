@@ -9,7 +9,7 @@ use openvswitch::datapath::flow::entry::PreparedFlow;
 use openvswitch::datapath::flow::key::{Core, Ufid};
 use openvswitch::datapath::flow::mask::Mask;
 use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
-use openvswitch::datapath::flow::table::Table;
+use openvswitch::datapath::flow::table::{Inserted, Table};
 use openvswitch::rust::pod::Pod;
 use openvswitch::rust::sync::{BhGuard, OvsGuard, RcuBox};
 use openvswitch::sys::testing::{process_context, run_rcu};
@@ -32,9 +32,11 @@ fn insert(table: &Table, n: usize, (key, mask): &(flows::Key, flows::Key)) {
     let key = core(key);
     let actions = Checker::new(&key, 0).finish().unwrap();
     let actions = RcuBox::new(actions, GFP_KERNEL).unwrap();
-    let flow = PreparedFlow::new(&key.into(), &mask, Some(ufid(n)), actions, GFP_KERNEL).unwrap();
+    let key = key.into();
+    let flow = PreparedFlow::new(&key, &mask, Some(ufid(n)), actions, GFP_KERNEL).unwrap();
     let ovs = OvsGuard::lock(&process_context());
-    table.insert(flow, &ovs).unwrap();
+    let inserted = table.insert_unless_found(flow, &key, &ovs).unwrap();
+    assert!(matches!(inserted, Inserted::Yes(_)));
 }
 
 fn remove(table: &Table, n: usize) {

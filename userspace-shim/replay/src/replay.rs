@@ -9,7 +9,7 @@ use openvswitch::datapath::abi::flow_attr;
 use openvswitch::datapath::actions::validate::Checker;
 use openvswitch::datapath::flow::entry::PreparedFlow;
 use openvswitch::datapath::flow::parts::{FlowKey, KeyBuf};
-use openvswitch::datapath::flow::table::Table;
+use openvswitch::datapath::flow::table::{Inserted, Table};
 use openvswitch::datapath::netlink::attr::Attr;
 use openvswitch::datapath::netlink::key::{parse_match, FlowMatch};
 use openvswitch::env::FakeNet;
@@ -161,15 +161,10 @@ fn add(
     let mask = parsed.mask.key.try_clone(GFP_KERNEL);
     let ovs = OvsGuard::lock(&process_context());
     let start = Instant::now();
-    let known = line
-        .ufid
-        .is_some_and(|u| table.lookup_ufid(&u, &ovs).is_some())
-        || table.lookup_any(&parsed.key, &ovs).is_some();
-    if known {
-        return Ok(Added::Matched);
-    }
-    if table.insert(new, &ovs).is_err() {
-        return Err("the table takes no more flows like this one".into());
+    match table.insert_unless_found(new, &parsed.key, &ovs) {
+        Ok(Inserted::Yes(_)) => {}
+        Ok(Inserted::No(..)) => return Ok(Added::Matched),
+        Err(_) => return Err("the table takes no more flows like this one".into()),
     }
     *time += start.elapsed();
     Ok(Added::Flow(Box::new(Replayed {
