@@ -259,13 +259,19 @@ fn gre_passes_the_firewall_that_the_host_has() {
     );
 }
 
-#[test]
-fn xha_is_stopped_while_the_module_is_replaced() {
-    let host = host("svcha");
+/// A host on which xHA runs.
+fn host_with_xha(name: &str) -> Sandbox {
+    let host = host(name);
     host.stub("/bin/pidof", "");
     host.write("/etc/xensource/xhad.conf", "");
     host.stub("/opt/xensource/xha/ha_stop_daemon", "");
     host.stub("/opt/xensource/xha/ha_start_daemon", "");
+    host
+}
+
+#[test]
+fn xha_is_stopped_while_the_module_is_replaced() {
+    let host = host_with_xha("svcha");
     assert_eq!(service(&host, "force-reload-kmod").code, 0);
     let want = [
         "ha_stop_daemon".to_string(),
@@ -483,11 +489,7 @@ fn what_nobody_listens_to_any_more_is_done_to_its_end() {
 #[test]
 fn the_module_is_replaced_to_the_end_when_the_terminal_goes() {
     use std::os::unix::process::CommandExt;
-    let host = host("svchup");
-    host.stub("/bin/pidof", "");
-    host.write("/etc/xensource/xhad.conf", "");
-    host.stub("/opt/xensource/xha/ha_stop_daemon", "");
-    host.stub("/opt/xensource/xha/ha_start_daemon", "");
+    let host = host_with_xha("svchup");
     host.stub(&format!("{SCRIPTS}/ovs-ctl"), "sleep 2");
     let mut child = command(&host, "force-reload-kmod")
         .process_group(0)
