@@ -11,6 +11,20 @@ die() { say "$*"; exit 1; }
 # version_ge A B: version A is B or newer.
 version_ge() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
+# install_packages PACKAGE...: as root, one after the other: apt gives up where another one is at it.
+install_packages() (
+	say "installing $*"
+	mkdir -p "$OVS_RS_CACHE"
+	exec 8>"$OVS_RS_CACHE/install.lock"
+	flock 8
+	[ -n "$(ls /var/lib/apt/lists/*_Packages* 2>/dev/null)" ] || apt-get -q update >&2 || die "apt-get update failed"
+	log=${TMPDIR:-/tmp}/openvswitch-apt.$$
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq -y --no-install-recommends install "$@" >"$log" 2>&1 ||
+		{ apt-get -q update >&2 && apt-get -q -y --no-install-recommends install "$@" >&2; } || die "cannot install $*"
+	rm -f "$log"
+)
+
 # need COMMAND:PACKAGE...: makes sure that the commands exist. As root on Debian it installs the packages; otherwise
 # one line names what is missing and the command that installs it. A COMMAND with a slash is a file.
 need() {
@@ -26,15 +40,7 @@ need() {
 	done
 	[ -n "$missing" ] || return 0
 	if [ "$(id -u)" = 0 ] && [ -z "${OVS_RS_NO_INSTALL:-}" ] && command -v apt-get >/dev/null 2>&1; then
-		say "installing$packages"
-		[ -n "$(ls /var/lib/apt/lists/*_Packages* 2>/dev/null)" ] || apt-get -q update >&2 ||
-			die "apt-get update failed"
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $packages \
-			>"${TMPDIR:-/tmp}/openvswitch-apt.$$" 2>&1 ||
-			{ apt-get -q update >&2 && DEBIAN_FRONTEND=noninteractive \
-				apt-get -q -y --no-install-recommends install $packages >&2; } ||
-			die "cannot install$packages"
-		rm -f "${TMPDIR:-/tmp}/openvswitch-apt.$$"
+		install_packages $packages || exit 1
 	else
 		die "missing$missing; install with: apt-get install$packages"
 	fi
@@ -77,26 +83,33 @@ apt_private() {
 		-o APT::Install-Recommends=false -o APT::Architecture=amd64 -o APT::Sandbox::User=root
 		-o Acquire::Languages=none -o Debug::NoLocking=true -o APT::Get::List-Cleanup=false)
 	APT_DIR=$dir
-	if [ "$(cat "$dir/etc/debian.sources" 2>/dev/null)" != "$text" ] ||
-		[ -z "$(ls "$dir"/lists/*_Packages* 2>/dev/null)" ]; then
-		[ -z "${OVS_RS_OFFLINE:-}" ] || return 1
-		say "reading the package lists of $suites"
-		printf '%s\n' "$text" > "$dir/etc/debian.sources"
-		# Without network apt-get update warns, and succeeds.
-		apt-get -q "${APT[@]}" update >"$dir/update.log" 2>&1 && [ -n "$(ls "$dir"/lists/*_Packages* 2>/dev/null)" ] || {
-			grep -m 2 '^[EW]: ' "$dir/update.log" >&2 || cat "$dir/update.log" >&2
-			return 1
-		}
-	fi
+	read_lists "$text" "$suites"
 }
+
+# read_lists SOURCES SUITES: reads the lists of the private apt unless it has them. Once, where several begin with an empty cache.
+read_lists() (
+	exec 8>"$APT_DIR/lock"
+	flock 8
+	[ "$(cat "$APT_DIR/etc/debian.sources" 2>/dev/null)" != "$1" ] || ! have_lists || exit 0
+	[ -z "${OVS_RS_OFFLINE:-}" ] || exit 1
+	say "reading the package lists of $2"
+	printf '%s\n' "$1" > "$APT_DIR/etc/debian.sources"
+	# Without network apt-get update warns, and succeeds.
+	apt-get -q "${APT[@]}" update >"$APT_DIR/update.log" 2>&1 && have_lists || {
+		grep -m 2 '^[EW]: ' "$APT_DIR/update.log" >&2 || cat "$APT_DIR/update.log" >&2
+		exit 1
+	}
+)
+have_lists() { [ -n "$(ls "$APT_DIR"/lists/*_Packages* 2>/dev/null)" ]; }
 apt_bullseye() { apt_private apt-bullseye bullseye; }
 apt_bookworm() { apt_private apt bookworm bookworm-updates; }
 apt_backports() { apt_private apt-backports bookworm bookworm-updates bookworm-backports; }
 apt_trixie() { apt_private apt-trixie trixie trixie-backports; }
 
 # apt_fetch PACKAGE=VERSION...: downloads them (not what they depend on), prints the paths.
-apt_fetch() {
-	local item file version try
+apt_fetch() (
+	exec 8>"$APT_DIR/lock"
+	flock 8
 	for item; do
 		version=${item#*=}
 		for try in 1 2; do
@@ -111,7 +124,7 @@ apt_fetch() {
 		[ -n "$file" ] || return 1
 		printf '%s\n' "$file"
 	done
-}
+)
 
 # apt_plan PACKAGE...: "name=version" of the packages and all that they depend on.
 apt_plan() {
