@@ -125,7 +125,9 @@ if [ -n "$crates" ]; then
 	text=$(sed -nE 's/^CONFIG_RUSTC_VERSION_TEXT="?([^"]*).*/\1/p' "$conf")
 	[ "$("$OVS_RUSTC" --version)" = "$text" ] ||
 		die "$text built the crates of kernel $release, and $OVS_RUSTC is another one: OVS_RUSTC= names the first"
-	tools_of_kernel+=("RUSTC=$OVS_RUSTC" "BINDGEN=$OVS_BINDGEN")
+	# kunit/run has a driver of its own in between.
+	tools_of_kernel+=("RUSTC=${OVS_RUSTC_DRIVER:-$OVS_RUSTC}" "BINDGEN=$OVS_BINDGEN")
+	export OVS_DRIVEN_RUSTC=$OVS_RUSTC
 fi
 ! grep -qs '^CONFIG_UML=y' "$conf" || tools_of_kernel+=(ARCH=um)
 

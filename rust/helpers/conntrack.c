@@ -19,7 +19,7 @@
 void rust_helper_ct_untrack(struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
-	nf_conntrack_put(skb_nfct(skb));
+	ovs_nf_reset_ct(skb);
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 #endif
 }
@@ -240,7 +240,7 @@ void rust_helper_ct_delete(struct sk_buff *skb)
 
 int rust_helper_ct_track(struct net *net, struct sk_buff *skb, struct nf_conn *tmpl, bool ipv6)
 {
-	nf_conntrack_put(skb_nfct(skb));
+	ovs_nf_reset_ct(skb);
 	nf_conntrack_get(&tmpl->ct_general);
 	nf_ct_set(skb, tmpl, IP_CT_NEW);
 	return ovs_ct_verdict(ovs_conntrack_in(net, OVS_NFPROTO(ipv6), NF_INET_PRE_ROUTING, skb));

@@ -75,7 +75,8 @@ struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb)
 		.len = skb->len,
 		.headlen = skb_headlen(skb),
 		.network = skb_network_offset(skb),
-		.transport = skb_transport_offset(skb),
+		/* Whether it was set or not, of which DEBUG_NET would complain. */
+		.transport = (int)skb->transport_header - (int)skb_headroom(skb),
 		.mac_len = skb->mac_len,
 		.protocol = ntohs(skb->protocol),
 		.mark = skb->mark,

@@ -78,9 +78,11 @@ pub trait Words {
 
 /// What a [`TreeTable`] keeps. None of this changes while it is in the table.
 pub trait Leaf {
+    /// What is compared, and what masks are of.
     type Key: Words;
     /// The key; zero where the mask is.
     fn key(&self) -> &Self::Key;
+    /// Its mask.
     fn mask(&self) -> &Self::Key;
     /// Bit n: word n of the mask is not zero.
     fn bits(&self) -> u64;
@@ -90,6 +92,7 @@ pub trait Leaf {
 
 /// What a lookup found, and at what cost.
 pub struct Found<'g, T, const N: usize> {
+    /// The entry, if there is one.
     pub entry: Option<Entry<'g, T, N>>,
     /// Masks that the key was compared under: those of the nodes on the way, or of the only entry.
     pub masks: u32,
@@ -99,6 +102,7 @@ pub struct Found<'g, T, const N: usize> {
 
 /// What became of a new entry.
 pub enum Inserted<'g, T, const N: usize> {
+    /// It is in the table now.
     Yes(Entry<'g, T, N>),
     /// This one was there before.
     No(Entry<'g, T, N>, TableBox<T, N>),
