@@ -21,6 +21,16 @@ fn watched() -> Result<SkBuff> {
     Ok(skb)
 }
 
+/// Where a packet's bytes and headers are, and to whom it belongs.
+fn place(skb: &SkBuff) -> (u32, u32, i32, i32, u32, u16, u32, u32) {
+    let c = view(skb);
+    let (network, transport) = (c.network, c.transport);
+    let (len, head) = (c.len, c.headlen);
+    (
+        len, head, network, transport, c.mac_len, c.protocol, c.gso_size, c.users,
+    )
+}
+
 #[kernel::macros::kunit_tests(ovs_skbuff)]
 mod tests {
     use super::*;
@@ -341,6 +351,64 @@ mod tests {
             })?;
             assert_eq!((count, rest), (3, 3000 - 34));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_tunnelled_aggregate_stays_whole_when_it_is_cut() -> Result {
+        const INNER: usize = 14 + 20 + 8 + 8;
+        let mut frame = KVec::new();
+        frame.extend_from_slice(&UDP4[..42], GFP_KERNEL)?;
+        frame.extend_from_slice(&[8, 0, 0, 0, 0, 0, 7, 0], GFP_KERNEL)?; // VXLAN
+        frame.extend_from_slice(&UDP4[..34], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0, 1, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0x50, 16], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0; 6], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0x5a; 2500], GFP_KERNEL)?;
+        frame[INNER + 23] = 6; // TCP
+        let mut skb = packet(&frame, Shape::Paged(INNER + 54))?;
+        skb.set_protocol(0x800);
+        skb.set_network_header(14);
+        skb.set_transport_header(34);
+        skb.reset_mac_len();
+        // SAFETY: valid and ours; the inner headers are linear.
+        unsafe {
+            bindings::rust_helper_kunit_make_tunnelled(skb.as_ptr(), INNER as u32, 1000);
+        }
+        let before = place(&skb);
+        let mut lens = KVec::new();
+        skb.for_each_segment(&mut |segment, _| Ok(lens.push(segment.len(), GFP_KERNEL)?))?;
+        assert!(lens.as_slice() == [INNER + 54 + 1000, INNER + 54 + 1000, INNER + 54 + 500]);
+        assert!(holds(&skb, &frame)?);
+        assert_eq!(place(&skb), before);
+        Ok(())
+    }
+
+    #[test]
+    fn a_list_of_frames_stays_whole_when_it_is_cut() -> Result {
+        let mut frames = KVec::new();
+        frames.extend_from_slice(&UDP4, GFP_KERNEL)?;
+        frames.extend_from_slice(&UDP4[42..], GFP_KERNEL)?;
+        frames.extend_from_slice(&UDP4[42..], GFP_KERNEL)?;
+        // SAFETY: so many bytes are there.
+        let skb = unsafe { bindings::rust_helper_kunit_gro_list(UDP4.as_ptr(), 60, 3) };
+        // SAFETY: fresh, and given to us.
+        let mut skb = unsafe { SkBuff::from_raw(NonNull::new(skb).ok_or(ENOMEM)?) };
+        skb.set_protocol(0x800);
+        skb.set_network_header(14);
+        skb.set_transport_header(34);
+        skb.reset_mac_len();
+        let before = place(&skb);
+        let (mut count, mut good) = (0, 0);
+        skb.for_each_segment(&mut |segment, _| {
+            // The stack gives each an IPv4 identification of its own.
+            good += usize::from(bytes(segment)?.get(34..) == UDP4.get(34..));
+            good += usize::from(view(segment).users == 1);
+            count += 1;
+            Ok(())
+        })?;
+        assert_eq!((count, good), (3, 6));
+        assert!(holds(&skb, &frames)?);
+        assert_eq!(place(&skb), before);
         Ok(())
     }
 

@@ -237,6 +237,8 @@ struct ovs_kunit_view {
 struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsigned int linear);
 struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear, unsigned int piece);
 void rust_helper_kunit_make_gso(struct sk_buff *skb, u16 size, u32 type);
+void rust_helper_kunit_make_tunnelled(struct sk_buff *skb, unsigned int inner, u16 size);
+struct sk_buff *rust_helper_kunit_gro_list(const u8 *frame, unsigned int len, unsigned int n);
 struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb);
 int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to, unsigned int len);
 void rust_helper_kunit_make_complete(struct sk_buff *skb);

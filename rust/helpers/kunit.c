@@ -3,9 +3,12 @@
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/file.h>
+#include <linux/ip.h>
 #include <linux/kthread.h>
 #include <linux/net.h>
 #include <linux/rtnetlink.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <net/dst.h>
 #include <net/dst_cache.h>
 #include <net/dst_metadata.h>
@@ -66,6 +69,52 @@ void rust_helper_kunit_make_gso(struct sk_buff *skb, u16 size, u32 type)
 	skb_shinfo(skb)->gso_size = size;
 	skb_shinfo(skb)->gso_type = type;
 	skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(skb->len, size);
+}
+
+/*
+ * Makes it an aggregate of TCP over IPv4 inside of a UDP tunnel, whose inner frame begins inner bytes after the outer one; its sum is
+ * left to the device.
+ */
+void rust_helper_kunit_make_tunnelled(struct sk_buff *skb, unsigned int inner, u16 size)
+{
+	skb->encapsulation = 1;
+	skb_set_inner_mac_header(skb, inner);
+	skb_set_inner_network_header(skb, inner + ETH_HLEN);
+	skb_set_inner_transport_header(skb, inner + ETH_HLEN + sizeof(struct iphdr));
+	skb_set_inner_protocol(skb, htons(ETH_P_TEB));
+	rust_helper_kunit_make_partial(skb, inner + ETH_HLEN + sizeof(struct iphdr), offsetof(struct tcphdr, check));
+	rust_helper_kunit_make_gso(skb, size, SKB_GSO_TCPV4 | SKB_GSO_UDP_TUNNEL);
+}
+
+/* n frames of UDP over IPv4, all of these bytes, as GRO makes a list of them: the headers of all but the first are out of sight. */
+struct sk_buff *rust_helper_kunit_gro_list(const u8 *frame, unsigned int len, unsigned int n)
+{
+	const unsigned int headers = ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr);
+	struct sk_buff *skb = rust_helper_kunit_paged(frame, len, len);
+	struct sk_buff **next;
+
+	if (!skb)
+		return NULL;
+	next = &skb_shinfo(skb)->frag_list;
+	while (--n) {
+		struct sk_buff *part = rust_helper_kunit_paged(frame, len, len);
+
+		if (!part) {
+			kfree_skb(skb);
+			return NULL;
+		}
+		skb_set_network_header(part, ETH_HLEN);
+		skb_set_transport_header(part, ETH_HLEN + sizeof(struct iphdr));
+		__skb_pull(part, headers);
+		*next = part;
+		next = &part->next;
+		skb->len += part->len;
+		skb->data_len += part->len;
+		skb->truesize += part->truesize;
+	}
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	rust_helper_kunit_make_gso(skb, len - headers, SKB_GSO_UDP_L4 | SKB_GSO_FRAGLIST);
+	return skb;
 }
 
 /* What C sees of a packet. */

@@ -103,10 +103,19 @@ bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
 	return skb_gso_validate_mac_len(skb, len);
 }
 
-/* Segments with paged data, as a list; NULL or an ERR_PTR if there are none. */
+/*
+ * Segments with paged data, as a list; NULL or an ERR_PTR if there are none. They are those of a clone: whoever cuts up a tunnel's
+ * packet leaves it without the outer headers, and of a list of frames the first segment is the packet itself.
+ */
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 {
-	return __skb_gso_segment(skb, NETIF_F_SG, false);
+	struct sk_buff *whole = skb_clone(skb, GFP_ATOMIC), *segments;
+
+	if (!whole)
+		return ERR_PTR(-ENOMEM);
+	segments = __skb_gso_segment(whole, NETIF_F_SG, false);
+	consume_skb(whole);
+	return segments;
 }
 
 #ifdef HAVE_DROP_REASON_SUBSYS
