@@ -4,8 +4,8 @@
 //! C counterpart: none; `net/core/skbuff.c` is what it is held to.
 
 use super::packet::{
-    bytes, can_fail, fail_nth, freed, holds, make_complete, packet, pattern, sum_holds, view,
-    watch, Shape, UDP4,
+    bytes, can_fail, fail_nth, freed, holds, make_complete, make_partial, packet, pattern,
+    sum_holds, view, watch, Shape, UDP4,
 };
 use crate::datapath::env::{PacketMeta, PacketOps};
 use crate::rust::bindings;
@@ -217,6 +217,63 @@ mod tests {
             skb.trim_rcsum(51)?;
             assert_eq!(skb.len(), 51);
             assert!(sum_holds(&skb) || skb.summed() != checksum::COMPLETE);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_device_is_asked_for_a_sum_whose_place_was_cut_off() -> Result {
+        for shape in [Shape::Linear, Shape::Paged(42)] {
+            for (len, summed) in [
+                (60, checksum::PARTIAL),
+                (42, checksum::PARTIAL),
+                (41, 0),
+                (14, 0),
+            ] {
+                let mut skb = packet(&UDP4, shape)?;
+                make_partial(&mut skb, 34, 6);
+                skb.trim(len)?;
+                assert_eq!((skb.len(), skb.summed()), (len, summed));
+                assert_eq!(skb.complete_checksum(), Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_device_is_asked_for_a_sum_over_headers_that_are_gone() -> Result {
+        let mut eth = packet(&UDP4, Shape::Linear)?;
+        eth.set_network_header(14);
+        eth.reset_mac_len();
+        make_partial(&mut eth, 2, 20);
+        eth.pop_eth()?;
+
+        let mut frame = UDP4;
+        [frame[12], frame[13]] = [0x88, 0x47];
+        let mut mpls = packet(&frame, Shape::Linear)?;
+        mpls.set_protocol(0x8847);
+        mpls.set_network_header(14);
+        mpls.reset_mac_len();
+        make_partial(&mut mpls, 2, 20);
+        mpls.pop_mpls(0x0800, true)?;
+
+        let mut frame = KVec::new();
+        // Two words, metadata type 2, an Ethernet frame follows.
+        frame.extend_from_slice(&[0x0f, 0xc2, 2, 3, 0, 0, 0, 0], GFP_KERNEL)?;
+        frame.extend_from_slice(&UDP4, GFP_KERNEL)?;
+        let mut nsh = packet(&frame, Shape::Linear)?;
+        make_partial(&mut nsh, 6, 20);
+        nsh.pop_nsh()?;
+
+        let mut frame = UDP4;
+        [frame[12], frame[13], frame[16], frame[17]] = [0x81, 0, 8, 0];
+        let mut tagged = packet(&frame, Shape::Linear)?;
+        make_partial(&mut tagged, 2, 20);
+        tagged.vlan_untag()?;
+
+        for (skb, len) in [(eth, 46), (mpls, 56), (nsh, 60), (tagged, 56)].iter_mut() {
+            assert_eq!((skb.len(), skb.summed()), (*len, 0));
+            assert_eq!(skb.complete_checksum(), Ok(()));
         }
         Ok(())
     }

@@ -42,6 +42,18 @@ int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len)
 	return pskb_trim(skb, len);
 }
 
+/*
+ * After something was cut off: a device cannot be asked any more to add a sum from bytes, or into bytes, that are gone. Whoever
+ * would have to do it in its place warns, or up to 5.10 ends the kernel (BUG).
+ */
+void rust_helper_skb_forget_sum(struct sk_buff *skb)
+{
+	int start = skb_checksum_start_offset(skb);
+
+	if (start < 0 || start + skb->csum_offset + sizeof(__sum16) > skb->len)
+		skb->ip_summed = CHECKSUM_NONE;
+}
+
 void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len)
 {
 	skb_push_rcsum(skb, len);

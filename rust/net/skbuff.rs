@@ -239,7 +239,20 @@ impl SkBuff {
             return Ok(());
         }
         // SAFETY: valid and owned by the invariant. CAST: less than `len`.
-        to_result(unsafe { bindings::rust_helper_pskb_trim(self.as_ptr(), len as u32) })
+        let done = unsafe { bindings::rust_helper_pskb_trim(self.as_ptr(), len as u32) };
+        self.was_cut(done)
+    }
+
+    /// The end of what takes bytes away: a device is no longer asked for a sum over bytes, or into bytes, that are gone. A
+    /// sender may ask for any (`virtio_net_hdr`).
+    #[inline(always)]
+    fn was_cut(&mut self, done: c_int) -> Result {
+        to_result(done)?;
+        if self.summed() == checksum::PARTIAL {
+            // SAFETY: valid and owned by the invariant; asked for a sum.
+            unsafe { bindings::rust_helper_skb_forget_sum(self.as_ptr()) };
+        }
+        Ok(())
     }
 
     /// `skb_push_rcsum`: moves the data pointer back by `n` bytes; false if there is no such headroom.
@@ -285,7 +298,8 @@ impl SkBuff {
             return Ok(());
         }
         // SAFETY: valid and owned by the invariant. CAST: less than `len`.
-        to_result(unsafe { bindings::rust_helper_pskb_trim_rcsum(self.as_ptr(), len as u32) })
+        let done = unsafe { bindings::rust_helper_pskb_trim_rcsum(self.as_ptr(), len as u32) };
+        self.was_cut(done)
     }
 
     /// Distance of `data` from `head`, to which header marks are relative.
@@ -480,7 +494,8 @@ impl SkBuff {
             return Err(kernel::error::code::EINVAL);
         }
         // SAFETY: valid and owned, EtherType linear as just checked; the kernel pulls the rest.
-        to_result(unsafe { bindings::rust_helper_skb_vlan_untag(self.as_ptr()) })
+        let done = unsafe { bindings::rust_helper_skb_vlan_untag(self.as_ptr()) };
+        self.was_cut(done)
     }
 
     /// `skb_vlan_push`, host order.
@@ -492,7 +507,8 @@ impl SkBuff {
     /// `skb_vlan_pop`
     pub fn pop_vlan(&mut self) -> Result {
         // SAFETY: valid and owned by the invariant.
-        to_result(unsafe { bindings::skb_vlan_pop(self.as_ptr()) })
+        let done = unsafe { bindings::skb_vlan_pop(self.as_ptr()) };
+        self.was_cut(done)
     }
 
     /// `skb_eth_push`
@@ -506,7 +522,8 @@ impl SkBuff {
     /// `skb_eth_pop`
     pub fn pop_eth(&mut self) -> Result {
         // SAFETY: valid and owned by the invariant.
-        to_result(unsafe { bindings::rust_helper_skb_eth_pop(self.as_ptr()) })
+        let done = unsafe { bindings::rust_helper_skb_eth_pop(self.as_ptr()) };
+        self.was_cut(done)
     }
 
     /// `skb_mpls_push`, type in host order: after the first `l2_len` bytes, an Ethernet header with tags or nothing.
@@ -527,9 +544,10 @@ impl SkBuff {
     /// `skb_mpls_pop`, type in host order; nothing if the packet is not MPLS.
     pub fn pop_mpls(&mut self, eth_type: u16, ethernet: bool) -> Result {
         // SAFETY: valid and owned by the invariant; the helper looks where the label is before it touches it.
-        to_result(unsafe {
+        let done = unsafe {
             bindings::rust_helper_skb_mpls_pop(self.as_ptr(), eth_type.to_be(), ethernet)
-        })
+        };
+        self.was_cut(done)
     }
 
     /// `nsh_push`: a service header, which has the length that it says, in front of the packet.
@@ -548,7 +566,8 @@ impl SkBuff {
     /// `nsh_pop`
     pub fn pop_nsh(&mut self) -> Result {
         // SAFETY: valid and owned by the invariant; the kernel reads no more than the packet has.
-        to_result(unsafe { bindings::rust_helper_nsh_pop(self.as_ptr()) })
+        let done = unsafe { bindings::rust_helper_nsh_pop(self.as_ptr()) };
+        self.was_cut(done)
     }
 
     /// `skb_get_hash`
