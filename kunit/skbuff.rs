@@ -9,6 +9,7 @@ use super::packet::{
 };
 use crate::datapath::env::{PacketMeta, PacketOps};
 use crate::rust::bindings;
+use crate::rust::net::genetlink::{append_size, Message};
 use crate::rust::net::skbuff::{checksum, SkBuff};
 use crate::rust::sync::ProcessContext;
 use core::ptr::NonNull;
@@ -274,6 +275,22 @@ mod tests {
         for (skb, len) in [(eth, 46), (mpls, 56), (nsh, 60), (tagged, 56)].iter_mut() {
             assert_eq!((skb.len(), skb.summed()), (*len, 0));
             assert_eq!(skb.complete_checksum(), Ok(()));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn pages_that_only_a_device_can_read_are_not_shared() -> Result {
+        let frame = pattern(3000)?;
+        for (unreadable, errno) in [(false, Ok(())), (true, Err(EFAULT))] {
+            let mut skb = packet(&frame, Shape::Paged(60))?;
+            if unreadable {
+                // SAFETY: valid and ours.
+                unsafe { bindings::rust_helper_kunit_make_unreadable(skb.as_ptr()) };
+            }
+            let mut msg = Message::with_room_atomic(24, append_size(60))?;
+            msg.set_len(24);
+            assert_eq!(msg.append_packet(1, &mut skb, 3000, 60, false), errno);
         }
         Ok(())
     }

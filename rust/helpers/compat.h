@@ -142,6 +142,13 @@ static inline struct netlink_ext_ack *ovs_netlink_cb_extack(const struct netlink
 #define ovs_nf_reset_ct(skb) nf_reset(skb)
 #endif
 
+/* Whether the CPU can read all pages. */
+#ifdef HAVE_SKB_FRAGS_READABLE
+#define ovs_skb_frags_readable(skb) skb_frags_readable(skb)
+#else
+#define ovs_skb_frags_readable(skb) true
+#endif
+
 #ifdef HAVE_SKB_ETH_PUSH
 #define ovs_skb_eth_push(skb, dst, src) skb_eth_push(skb, dst, src)
 #define ovs_skb_eth_pop(skb) skb_eth_pop(skb)

@@ -244,6 +244,7 @@ struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb);
 int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to, unsigned int len);
 void rust_helper_kunit_make_complete(struct sk_buff *skb);
 bool rust_helper_kunit_sum_holds(const struct sk_buff *skb);
+void rust_helper_kunit_make_unreadable(struct sk_buff *skb);
 void rust_helper_kunit_get(struct sk_buff *skb);
 void rust_helper_kunit_watch(struct sk_buff *skb);
 u32 rust_helper_kunit_freed(void);

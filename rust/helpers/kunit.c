@@ -174,6 +174,12 @@ void rust_helper_kunit_make_partial(struct sk_buff *skb, unsigned int start, uns
 	skb->csum_offset = offset;
 }
 
+/* Its pages are a device's, which the CPU cannot read. */
+void rust_helper_kunit_make_unreadable(struct sk_buff *skb)
+{
+	skb->unreadable = 1;
+}
+
 void rust_helper_kunit_get(struct sk_buff *skb)
 {
 	skb_get(skb);

@@ -144,7 +144,8 @@ void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
 
 /*
  * Appends len bytes of from to the linear message to: hlen of them copied, for the rest pages shared. skb_zerocopy() ends the
- * kernel (BUG) where hlen is 0 and from's head is in no page, as for a packet of no bytes at all.
+ * kernel (BUG) where hlen is 0 and from's head is in no page, as for a packet of no bytes at all. What only a device can read
+ * (devmem) is nothing for userspace.
  */
 int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen)
 {
@@ -152,6 +153,8 @@ int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned in
 		return 0;
 	if (!hlen && !from->head_frag)
 		return -EINVAL;
+	if (!ovs_skb_frags_readable(from))
+		return -EFAULT;
 	return skb_zerocopy(to, from, len, hlen);
 }
 
