@@ -54,11 +54,31 @@ impl core::fmt::Debug for CtAction {
     }
 }
 
-/// A name from userspace, for the log.
+/// A name from userspace, for the log, where it must not look like lines of others.
 struct Text<'a>(&'a CStr);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_str().unwrap_or("?"))
+        let shows = |text: &&str| text.bytes().all(|b| b >= b' ' && b != 0x7f);
+        f.write_str(self.0.to_str().ok().filter(shows).unwrap_or("?"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_makes_no_lines_in_the_log() {
+        for (name, shown) in [
+            (c"tftp", "tftp"),
+            (c"a b", "a b"),
+            (c"x\nBUG: y", "?"),
+            (c"\x1b[2J", "?"),
+            (c"\x7f", "?"),
+            (c"\xff", "?"),
+        ] {
+            assert_eq!(std::format!("{}", Text(name)), shown);
+        }
     }
 }
