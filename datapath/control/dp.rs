@@ -74,11 +74,13 @@ fn explain_new(ovs: &OvsGuard, req: &Request<'_>, attrs: &DpRequest<'_>, e: NlEr
     }
     if req.version < version::DATAPATH {
         if let Ok(dp) = find(req, attrs, ovs) {
-            let name = dp.ports.local(ovs).map_or([0; 16], |port| port.dev.name());
-            pr_warn!(
-                "{}: Dropping previously announced user features\n",
-                text(&name)
-            );
+            if World::log_allowed() {
+                let name = dp.ports.local(ovs).map_or([0; 16], |port| port.dev.name());
+                pr_warn!(
+                    "{}: Dropping previously announced user features\n",
+                    text(&name)
+                );
+            }
             dp.user_features.store(0, Relaxed);
         }
     }
