@@ -16,19 +16,10 @@
 #include <net/ipv6.h>
 #include "helpers.h"
 
-#if IS_ENABLED(CONFIG_NF_CONNTRACK)
-/* Another connection may be attached only where there is none (CONFIG_DEBUG_NET). */
-static void ovs_ct_detach(struct sk_buff *skb)
-{
-	nf_conntrack_put(skb_nfct(skb));
-	skb->_nfct = 0;
-}
-#endif
-
 void rust_helper_ct_untrack(struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
-	ovs_ct_detach(skb);
+	ovs_nf_reset_ct(skb); /* with CONFIG_DEBUG_NET, another one may be attached only where there is none */
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 #endif
 }
@@ -249,7 +240,7 @@ void rust_helper_ct_delete(struct sk_buff *skb)
 
 int rust_helper_ct_track(struct net *net, struct sk_buff *skb, struct nf_conn *tmpl, bool ipv6)
 {
-	ovs_ct_detach(skb);
+	ovs_nf_reset_ct(skb);
 	nf_conntrack_get(&tmpl->ct_general);
 	nf_ct_set(skb, tmpl, IP_CT_NEW);
 	return ovs_ct_verdict(ovs_conntrack_in(net, OVS_NFPROTO(ipv6), NF_INET_PRE_ROUTING, skb));
