@@ -51,18 +51,31 @@ struct Prepared {
     acts: RcuPin<Actions>,
 }
 
-/// `key` becomes the packet's; it is too large to be moved.
+/// `key` becomes the packet's; it is too large to be moved. A packet that is refused is dropped, for drop monitors to see.
 fn prepare(req: &Request<'_>, key: &mut FlowKey) -> NlResult<Prepared> {
     let exec = Execute::parse(req.attrs)?;
     let mut pkt = packet(&exec, req.ctx)?;
+    match complete(req, &exec, &mut pkt, key) {
+        Ok(acts) => Ok(Prepared { pkt, acts }),
+        Err(e) => {
+            pkt.discard(DropReason::NotSpecified);
+            Err(e)
+        }
+    }
+}
+
+/// The packet's key, and the actions on what it says.
+fn complete(
+    req: &Request<'_>,
+    exec: &Execute<'_>,
+    pkt: &mut Packet,
+    key: &mut FlowKey,
+) -> NlResult<RcuPin<Actions>> {
     let tuple = key::parse_metadata(req.net, exec.key, key)?;
-    extract::from_execute(&mut pkt, key)?;
+    extract::from_execute(pkt, key)?;
     tuple.check(key)?;
     let acts = actions::parse(req.net, exec.actions, key, exec.probe)?;
-    Ok(Prepared {
-        pkt,
-        acts: RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?),
-    })
+    Ok(RcuBox::into_pin(RcuBox::new(acts, GFP_KERNEL)?))
 }
 
 /// Spec P2.

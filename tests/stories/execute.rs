@@ -26,6 +26,28 @@ fn p1_everything_is_required_and_the_datapath_is_asked_for_last() {
 }
 
 #[test]
+fn p5_a_refused_request_drops_its_packet() {
+    let mut lab = Lab::new();
+    let long = key_attr::CT_ORIG_TUPLE_IPV6;
+    let refused = [
+        (Bytes::new().u32(99, 0), list(), EINVAL),
+        (Bytes::new(), list().output(65535), EINVAL),
+        (Bytes::new().put(long, &[0; 40]), list(), EINVAL), // no tuple of this packet
+    ];
+    for (key, acts, errno) in refused {
+        let request = Bytes::new()
+            .put(packet_attr::PACKET, &udp())
+            .nest(packet_attr::KEY, key)
+            .nest(packet_attr::ACTIONS, acts);
+        assert_eq!(lab.run(&request), Err(errno));
+        assert_eq!(drops(), [DropReason::NotSpecified]);
+    }
+    let request = Bytes::new().put(packet_attr::PACKET, &udp());
+    assert_eq!(lab.run(&request), Err(EINVAL));
+    assert_eq!(drops(), [], "there was no packet yet");
+}
+
+#[test]
 fn p4_priority_and_mark_come_from_the_key() {
     let mut lab = Lab::new();
     let key = Bytes::new()

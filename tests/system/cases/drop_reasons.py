@@ -155,6 +155,22 @@ execute("fragments", F["1500 bytes"], [], OUT2, mru=576)
 if len(up.notifications("ovs_packet", 0.2)) != 3:
     failed.append("upcalls are missing")
 
+# Refused: a packet that there was is dropped (P5).
+for what, dp, frame, key, actions in (
+    ("no such action", DP0, UDP, [k_port(1)], [attr(99)]),
+    ("another family's tuple", DP0, UDP, [attr(KEY.CT_ORIG_TUPLE_IPV6, b"\0" * 40)], [OUT2]), ("a service header that is none", DP0, eth(0x894f, b"\xff" * 8), [k_port(1)], [OUT2]),
+    ("an L3 packet that is a tag", DP0, UDP, [k_type(0x8100)], [OUT2]), ("no such datapath", 77, UDP, [k_port(1)], [OUT2]),
+):
+    if not s.execute(dp, frame, key, actions).errno:
+        failed.append(what + " is accepted")
+    check(what, ["NOT_SPECIFIED"])
+if not s.execute(DP0, UDP[:13], [k_port(1)], [OUT2]).errno:
+    failed.append("13 bytes are accepted")
+check("13 bytes", [])
+# Without a MAC header, which drop_monitor asks for.
+if not s.execute(DP0, UDP, [attr(KEY.IN_PORT, u32(70000))], [OUT2]).errno or traced() != ["NOT_SPECIFIED"]:
+    failed.append("a key that is none")
+
 # Dropped.
 execute("no action", UDP, [LAST_ACTION])
 execute("a set only", UDP, [LAST_ACTION], a_set(k_udp(1, 2)))
