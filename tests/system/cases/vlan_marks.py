@@ -69,14 +69,17 @@ FRAGMENTED = {
     "ipv4": (0x800, ipv4(17, udp(PAYLOAD[:1300])), 20, 576),
     "ipv6": (0x86dd, ipv6(17, udp(PAYLOAD[:1400], src="fd00::1", dst="fd00::2")), 48, 1280),
 }
-for (name, (kind, l3, header, mru)), steps in itertools.product(FRAGMENTED.items(), ["", "a", "aa", "aba", "aab-", "abab", "ab--", "aaaa--"]):
-    r = s.execute(DP0, frame([], kind, l3), [k_port(1)], [STEPS[q][0] for q in steps] + [a_output(2)], attr(PACKET.MRU, u16(mru)))
-    got, tags = drained(2), after([], steps)
+# With DEI (0x1000), which the stock module clears in fragments (A30).
+HAD = [("", []), ("a", []), ("aa", []), ("aba", []), ("aab-", []), ("abab", []), ("ab--", []), ("aaaa--", []),
+       ("", [(0x8100, 0x7005)]), ("", [(0x88a8, 0x3006), (0x8100, 0x7005)]), ("-", [(0x88a8, 0x3006), (0x8100, 0x7005)])]
+for (name, (kind, l3, header, mru)), (steps, had) in itertools.product(FRAGMENTED.items(), HAD):
+    r = s.execute(DP0, frame(had, kind, l3), [k_port(1)], [STEPS[q][0] for q in steps] + [a_output(2)], attr(PACKET.MRU, u16(mru)))
+    got, tags = drained(2), after(had, steps)
     start = frame(tags, kind, b"")
     whole = b"".join(f[len(start) + header:] for f in got)
     if r.errno or len(got) < 2 or any(not f.startswith(start) for f in got) or whole != l3[40 if kind == 0x86dd else 20:]:
         bad += 1
-        print("%s in fragments after %s: %s, %d frames: %s" % (name, steps or "nothing", r.error, len(got), [f[:60].hex() for f in got]))
+        print("%s with %d tags in fragments after %s: %s, %d frames: %s" % (name, len(had), steps or "nothing", r.error, len(got), [f[:60].hex() for f in got]))
     if any(len(f) - len(start) > mru for f in got):
         sys.exit("%s: a fragment longer than %d" % (name, mru))
 if bad:
