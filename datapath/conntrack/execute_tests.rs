@@ -187,6 +187,22 @@ fn c6_padding_is_cut_off_and_the_frame_is_whole_again() {
     );
 }
 
+/// C of 6.12 goes by the flow's family: it takes the label's last bytes for a length, and an old key's word for a fragment.
+#[test]
+fn c6_what_is_no_ip_packet_any_more_is_neither_cut_nor_kept() {
+    let lab = Lab::new();
+    let [first, ..] = fragments();
+    for mut frame in [frame(A, B, 1, 2, 300), first] {
+        let (mut pkt, mut key) = lab.packet(&frame);
+        let label = [0, 0, 1, 20];
+        pkt.push_mpls(label, ty::MPLS_UC, 14).expect("a label");
+        extract::refresh(&mut pkt, &mut key).expect("a key");
+        let pkt = lab.again(pkt, &mut key, spec(Commit::No)).expect("goes on");
+        frame.splice(12..14, [0x88, 0x47, 0, 0, 1, 20]);
+        assert_eq!(pkt.bytes(), frame);
+    }
+}
+
 #[test]
 fn c6_lengths_that_cannot_be() {
     let lab = Lab::new();
