@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The tracepoints (spec X3). Names, fields and formats are what programs that attach to the stock module's read; the first
- * arguments are the stock module's, too, for BPF programs that take them by position. Only skb can be looked into: dp and
- * key are addresses of Rust's, a is made up for the event.
+ * The tracepoints (spec X3). Names, fields and formats are what programs that attach to the stock
+ * module's read; the first arguments are the stock module's, too, for BPF programs that take them
+ * by position. Only skb can be looked into: dp and key are addresses of Rust's, a is made up for
+ * the event.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM openvswitch
@@ -42,8 +43,9 @@ struct dp_upcall_info;
 	__field(unsigned int, flow_key_valid)
 
 /*
- * __assign_str() has one argument or two, as the kernel is new or old, and old ones copy up to the NUL. The device may get
- * a longer name in between, of its namespace's owner: no more is copied than there was room made for.
+ * __assign_str() has one argument or two, as the kernel is new or old, and old ones copy up to the
+ * NUL. The device may get a longer name in between, of its namespace's owner: no more is copied
+ * than there was room made for.
  */
 #define OVS_TRACE_COPY(field, name) strscpy(__get_str(field), name, __get_dynamic_array_len(field))
 #define OVS_TRACE_ASSIGN_PLACE				\
@@ -73,8 +75,8 @@ int ovs_trace_upcalls_begin(void);
 void ovs_trace_upcalls_end(void);
 
 TRACE_EVENT_FN(ovs_do_execute_action,
-	TP_PROTO(struct datapath *dp, struct sk_buff *skb, struct sw_flow_key *key, const struct nlattr *a, int rem,
-		 const struct ovs_trace *t),
+	TP_PROTO(struct datapath *dp, struct sk_buff *skb, struct sw_flow_key *key,
+		 const struct nlattr *a, int rem, const struct ovs_trace *t),
 	TP_ARGS(dp, skb, key, a, rem, t),
 	TP_STRUCT__entry(
 		OVS_TRACE_PLACE(void *)
@@ -91,17 +93,19 @@ TRACE_EVENT_FN(ovs_do_execute_action,
 		__entry->is_last = a->nla_len == rem;
 	),
 	TP_printk("dpaddr=%p dp_name=%s dev=%s skbaddr=%p len=%u data_len=%u truesize=%u nr_frags=%d gso_size=%d gso_type=%#x ovs_flow_hash=0x%08x recirc_id=0x%08x keyaddr=%p eth_type=0x%04x ct_state=%02x ct_orig_proto=%02x ct_Zone=%04x flow_key_valid=%d action_type=%u action_len=%u action_data=%p is_last=%d",
-		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr, __entry->len, __entry->data_len,
-		  __entry->truesize, __entry->nr_frags, __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
-		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type, __entry->key_ct_state,
-		  __entry->key_ct_orig_proto, __entry->key_ct_zone, __entry->flow_key_valid, __entry->action_type,
+		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr,
+		  __entry->len, __entry->data_len, __entry->truesize, __entry->nr_frags,
+		  __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
+		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type,
+		  __entry->key_ct_state, __entry->key_ct_orig_proto, __entry->key_ct_zone,
+		  __entry->flow_key_valid, __entry->action_type,
 		  __entry->action_len, __entry->action_data, __entry->is_last),
 	ovs_trace_actions_begin, ovs_trace_actions_end
 );
 
 TRACE_EVENT_FN(ovs_dp_upcall,
-	TP_PROTO(struct datapath *dp, struct sk_buff *skb, const struct sw_flow_key *key, const struct dp_upcall_info *info,
-		 const struct ovs_trace *t),
+	TP_PROTO(struct datapath *dp, struct sk_buff *skb, const struct sw_flow_key *key,
+		 const struct dp_upcall_info *info, const struct ovs_trace *t),
 	TP_ARGS(dp, skb, key, info, t),
 	TP_STRUCT__entry(
 		OVS_TRACE_PLACE(const void *)
@@ -116,10 +120,12 @@ TRACE_EVENT_FN(ovs_dp_upcall,
 		__entry->upcall_mru = t->upcall_mru;
 	),
 	TP_printk("dpaddr=%p dp_name=%s dev=%s skbaddr=%p len=%u data_len=%u truesize=%u nr_frags=%d gso_size=%d gso_type=%#x ovs_flow_hash=0x%08x recirc_id=0x%08x keyaddr=%p eth_type=0x%04x ct_state=%02x ct_orig_proto=%02x ct_zone=%04x flow_key_valid=%d upcall_cmd=%u upcall_port=%u upcall_mru=%u",
-		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr, __entry->len, __entry->data_len,
-		  __entry->truesize, __entry->nr_frags, __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
-		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type, __entry->key_ct_state,
-		  __entry->key_ct_orig_proto, __entry->key_ct_zone, __entry->flow_key_valid, __entry->upcall_cmd,
+		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr,
+		  __entry->len, __entry->data_len, __entry->truesize, __entry->nr_frags,
+		  __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
+		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type,
+		  __entry->key_ct_state, __entry->key_ct_orig_proto, __entry->key_ct_zone,
+		  __entry->flow_key_valid, __entry->upcall_cmd,
 		  __entry->upcall_port, __entry->upcall_mru),
 	ovs_trace_upcalls_begin, ovs_trace_upcalls_end
 );

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is static and native to C: tables of functions that the kernel calls, policies, the module's description.
- * Every entry leads to Rust at once.
+ * What is static and native to C: tables of functions that the kernel calls, policies, the module's
+ * description. Every entry leads to Rust at once.
  */
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
@@ -29,8 +29,9 @@ static int internal_dev_stop(struct net_device *dev)
 }
 
 /*
- * The kernel calls this with BH disabled, but for netpoll (netconsole), which sends in any context. In an interrupt, which
- * may have stopped this CPU in the middle of the switch, the switch cannot be entered, nor a device behind its ports.
+ * The kernel calls this with BH disabled, but for netpoll (netconsole), which sends in any context.
+ * In an interrupt, which may have stopped this CPU in the middle of the switch, the switch cannot
+ * be entered, nor a device behind its ports.
  */
 static netdev_tx_t internal_dev_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -96,7 +97,8 @@ static void internal_dev_setup(struct net_device *dev)
 /* Not registered yet; ifindex 0 lets the kernel choose. */
 struct net_device *ovs_internal_dev_alloc(struct net *net, const char *name, int ifindex)
 {
-	struct net_device *dev = alloc_netdev(sizeof(void *), name, NET_NAME_USER, internal_dev_setup);
+	struct net_device *dev =
+		alloc_netdev(sizeof(void *), name, NET_NAME_USER, internal_dev_setup);
 
 	if (!dev)
 		return NULL;
@@ -123,7 +125,9 @@ void ovs_internal_dev_free(struct net_device *dev)
 	free_netdev(dev);
 }
 
-/* Under RTNL. The destructor is set only after success, so that nothing is freed twice (spec W16). */
+/*
+ * Under RTNL. The destructor is set only after success, so that nothing is freed twice (spec W16).
+ */
 int ovs_internal_dev_register(struct net_device *dev, bool local)
 {
 	int err;
@@ -234,7 +238,8 @@ static const struct nla_policy ct_limit_policy[OVS_CT_LIMIT_ATTR_MAX + 1] = {
 };
 
 /* What changes something needs CAP_NET_ADMIN over the namespace (spec N6). */
-#define OP(fam, command)	.cmd = command, OVS_OP_POLICY(fam##_policy) OVS_OP_LIBERAL .doit = fam##_doit
+#define OP(fam, command) \
+	.cmd = command, OVS_OP_POLICY(fam##_policy) OVS_OP_LIBERAL .doit = fam##_doit
 #define CHANGE(fam, command)	{ OP(fam, command), .flags = GENL_UNS_ADMIN_PERM }
 #define ASK(fam, command)	{ OP(fam, command) }
 #define GET(fam, command)	{ OP(fam, command), .dumpit = fam##_dumpit }
@@ -303,7 +308,8 @@ static struct genl_family families[OVS_FAMILIES] __ro_after_init = {
 	{ FAMILY(OVS_FLOW_FAMILY, OVS_FLOW_VERSION, flow, OVS_FLOW_CMD_SET), GROUP(flow) },
 	{ FAMILY(OVS_PACKET_FAMILY, OVS_PACKET_VERSION, packet, OVS_PACKET_CMD_EXECUTE) },
 	{ FAMILY(OVS_METER_FAMILY, OVS_METER_VERSION, meter, OVS_METER_CMD_GET), GROUP(meter) },
-	{ FAMILY(OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION, ct_limit, OVS_CT_LIMIT_CMD_GET), GROUP(ct_limit) },
+	{ FAMILY(OVS_CT_LIMIT_FAMILY, OVS_CT_LIMIT_VERSION, ct_limit, OVS_CT_LIMIT_CMD_GET),
+	  GROUP(ct_limit) },
 };
 
 /* Limits, the last family, are there only where connections can be counted. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What tables.c and the Rust half of kmod/ want of each other. Each Rust function here is called by address; the
- * file in kmod/ that defines it says in which context.
+ * What tables.c and the Rust half of kmod/ want of each other. Each Rust function here is called by
+ * address; the file in kmod/ that defines it says in which context.
  */
 #ifndef OVS_TABLES_H
 #define OVS_TABLES_H
@@ -13,7 +13,8 @@
 
 /* Number of a family, the same as datapath::env::Group. */
 enum ovs_family {
-	OVS_FAM_DATAPATH, OVS_FAM_VPORT, OVS_FAM_FLOW, OVS_FAM_PACKET, OVS_FAM_METER, OVS_FAM_CT_LIMIT, OVS_FAMILIES
+	OVS_FAM_DATAPATH, OVS_FAM_VPORT, OVS_FAM_FLOW, OVS_FAM_PACKET, OVS_FAM_METER,
+	OVS_FAM_CT_LIMIT, OVS_FAMILIES
 };
 
 /* A namespace's part of the module: Rust's state and the work that runs for it. */
@@ -24,7 +25,10 @@ struct ovs_net {
 	struct delayed_work rebalance;
 };
 
-/* What the tracepoints show of a packet's place in the switch, whose addresses they show, too (spec X3). */
+/*
+ * What the tracepoints show of a packet's place in the switch, whose addresses they show, too (spec
+ * X3).
+ */
 struct ovs_trace {
 	const void *dp;
 	const void *key;
@@ -41,7 +45,8 @@ struct ovs_trace {
 	bool key_valid;
 };
 
-#define OVS_TRACE_SET_TO_MASKED 0xffff /* stands for OVS_ACTION_ATTR_SET_TO_MASKED, whose number is the kernel's */
+/* Stands for OVS_ACTION_ATTR_SET_TO_MASKED, whose number is the kernel's. */
+#define OVS_TRACE_SET_TO_MASKED 0xffff
 
 /* tables.c */
 extern const struct net_device_ops ovs_internal_dev_ops;
@@ -61,7 +66,8 @@ int ovs_tables_register(void);
 void ovs_tables_unregister(void);
 
 /* trace.c */
-void ovs_trace_action(struct sk_buff *skb, const struct ovs_trace *t, u16 type, u16 len, u32 number, bool last);
+void ovs_trace_action(struct sk_buff *skb, const struct ovs_trace *t, u16 type, u16 len, u32 number,
+		      bool last);
 void ovs_trace_upcall(struct sk_buff *skb, const struct ovs_trace *t);
 
 /* Rust */

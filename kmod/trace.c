@@ -30,19 +30,22 @@ void ovs_trace_upcalls_end(void)
 }
 
 /* The attribute has the length that C's has, but no more of its argument than a number. */
-void ovs_trace_action(struct sk_buff *skb, const struct ovs_trace *t, u16 type, u16 len, u32 number, bool last)
+void ovs_trace_action(struct sk_buff *skb, const struct ovs_trace *t, u16 type, u16 len, u32 number,
+		      bool last)
 {
 	struct {
 		struct nlattr a;
 		u32 argument[4];
 	} attr = {
 		.a.nla_len = nla_attr_size(len),
-		.a.nla_type = type == OVS_TRACE_SET_TO_MASKED ? OVS_ACTION_ATTR_SET_TO_MASKED : type,
+		.a.nla_type = type == OVS_TRACE_SET_TO_MASKED ?
+			      OVS_ACTION_ATTR_SET_TO_MASKED : type,
 		.argument = { number },
 	};
 	int rem = nla_total_size(len) + (last ? 0 : NLA_HDRLEN);
 
-	trace_ovs_do_execute_action((struct datapath *)t->dp, skb, (struct sw_flow_key *)t->key, &attr.a, rem, t);
+	trace_ovs_do_execute_action((struct datapath *)t->dp, skb, (struct sw_flow_key *)t->key,
+				    &attr.a, rem, t);
 }
 
 void ovs_trace_upcall(struct sk_buff *skb, const struct ovs_trace *t)

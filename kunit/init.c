@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The first and only program of the kernels of make kunit: loads the module, whose suites run meanwhile, unloads it, ends. */
+/*
+ * The first and only program of the kernels of make kunit: loads the module, whose suites run
+ * meanwhile, unloads it, ends.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +18,8 @@ static void note(const char *what, int err)
 {
 	char line[128];
 	int fd = open("/dev/kmsg", O_WRONLY);
-	int n = snprintf(line, sizeof(line), "<5>ovs-kunit: %s: %s\n", what, err ? strerror(err) : "ok");
+	int n = snprintf(line, sizeof(line), "<5>ovs-kunit: %s: %s\n", what,
+			 err ? strerror(err) : "ok");
 
 	if (fd < 0 || write(fd, line, n) != n)
 		fputs(line, stdout);
@@ -32,8 +36,9 @@ static void put(const char *path, const char *value)
 }
 
 /*
- * Asks kmemleak for what nobody refers to, where the kernel has it, and shows it. Twice: an object must be old enough (5 s) and, lest
- * its only reference was in a register, not have been seen to change in between.
+ * Asks kmemleak for what nobody refers to, where the kernel has it, and shows it. Twice: an object
+ * must be old enough (5 s) and, lest its only reference was in a register, not have been seen to
+ * change in between.
  */
 static void scan(const char *when)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What bindgen reads: the kernel's headers that rust/ and kmod/ need, our helpers, and what tables.c and kmod/ want. */
+/*
+ * What bindgen reads: the kernel's headers that rust/ and kmod/ need, our helpers, and what
+ * tables.c and kmod/ want.
+ */
 #include <linux/compiler.h>
 #ifndef asm_volatile_goto /* kernels that define it for gcc alone */
 #define asm_volatile_goto(x...) asm goto(x)
@@ -29,8 +32,9 @@ static const gfp_t RUST_CONST_HELPER_GFP_ATOMIC = GFP_ATOMIC;
 static const gfp_t RUST_CONST_HELPER___GFP_ZERO = __GFP_ZERO;
 
 /*
- * Fields inside anonymous unions of sk_buff: bindgen numbers those by the kernel's configuration. The bitfields among them
- * have no offset in C; they are reached through the type of the group that they are in.
+ * Fields inside anonymous unions of sk_buff: bindgen numbers those by the kernel's configuration.
+ * The bitfields among them have no offset in C; they are reached through the type of the group that
+ * they are in.
  */
 #ifdef HAVE_SKB_HEADERS
 typedef typeof(((struct sk_buff *)NULL)->headers) ovs_skb_headers;

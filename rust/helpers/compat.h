@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every difference between the kernels this module builds for lives in this file. It asks features.h, which
- * tools/feature-test.sh makes from features.list by trying the target's headers, and never LINUX_VERSION_CODE:
- * stable series change interfaces midway.
+ * Every difference between the kernels this module builds for lives in this file. It asks
+ * features.h, which tools/feature-test.sh makes from features.list by trying the target's headers,
+ * and never LINUX_VERSION_CODE: stable series change interfaces midway.
  */
 #ifndef OVS_COMPAT_H
 #define OVS_COMPAT_H
@@ -38,11 +38,12 @@
 /* ---- RCU ---- */
 
 /*
- * Kernels that wait for BH-disabled sections and for rcu_read_lock() apart. There call_rcu() waits for both only where no
- * read section can be preempted, as it is call_rcu_sched() then; with preemption it would free what a BhGuard still reads.
+ * Kernels that wait for BH-disabled sections and for rcu_read_lock() apart. There call_rcu() waits
+ * for both only where no read section can be preempted, as it is call_rcu_sched() then; with
+ * preemption it would free what a BhGuard still reads.
  */
 #if defined(HAVE_RCU_FLAVOURS) && defined(CONFIG_PREEMPT_RCU)
-#error "CONFIG_PREEMPT on a kernel whose call_rcu() does not wait for BH-disabled sections: use PREEMPT_VOLUNTARY or PREEMPT_NONE"
+#error "CONFIG_PREEMPT on a kernel whose call_rcu() does not wait for BH-disabled sections"
 #endif
 
 /* ---- generic netlink ---- */
@@ -117,7 +118,10 @@ static inline struct netlink_ext_ack *ovs_netlink_cb_extack(const struct netlink
 #define OVS_GSO_CB_OFFSET SKB_SGO_CB_OFFSET
 #endif
 
-/* The bit of vlan_tci that says that there is a tag, where one does: the tag's own bit there is lost. */
+/*
+ * The bit of vlan_tci that says that there is a tag, where one does: the tag's own bit there is
+ * lost.
+ */
 #ifdef HAVE_VLAN_TAG_PRESENT
 #define OVS_VLAN_TAG_PRESENT VLAN_TAG_PRESENT
 #else
@@ -175,7 +179,8 @@ static inline int ovs_skb_eth_push(struct sk_buff *skb, const u8 *dst, const u8 
 /* Takes the Ethernet header away (spec A15). */
 static inline int ovs_skb_eth_pop(struct sk_buff *skb)
 {
-	if (skb_vlan_tag_present(skb) || skb_network_offset(skb) < ETH_HLEN || !pskb_may_pull(skb, ETH_HLEN))
+	if (skb_vlan_tag_present(skb) || skb_network_offset(skb) < ETH_HLEN ||
+	    !pskb_may_pull(skb, ETH_HLEN))
 		return -EPROTO;
 	skb_pull_rcsum(skb, ETH_HLEN);
 	skb_reset_mac_header(skb);
@@ -185,10 +190,14 @@ static inline int ovs_skb_eth_pop(struct sk_buff *skb)
 #endif
 
 #ifdef HAVE_SKB_MPLS_PUSH
-#define ovs_skb_mpls_push(skb, entry, type, l2_len) skb_mpls_push(skb, entry, type, l2_len, (l2_len) != 0)
+#define ovs_skb_mpls_push(skb, entry, type, l2_len) \
+	skb_mpls_push(skb, entry, type, l2_len, (l2_len) != 0)
 #define ovs_skb_mpls_pop(skb, type, l2_len, ethernet) skb_mpls_pop(skb, type, l2_len, ethernet)
 #else
-/* Gives the frame the type, if its header before the network header has one. A sum over all bytes is told. */
+/*
+ * Gives the frame the type, if its header before the network header has one. A sum over all bytes
+ * is told.
+ */
 static inline void ovs_skb_set_type(struct sk_buff *skb, __be16 type, int l2_len, bool ethernet)
 {
 	__be16 *field = (__be16 *)(skb->data + l2_len) - 1;
@@ -307,7 +316,8 @@ static inline void ovs_dev_count_tx(struct net_device *dev, unsigned int len)
 #ifdef HAVE_DEV_FETCH_SW_NETSTATS
 #define ovs_dev_fetch_sw_netstats(sum, tstats) dev_fetch_sw_netstats(sum, tstats)
 #else
-static inline void ovs_dev_fetch_sw_netstats(struct rtnl_link_stats64 *sum, struct pcpu_sw_netstats __percpu *tstats)
+static inline void ovs_dev_fetch_sw_netstats(struct rtnl_link_stats64 *sum,
+					     struct pcpu_sw_netstats __percpu *tstats)
 {
 	int cpu;
 
@@ -366,7 +376,10 @@ static inline void ovs_dev_get_tstats64(struct net_device *dev, struct rtnl_link
 #define ovs_dst_init(dst, ops) dst_init(dst, ops, NULL, DST_OBSOLETE_NONE, DST_NOCOUNT)
 #endif
 
-/* The packet's route with its reference, which the caller owns now. A route may be set only where there is none. */
+/*
+ * The packet's route with its reference, which the caller owns now. A route may be set only where
+ * there is none.
+ */
 static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
 {
 	unsigned long refdst = skb->_skb_refdst;
@@ -376,8 +389,8 @@ static inline unsigned long ovs_skb_dst_take(struct sk_buff *skb)
 }
 
 /*
- * Consumes an IPv6 packet and calls output for each of its fragments. IPv6 may be a module: then it is reached through a
- * table, one or the other, that it fills when it comes. In a read section.
+ * Consumes an IPv6 packet and calls output for each of its fragments. IPv6 may be a module: then it
+ * is reached through a table, one or the other, that it fills when it comes. In a read section.
  */
 #if defined(HAVE_IPV6_STUB_FRAGMENT)
 #define ovs_ip6_fragment(net, skb, output) ipv6_stub->ipv6_fragment(net, (skb)->sk, skb, output)
@@ -397,8 +410,9 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #endif
 
 /*
- * Forgets the security path of a packet that goes up to the stack (spec W15). The kernels' own module keeps it about as long as
- * they warn of a dst that is set over another; no header says it itself.
+ * Forgets the security path of a packet that goes up to the stack (spec W15). The kernels' own
+ * module keeps it about as long as they warn of a dst that is set over another; no header says it
+ * itself.
  */
 #ifdef HAVE_SKB_DST_CHECK_UNSET
 #define ovs_secpath_reset(skb) do { } while (0)
@@ -406,7 +420,10 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #define ovs_secpath_reset(skb) secpath_reset(skb)
 #endif
 
-/* A template's timeout policy, where the kernel can give it one (spec S2). Elsewhere TIMEOUT is an unknown attribute (spec C5). */
+/*
+ * A template's timeout policy, where the kernel can give it one (spec S2). Elsewhere TIMEOUT is an
+ * unknown attribute (spec C5).
+ */
 #if defined(HAVE_CT_SET_TIMEOUT) && IS_ENABLED(CONFIG_NF_CONNTRACK_TIMEOUT)
 #define OVS_CT_TIMEOUTS 1
 #else
@@ -473,7 +490,8 @@ static inline void ovs_ip6_fragment(struct net *net, struct sk_buff *skb,
 #endif
 
 /* Tracks a packet as the hook of this number would. */
-static inline unsigned int ovs_conntrack_in(struct net *net, u8 pf, unsigned int hook, struct sk_buff *skb)
+static inline unsigned int ovs_conntrack_in(struct net *net, u8 pf, unsigned int hook,
+					    struct sk_buff *skb)
 {
 #ifdef HAVE_CT_IN_STATE
 	const struct nf_hook_state state = { .hook = hook, .pf = pf, .net = net };
@@ -486,10 +504,12 @@ static inline unsigned int ovs_conntrack_in(struct net *net, u8 pf, unsigned int
 
 /* Where OVS_CT_TIMEOUTS is 0 nobody comes here. */
 #ifdef HAVE_CT_SET_TIMEOUT
-#define ovs_ct_set_timeout(net, ct, l3num, proto, name) nf_ct_set_timeout(net, ct, l3num, proto, name)
+#define ovs_ct_set_timeout(net, ct, l3num, proto, name) \
+	nf_ct_set_timeout(net, ct, l3num, proto, name)
 #define ovs_ct_destroy_timeout(ct) nf_ct_destroy_timeout(ct)
 #else
-static inline int ovs_ct_set_timeout(struct net *net, struct nf_conn *ct, u8 l3num, u8 proto, const char *name)
+static inline int ovs_ct_set_timeout(struct net *net, struct nf_conn *ct, u8 l3num, u8 proto,
+				     const char *name)
 {
 	return -EOPNOTSUPP;
 }
@@ -500,8 +520,9 @@ static inline void ovs_ct_destroy_timeout(struct nf_conn *ct)
 #endif
 
 /*
- * The NAT half of a helper, held until it is put. Where it cannot be held it is loaded all the same, and missing it is no error:
- * whoever unloads it has the helper work without. The kernel's own way to add helpers holds it by itself.
+ * The NAT half of a helper, held until it is put. Where it cannot be held it is loaded all the
+ * same, and missing it is no error: whoever unloads it has the helper work without. The kernel's
+ * own way to add helpers holds it by itself.
  */
 #ifdef HAVE_NAT_HELPER_GET
 #define ovs_nat_helper_get(name, l3num, proto) nf_nat_helper_try_module_get(name, l3num, proto)
@@ -519,8 +540,8 @@ static inline int ovs_nat_helper_get(const char *name, u16 l3num, u8 proto)
 #endif
 
 /*
- * NAT of each family may be a module of its own. A kernel without one of them cannot even be asked to map such a connection: it
- * would follow a NULL pointer.
+ * NAT of each family may be a module of its own. A kernel without one of them cannot even be asked
+ * to map such a connection: it would follow a NULL pointer.
  */
 #if defined(HAVE_NAT_IN_ONE)
 #define ovs_nat_has_family(family) true
@@ -529,12 +550,14 @@ static inline int ovs_nat_helper_get(const char *name, u16 l3num, u8 proto)
 	((family) == NFPROTO_IPV6 ? IS_ENABLED(CONFIG_NF_NAT_IPV6) : IS_ENABLED(CONFIG_NF_NAT_IPV4))
 #endif
 #if defined(HAVE_NAT_IN_ONE) || IS_ENABLED(CONFIG_NF_NAT_IPV4)
-#define ovs_nat_icmp_reply(skb, ct, ctinfo, hook) nf_nat_icmp_reply_translation(skb, ct, ctinfo, hook)
+#define ovs_nat_icmp_reply(skb, ct, ctinfo, hook) \
+	nf_nat_icmp_reply_translation(skb, ct, ctinfo, hook)
 #else
 #define ovs_nat_icmp_reply(skb, ct, ctinfo, hook) 0
 #endif
 #if defined(HAVE_NAT_IN_ONE) || IS_ENABLED(CONFIG_NF_NAT_IPV6)
-#define ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) nf_nat_icmpv6_reply_translation(skb, ct, ctinfo, hook, len)
+#define ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) \
+	nf_nat_icmpv6_reply_translation(skb, ct, ctinfo, hook, len)
 #else
 #define ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) 0
 #endif

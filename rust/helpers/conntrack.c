@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Connection tracking: what net/netfilter offers as macros and inline functions, and what only kernels with
- * CONFIG_NF_CONNTRACK_OVS export (spec C19).
+ * Connection tracking: what net/netfilter offers as macros and inline functions, and what only
+ * kernels with CONFIG_NF_CONNTRACK_OVS export (spec C19).
  *
- * Functions with a packet and no connection among their arguments are about the packet's connection, and do nothing, or fail,
- * without one. All but those of templates, label spaces and counters are called in an RCU section with BH disabled, for a
- * packet whose data start at its L3 header.
+ * Functions with a packet and no connection among their arguments are about the packet's
+ * connection, and do nothing, or fail, without one. All but those of templates, label spaces and
+ * counters are called in an RCU section with BH disabled, for a packet whose data start at its L3
+ * header.
  */
 #include <linux/icmpv6.h>
 #include <linux/ip.h>
@@ -78,7 +79,8 @@ static void ovs_ct_describe_orig(const struct nf_conn *ct, struct ovs_ct_conn *o
 }
 
 /* Every byte of out is written. */
-static void ovs_ct_describe(const struct nf_conn *ct, enum ip_conntrack_info ctinfo, struct ovs_ct_conn *out)
+static void ovs_ct_describe(const struct nf_conn *ct, enum ip_conntrack_info ctinfo,
+			    struct ovs_ct_conn *out)
 {
 	const struct nf_conn *labelled = ct;
 	const struct nf_conn_labels *labels;
@@ -131,8 +133,12 @@ static enum ip_conntrack_info ovs_ct_info(const struct nf_conn *ct, bool reply)
 	return IP_CT_NEW;
 }
 
-/* Attaches the connection in the template's zone that has the packet's tuple, or with natted its inverse. */
-bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6, bool natted)
+/*
+ * Attaches the connection in the template's zone that has the packet's tuple, or with natted its
+ * inverse.
+ */
+bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl,
+			 bool ipv6, bool natted)
 {
 	struct nf_conntrack_tuple tuple, inverse;
 	struct nf_conntrack_tuple_hash *h;
@@ -158,18 +164,18 @@ bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_c
 
 #ifdef HAVE_CT_EXPECT_UNLINK
 /* A template that is not "confirmed" leaves expectations alone. */
-bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6,
-			     struct ovs_ct_conn *out)
+bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
+			     bool ipv6, struct ovs_ct_conn *out)
 {
 	return false;
 }
 #else
 /*
- * The connection that expects the packet. A connection with the expected tuple, which helpers do not look for, would be found
- * first, and the expectation never used up: it goes.
+ * The connection that expects the packet. A connection with the expected tuple, which helpers do
+ * not look for, would be found first, and the expectation never used up: it goes.
  */
-bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6,
-			     struct ovs_ct_conn *out)
+bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
+			     bool ipv6, struct ovs_ct_conn *out)
 {
 	const struct nf_conntrack_zone *zone = nf_ct_zone(tmpl);
 	struct nf_conntrack_tuple_hash *h;
@@ -201,17 +207,20 @@ static bool ovs_ct_helper_fits(const struct nf_conn *ct, const struct nf_conn *t
 {
 	const struct nf_conn_help *wanted = nfct_help(tmpl), *help = nfct_help(ct);
 
-	return !wanted || !help || rcu_access_pointer(help->helper) == rcu_access_pointer(wanted->helper);
+	return !wanted || !help ||
+	       rcu_access_pointer(help->helper) == rcu_access_pointer(wanted->helper);
 }
 
 #ifdef CONFIG_NF_CONNTRACK_TIMEOUT
 static bool ovs_ct_timeout_fits(const struct nf_conn *ct, const struct nf_conn *tmpl)
 {
-	const struct nf_conn_timeout *wanted = nf_ct_timeout_find(tmpl), *timeout = nf_ct_timeout_find(ct);
+	const struct nf_conn_timeout *wanted = nf_ct_timeout_find(tmpl);
+	const struct nf_conn_timeout *timeout = nf_ct_timeout_find(ct);
 
 	if (!wanted || !rcu_access_pointer(wanted->timeout))
 		return true;
-	return timeout && rcu_access_pointer(timeout->timeout) == rcu_access_pointer(wanted->timeout);
+	return timeout &&
+	       rcu_access_pointer(timeout->timeout) == rcu_access_pointer(wanted->timeout);
 }
 #else
 static bool ovs_ct_timeout_fits(const struct nf_conn *ct, const struct nf_conn *tmpl)
@@ -286,10 +295,14 @@ static int ovs_ct_defrag_v6(struct net *net, struct sk_buff *skb, u16 zone, u16 
 }
 #endif
 
-/* 0: skb is the whole packet. -EINPROGRESS: it waits for others. Otherwise it is freed. Ruins skb->cb. */
+/*
+ * 0: skb is the whole packet. -EINPROGRESS: it waits for others. Otherwise it is freed. Ruins
+ * skb->cb.
+ */
 int rust_helper_ct_defrag(struct net *net, struct sk_buff *skb, u16 zone, bool ipv6, u16 *mru)
 {
-	int err = ipv6 ? ovs_ct_defrag_v6(net, skb, zone, mru) : ovs_ct_defrag_v4(net, skb, zone, mru);
+	int err = ipv6 ? ovs_ct_defrag_v6(net, skb, zone, mru) :
+			 ovs_ct_defrag_v4(net, skb, zone, mru);
 
 	if (!err) {
 		skb_clear_hash(skb);
@@ -306,7 +319,8 @@ int rust_helper_ct_defrag(struct net *net, struct sk_buff *skb, u16 zone, bool i
 #define ovs_nat nf_ct_nat
 #else
 /* An ICMP error about a connection: what it quotes is rewritten, too. <0: it is none. */
-static int ovs_nat_icmp_error(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_info ctinfo, unsigned int hook)
+static int ovs_nat_icmp_error(struct sk_buff *skb, struct nf_conn *ct,
+			      enum ip_conntrack_info ctinfo, unsigned int hook)
 {
 	if (ip_hdr(skb)->version == 4) {
 		if (ip_hdr(skb)->protocol != IPPROTO_ICMP)
@@ -320,7 +334,8 @@ static int ovs_nat_icmp_error(struct sk_buff *skb, struct nf_conn *ct, enum ip_c
 		int len = ipv6_skip_exthdr(skb, sizeof(struct ipv6hdr), &nexthdr, &frag_off);
 
 		if (len >= 0 && nexthdr == IPPROTO_ICMPV6)
-			return ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) ? NF_ACCEPT : NF_DROP;
+			return ovs_nat_icmpv6_reply(skb, ct, ctinfo, hook, len) ?
+			       NF_ACCEPT : NF_DROP;
 	}
 #endif
 	return -ENOENT;
@@ -369,8 +384,8 @@ static enum nf_nat_manip_type ovs_nat_manip(const struct nf_conn *ct, enum ip_co
 }
 
 /* action: which ends to map, then which were rewritten, bits of enum nf_nat_manip_type. */
-static int ovs_nat(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_info ctinfo, int *action,
-		   const struct nf_nat_range2 *range, bool commit)
+static int ovs_nat(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_info ctinfo,
+		   int *action, const struct nf_nat_range2 *range, bool commit)
 {
 	enum nf_nat_manip_type manip;
 	int wanted = *action, err;
@@ -410,8 +425,12 @@ static int ovs_nat(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_in
 }
 #endif
 
-/* src, dst: which end to map; done: OVS_CT_SRC_NAT and OVS_CT_DST_NAT for the ends that were rewritten. */
-int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst, bool commit, u8 *done)
+/*
+ * src, dst: which end to map; done: OVS_CT_SRC_NAT and OVS_CT_DST_NAT for the ends that were
+ * rewritten.
+ */
+int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst,
+		       bool commit, u8 *done)
 {
 	enum ip_conntrack_info ctinfo;
 	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
@@ -432,7 +451,8 @@ int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, b
 	return ovs_ct_verdict(err);
 }
 #else
-int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst, bool commit, u8 *done)
+int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst,
+		       bool commit, u8 *done)
 {
 	*done = 0;
 	return OVS_CT_ACCEPT;
@@ -470,7 +490,8 @@ static int ovs_ct_l4(const struct sk_buff *skb, bool ipv6, u8 *proto)
 	return frag_off & htons(~0x7) ? -ENOENT : off;
 }
 
-static int nf_ct_helper(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_info ctinfo, u16 nfproto)
+static int nf_ct_helper(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntrack_info ctinfo,
+			u16 nfproto)
 {
 	const struct nf_conn_help *help = nfct_help(ct);
 	const struct nf_conntrack_helper *helper;
@@ -499,7 +520,8 @@ static int nf_ct_helper(struct sk_buff *skb, struct nf_conn *ct, enum ip_conntra
 static int nf_ct_add_helper(struct nf_conn *tmpl, const char *name, u8 nfproto, u8 proto, bool nat,
 			    struct nf_conntrack_helper **hp)
 {
-	struct nf_conntrack_helper *helper = nf_conntrack_helper_try_module_get(name, nfproto, proto);
+	struct nf_conntrack_helper *helper =
+		nf_conntrack_helper_try_module_get(name, nfproto, proto);
 	struct nf_conn_help *help;
 	int err = -ENOMEM;
 
@@ -530,12 +552,16 @@ int rust_helper_ct_call_helper(struct sk_buff *skb, bool ipv6)
 	enum ip_conntrack_info ctinfo;
 	struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
 
-	return ct ? ovs_ct_verdict(nf_ct_helper(skb, ct, ctinfo, OVS_NFPROTO(ipv6))) : OVS_CT_ACCEPT;
+	return ct ? ovs_ct_verdict(nf_ct_helper(skb, ct, ctinfo, OVS_NFPROTO(ipv6))) :
+		    OVS_CT_ACCEPT;
 }
 
 /* ---- after tracking ---- */
 
-/* Established TCP: packets outside of the window are not invalid, since the switch need not see all of them (spec C11). */
+/*
+ * Established TCP: packets outside of the window are not invalid, since the switch need not see all
+ * of them (spec C11).
+ */
 static void ovs_ct_be_liberal(struct nf_conn *ct)
 {
 	if (nf_ct_protonum(ct) != IPPROTO_TCP || !nf_ct_is_confirmed(ct) ||
@@ -602,8 +628,8 @@ int rust_helper_ct_set_mark(struct sk_buff *skb, u32 value, u32 mask, u32 *new)
 }
 
 /*
- * Of a connection that is not confirmed: its master's labels, then value and mask, each NULL or 16 bytes. 1: all of them are in
- * labels. 0: there was nothing to do.
+ * Of a connection that is not confirmed: its master's labels, then value and mask, each NULL or 16
+ * bytes. 1: all of them are in labels. 0: there was nothing to do.
  */
 int rust_helper_ct_init_labels(struct sk_buff *skb, const u8 *value, const u8 *mask, u8 *labels)
 {
@@ -635,7 +661,8 @@ int rust_helper_ct_init_labels(struct sk_buff *skb, const u8 *value, const u8 *m
 }
 
 /* Of a connection that is confirmed: extensions must not be added any more (spec B32). */
-int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask, u8 *labels)
+int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask,
+				  u8 *labels)
 {
 #ifdef CONFIG_NF_CONNTRACK_LABELS
 	struct nf_conn *ct = ovs_ct_of(skb);
@@ -677,8 +704,8 @@ struct nf_conn *rust_helper_ct_tmpl_alloc(struct net *net, u16 id)
 }
 
 /*
- * Nothing is added to it after this. If it is "confirmed", expectations that its packets meet are used up (spec C4); on kernels
- * that do not ask they always are.
+ * Nothing is added to it after this. If it is "confirmed", expectations that its packets meet are
+ * used up (spec C4); on kernels that do not ask they always are.
  */
 void rust_helper_ct_tmpl_complete(struct nf_conn *tmpl, bool commits)
 {
@@ -694,7 +721,8 @@ void rust_helper_ct_tmpl_free(struct nf_conn *tmpl)
 	nf_ct_tmpl_free(tmpl);
 }
 
-int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto, const char *name)
+int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto,
+				    const char *name)
 {
 	return ovs_ct_set_timeout(net, tmpl, OVS_NFPROTO(ipv6), proto, name);
 }
@@ -705,7 +733,8 @@ void rust_helper_ct_tmpl_destroy_timeout(struct nf_conn *tmpl)
 }
 
 /* The helper, for rust_helper_ct_helper_put(), or an ERR_PTR. */
-struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name, bool ipv6, u8 proto, bool nat)
+struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name,
+							   bool ipv6, u8 proto, bool nat)
 {
 	struct nf_conntrack_helper *helper = NULL;
 	int err = nf_ct_add_helper(tmpl, name, OVS_NFPROTO(ipv6), proto, nat, &helper);
@@ -767,7 +796,8 @@ void rust_helper_conncount_destroy(struct net *net, struct nf_conncount_data *da
 }
 
 /* With skb its connection counts. */
-u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data, const struct sk_buff *skb, bool ipv6, u16 id)
+u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data,
+				const struct sk_buff *skb, bool ipv6, u16 id)
 {
 	u32 key = id;
 #ifdef HAVE_CONNCOUNT_SKB
@@ -777,7 +807,8 @@ u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data,
 	struct nf_conntrack_zone zone;
 
 	nf_ct_zone_init(&zone, id, NF_CT_DEFAULT_ZONE_DIR, 0);
-	return nf_conncount_count(net, data, &key, ct ? &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple : NULL, &zone);
+	return nf_conncount_count(net, data, &key,
+				  ct ? &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple : NULL, &zone);
 #endif
 }
 #else
@@ -790,7 +821,8 @@ void rust_helper_conncount_destroy(struct net *net, struct nf_conncount_data *da
 {
 }
 
-u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data, const struct sk_buff *skb, bool ipv6, u16 id)
+u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data,
+				const struct sk_buff *skb, bool ipv6, u16 id)
 {
 	return 0;
 }

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-/* conntrack.c for kernels without connection tracking. There is no template, so nobody gets past making one. */
+/*
+ * conntrack.c for kernels without connection tracking. There is no template, so nobody gets past
+ * making one.
+ */
 
 bool rust_helper_ct_describe(const struct sk_buff *skb, struct ovs_ct_conn *out)
 {
 	return false;
 }
 
-bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6, bool natted)
+bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl,
+			 bool ipv6, bool natted)
 {
 	return false;
 }
 
-bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6,
-			     struct ovs_ct_conn *out)
+bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
+			     bool ipv6, struct ovs_ct_conn *out)
 {
 	return false;
 }
@@ -37,7 +41,8 @@ int rust_helper_ct_defrag(struct net *net, struct sk_buff *skb, u16 zone, bool i
 	return -ENOTSUPP;
 }
 
-int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst, bool commit, u8 *done)
+int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst,
+		       bool commit, u8 *done)
 {
 	*done = 0;
 	return OVS_CT_DROP;
@@ -75,7 +80,8 @@ int rust_helper_ct_init_labels(struct sk_buff *skb, const u8 *value, const u8 *m
 	return -ENOTSUPP;
 }
 
-int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask, u8 *labels)
+int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask,
+				  u8 *labels)
 {
 	return -ENOTSUPP;
 }
@@ -102,7 +108,8 @@ void rust_helper_ct_tmpl_free(struct nf_conn *tmpl)
 {
 }
 
-int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto, const char *name)
+int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto,
+				    const char *name)
 {
 	return -ENOTSUPP;
 }
@@ -111,7 +118,8 @@ void rust_helper_ct_tmpl_destroy_timeout(struct nf_conn *tmpl)
 {
 }
 
-struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name, bool ipv6, u8 proto, bool nat)
+struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name,
+							   bool ipv6, u8 proto, bool nat)
 {
 	return ERR_PTR(-ENOTSUPP);
 }

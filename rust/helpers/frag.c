@@ -2,10 +2,11 @@
 /*
  * Cutting an L3 packet inside a frame into IP fragments, each in a frame of its own (spec A30).
  *
- * The stack's own functions do the cutting. They take the device and its MTU from the packet's route, so the packet
- * gets one for the time being, which lies on this stack and knows what every fragment needs to become a frame again.
- * It is a whole rtable or rt6_info, because that is what they cast it to (CVE-2021-46955). Its MTU is the one that was
- * checked: the device's may become smaller at any time, and then kernels without a check of their own would cut for ever.
+ * The stack's own functions do the cutting. They take the device and its MTU from the packet's
+ * route, so the packet gets one for the time being, which lies on this stack and knows what every
+ * fragment needs to become a frame again. It is a whole rtable or rt6_info, because that is what
+ * they cast it to (CVE-2021-46955). Its MTU is the one that was checked: the device's may become
+ * smaller at any time, and then kernels without a check of their own would cut for ever.
  */
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
@@ -52,8 +53,8 @@ static struct dst_ops ovs_frag_dst_ops = {
 };
 
 /*
- * IPv6 fragments may be longer than the device takes, and a frame that is payload counts with its header (spec A31): counted,
- * and logged.
+ * IPv6 fragments may be longer than the device takes, and a frame that is payload counts with its
+ * header (spec A31): counted, and logged.
  */
 static bool ovs_frag_over_mtu(const struct sk_buff *skb, struct net_device *dev)
 {
@@ -65,7 +66,8 @@ static bool ovs_frag_over_mtu(const struct sk_buff *skb, struct net_device *dev)
 	if (skb->len <= l2_len || skb->len - l2_len <= mtu)
 		return false;
 	rust_helper_dev_count_tx_error(dev);
-	net_warn_ratelimited("openvswitch: %s: dropped over-mtu packet: %u > %u\n", dev->name, skb->len - l2_len, mtu);
+	net_warn_ratelimited("openvswitch: %s: dropped over-mtu packet: %u > %u\n", dev->name,
+			     skb->len - l2_len, mtu);
 	return true;
 }
 
@@ -108,7 +110,10 @@ static int ovs_frag_output(struct net *net, struct sock *sk, struct sk_buff *skb
 	return 0;
 }
 
-/* The packet gets the route for the time being, and the control block becomes the IP layer's. Both end with the packet. */
+/*
+ * The packet gets the route for the time being, and the control block becomes the IP layer's. Both
+ * end with the packet.
+ */
 static void ovs_frag_v4(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
 {
 	r->mtu = mru;
@@ -121,8 +126,9 @@ static void ovs_frag_v4(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 
 #if IS_ENABLED(CONFIG_IPV6)
 /*
- * No fragment need be shorter than IPv6's least MTU. Headers that leave no room in it drop the packet: the stack would tell
- * the sender by ICMPv6, and for that ask the route for what this one does not have.
+ * No fragment need be shorter than IPv6's least MTU. Headers that leave no room in it drop the
+ * packet: the stack would tell the sender by ICMPv6, and for that ask the route for what this one
+ * does not have.
  */
 static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_route *r, u16 mru)
 {
@@ -148,11 +154,14 @@ static void ovs_frag_v6(struct net *net, struct sk_buff *skb, struct ovs_frag_ro
 #endif
 
 /*
- * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header, MPLS labels included, is linear and no
- * longer than OVS_FRAG_L2_MAX, up to the network header, or the inner one behind labels; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and 8 bytes.
- * internal: up the stack instead of out. net: where fragments are counted and numbered, which dev may have left.
+ * Sends skb through dev in fragments of at most mru bytes; consumes it. Its L2 header, MPLS labels
+ * included, is linear and no longer than OVS_FRAG_L2_MAX, up to the network header, or the inner
+ * one behind labels; the L3 header is IPv6's if ipv6, else IPv4's, and then mru has room for it and
+ * 8 bytes. internal: up the stack instead of out. net: where fragments are counted and numbered,
+ * which dev may have left.
  */
-void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru, bool ipv6, bool internal)
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru,
+			  bool ipv6, bool internal)
 {
 	struct ovs_frag_route r;
 

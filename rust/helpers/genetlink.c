@@ -41,7 +41,8 @@ int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid
 	return genlmsg_unicast(net, skb, portid);
 }
 
-int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net, struct sk_buff *skb)
+int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net,
+					struct sk_buff *skb)
 {
 	return genlmsg_multicast_netns(family, net, skb, 0, 0, GFP_KERNEL);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The C half of rust/: what the kernel offers C as a macro or an inline function. One file for each subject, all
- * included here, so that they are one object.
+ * The C half of rust/: what the kernel offers C as a macro or an inline function. One file for each
+ * subject, all included here, so that they are one object.
  */
 #include "helpers.h"
 

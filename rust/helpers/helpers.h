@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Prototypes of the helpers: what the kernel offers C as a macro or an inline function, as functions for Rust. */
+/*
+ * Prototypes of the helpers: what the kernel offers C as a macro or an inline function, as
+ * functions for Rust.
+ */
 #ifndef OVS_HELPERS_H
 #define OVS_HELPERS_H
 
@@ -65,7 +68,8 @@ __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int of
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb);
 bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len);
 void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason);
-int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen);
+int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len,
+			   unsigned int hlen);
 int rust_helper_skb_tailroom(const struct sk_buff *skb);
 
 /* mpls.c */
@@ -86,7 +90,8 @@ struct ovs_sample {
 	int in_ifindex;
 };
 
-void rust_helper_psample(struct net *net, const struct sk_buff *skb, const struct ovs_sample *sample);
+void rust_helper_psample(struct net *net, const struct sk_buff *skb,
+			 const struct ovs_sample *sample);
 
 /* tunnel.c */
 enum ovs_tun_flag {
@@ -100,7 +105,9 @@ enum ovs_tun_flag {
 	OVS_TUN_CRIT_OPT = 1 << 7, /* to be sent only */
 };
 
-/* What a key has of a tunnel. IPv4 addresses are the first 4 bytes; options belong to the packet. */
+/*
+ * What a key has of a tunnel. IPv4 addresses are the first 4 bytes; options belong to the packet.
+ */
 struct ovs_tunnel {
 	__be64 id;
 	const u8 *options;
@@ -116,7 +123,8 @@ struct ovs_tunnel {
 };
 
 bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t);
-bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev, struct ovs_tunnel *t);
+bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev,
+				   struct ovs_tunnel *t);
 void *rust_helper_tx_tunnel_alloc(const struct ovs_tunnel *t);
 void rust_helper_tx_tunnel_put(void *tunnel);
 void rust_helper_skb_set_tunnel(struct sk_buff *skb, void *tunnel);
@@ -126,8 +134,8 @@ enum ovs_tunnel_driver { OVS_DRIVER_GRETAP, OVS_DRIVER_VXLAN, OVS_DRIVER_GENEVE 
 
 void *rust_helper_tunnel_driver_get(enum ovs_tunnel_driver driver);
 void rust_helper_tunnel_driver_put(enum ovs_tunnel_driver driver);
-int rust_helper_tunnel_dev_create(enum ovs_tunnel_driver driver, void *create, struct net *net, const char *name, u16 *port,
-				  bool gbp, struct net_device **dev);
+int rust_helper_tunnel_dev_create(enum ovs_tunnel_driver driver, void *create, struct net *net,
+				  const char *name, u16 *port, bool gbp, struct net_device **dev);
 int rust_helper_dev_set_up(struct net_device *dev);
 void rust_helper_dev_delete(struct net_device *dev, struct list_head *leaving);
 
@@ -150,7 +158,8 @@ bool rust_helper_netif_is_registered(const struct net_device *dev);
 
 /* frag.c */
 #define OVS_FRAG_L2_MAX 30 /* Ethernet, a tag, and three more words: VLAN_ETH_HLEN + 3 * 4 */
-void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru, bool ipv6, bool internal);
+void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct net *net, u16 mru,
+			  bool ipv6, bool internal);
 
 /* genetlink.c */
 struct net *rust_helper_genl_info_net(struct genl_info *info);
@@ -160,7 +169,8 @@ struct netlink_ext_ack *rust_helper_netlink_cb_extack(const struct netlink_callb
 struct sk_buff *rust_helper_nlmsg_alloc(unsigned int size, bool atomic);
 int rust_helper_genlmsg_reply(struct sk_buff *skb, struct genl_info *info);
 int rust_helper_genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 portid);
-int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net, struct sk_buff *skb);
+int rust_helper_genlmsg_multicast_netns(const struct genl_family *family, struct net *net,
+					struct sk_buff *skb);
 bool rust_helper_family_has_listeners(const struct genl_family *family, struct net *net);
 void rust_helper_genl_set_err(const struct genl_family *family, struct net *net, int err);
 
@@ -176,7 +186,10 @@ enum ovs_ct_verdict { OVS_CT_ACCEPT, OVS_CT_DROP, OVS_CT_STOLEN };
 #define OVS_CT_SHARED 16 /* not confirmed, and more than one packet's */
 #define OVS_CT_IPV6 32 /* src and dst are */
 
-/* A connection and a packet's place in it. src to proto: the first packet's, the master's if there is one; host order. */
+/*
+ * A connection and a packet's place in it. src to proto: the first packet's, the master's if there
+ * is one; host order.
+ */
 struct ovs_ct_conn {
 	u8 labels[16];
 	u8 src[16];
@@ -193,14 +206,16 @@ struct ovs_ct_conn {
 void rust_helper_ct_untrack(struct sk_buff *skb);
 int rust_helper_pskb_trim_rcsum(struct sk_buff *skb, unsigned int len);
 bool rust_helper_ct_describe(const struct sk_buff *skb, struct ovs_ct_conn *out);
-bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6, bool natted);
-bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl, bool ipv6,
-			     struct ovs_ct_conn *out);
+bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_conn *tmpl,
+			 bool ipv6, bool natted);
+bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
+			     bool ipv6, struct ovs_ct_conn *out);
 bool rust_helper_ct_fits(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl);
 void rust_helper_ct_delete(struct sk_buff *skb);
 int rust_helper_ct_track(struct net *net, struct sk_buff *skb, struct nf_conn *tmpl, bool ipv6);
 int rust_helper_ct_defrag(struct net *net, struct sk_buff *skb, u16 zone, bool ipv6, u16 *mru);
-int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst, bool commit, u8 *done);
+int rust_helper_ct_nat(struct sk_buff *skb, const struct nf_nat_range2 *range, bool src, bool dst,
+		       bool commit, u8 *done);
 int rust_helper_ct_assign_helper(struct sk_buff *skb, struct nf_conn *tmpl, bool nat);
 int rust_helper_ct_call_helper(struct sk_buff *skb, bool ipv6);
 void rust_helper_ct_note_tracked(struct sk_buff *skb);
@@ -208,21 +223,25 @@ void rust_helper_ct_add_act_ct(struct sk_buff *skb);
 void rust_helper_ct_set_event_mask(struct sk_buff *skb, u32 mask);
 int rust_helper_ct_set_mark(struct sk_buff *skb, u32 value, u32 mask, u32 *new);
 int rust_helper_ct_init_labels(struct sk_buff *skb, const u8 *value, const u8 *mask, u8 *labels);
-int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask, u8 *labels);
+int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u32 *mask,
+				  u8 *labels);
 int rust_helper_ct_confirm(struct sk_buff *skb);
 void rust_helper_ct_deliver_events(struct sk_buff *skb);
 struct nf_conn *rust_helper_ct_tmpl_alloc(struct net *net, u16 id);
 void rust_helper_ct_tmpl_complete(struct nf_conn *tmpl, bool commits);
 void rust_helper_ct_tmpl_free(struct nf_conn *tmpl);
-int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto, const char *name);
+int rust_helper_ct_tmpl_set_timeout(struct net *net, struct nf_conn *tmpl, bool ipv6, u8 proto,
+				    const char *name);
 void rust_helper_ct_tmpl_destroy_timeout(struct nf_conn *tmpl);
-struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name, bool ipv6, u8 proto, bool nat);
+struct nf_conntrack_helper *rust_helper_ct_tmpl_add_helper(struct nf_conn *tmpl, const char *name,
+							   bool ipv6, u8 proto, bool nat);
 void rust_helper_ct_helper_put(struct nf_conntrack_helper *helper, bool nat);
 int rust_helper_ct_labels_get(struct net *net, unsigned int bits);
 void rust_helper_ct_labels_put(struct net *net);
 struct nf_conncount_data *rust_helper_conncount_init(struct net *net);
 void rust_helper_conncount_destroy(struct net *net, struct nf_conncount_data *data);
-u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data, const struct sk_buff *skb, bool ipv6, u16 id);
+u32 rust_helper_conncount_count(struct net *net, struct nf_conncount_data *data,
+				const struct sk_buff *skb, bool ipv6, u16 id);
 
 /* kunit.c; only where suites are */
 
@@ -236,12 +255,14 @@ struct ovs_kunit_view {
 };
 
 struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsigned int linear);
-struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear, unsigned int piece);
+struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear,
+					 unsigned int piece);
 void rust_helper_kunit_make_gso(struct sk_buff *skb, u16 size, u32 type);
 void rust_helper_kunit_make_tunnelled(struct sk_buff *skb, unsigned int inner, u16 size);
 struct sk_buff *rust_helper_kunit_gro_list(const u8 *frame, unsigned int len, unsigned int n);
 struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb);
-int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to, unsigned int len);
+int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to,
+				unsigned int len);
 void rust_helper_kunit_make_complete(struct sk_buff *skb);
 bool rust_helper_kunit_sum_holds(const struct sk_buff *skb);
 void rust_helper_kunit_make_unreadable(struct sk_buff *skb);

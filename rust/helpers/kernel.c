@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Helpers of rust/kernel/leaf.rs. Included by helpers.c, after sync.c, unless the kernel has a `kernel` crate of its own. */
+/*
+ * Helpers of rust/kernel/leaf.rs. Included by helpers.c, after sync.c, unless the kernel has a
+ * `kernel` crate of its own.
+ */
 #include <linux/bug.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>

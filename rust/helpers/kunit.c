@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the KUnit suites in kunit/ need of C: packets in all shapes, threads, a socket. Included by helpers.c. */
+/*
+ * What the KUnit suites in kunit/ need of C: packets in all shapes, threads, a socket. Included by
+ * helpers.c.
+ */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/file.h>
@@ -19,11 +22,15 @@
 
 /* ---- packets ---- */
 
-/* A frame of these bytes, of which the first linear ones are in the head, the rest in pages; NULL without memory. */
+/*
+ * A frame of these bytes, of which the first linear ones are in the head, the rest in pages; NULL
+ * without memory.
+ */
 struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsigned int linear)
 {
 	int err;
-	struct sk_buff *skb = alloc_skb_with_frags(NET_SKB_PAD + linear, len - linear, 0, &err, GFP_KERNEL);
+	struct sk_buff *skb =
+		alloc_skb_with_frags(NET_SKB_PAD + linear, len - linear, 0, &err, GFP_KERNEL);
 
 	if (!skb)
 		return NULL;
@@ -37,8 +44,12 @@ struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsig
 	return skb;
 }
 
-/* The same with the rest in packets of piece bytes, as what was defragmented or received by GRO has it. */
-struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear, unsigned int piece)
+/*
+ * The same with the rest in packets of piece bytes, as what was defragmented or received by GRO has
+ * it.
+ */
+struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear,
+					 unsigned int piece)
 {
 	struct sk_buff *skb = rust_helper_kunit_paged(bytes, linear, linear);
 	struct sk_buff **next;
@@ -147,7 +158,8 @@ struct ovs_kunit_view rust_helper_kunit_view(const struct sk_buff *skb)
 }
 
 /* Copies len bytes at off out, wherever they lie. */
-int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to, unsigned int len)
+int rust_helper_kunit_copy_bits(const struct sk_buff *skb, unsigned int off, u8 *to,
+				unsigned int len)
 {
 	return skb_copy_bits(skb, off, to, len);
 }
@@ -166,7 +178,10 @@ bool rust_helper_kunit_sum_holds(const struct sk_buff *skb)
 	       csum_fold(skb->csum) == csum_fold(skb_checksum(skb, 0, skb->len, 0));
 }
 
-/* The device that sends it is to add the sum over all from start on into the field at start + offset, which has the pseudo-header's. */
+/*
+ * The device that sends it is to add the sum over all from start on into the field at start +
+ * offset, which has the pseudo-header's.
+ */
 void rust_helper_kunit_make_partial(struct sk_buff *skb, unsigned int start, unsigned int offset)
 {
 	skb->ip_summed = CHECKSUM_PARTIAL;
@@ -211,8 +226,8 @@ u32 rust_helper_kunit_freed(void)
 }
 
 /*
- * Has the tunnel that is attached to skb remember how to get to its other end: by what is attached to route, which is counted as a
- * route is.
+ * Has the tunnel that is attached to skb remember how to get to its other end: by what is attached
+ * to route, which is counted as a route is.
  */
 bool rust_helper_kunit_cache_route(struct sk_buff *skb, const struct sk_buff *route)
 {
@@ -268,7 +283,8 @@ void rust_helper_kunit_ct_flush(u16 zone)
 /* What the stack says of its own accord is not kept. */
 static netdev_tx_t ovs_kunit_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	if (skb->len >= ETH_HLEN && skb_headlen(skb) >= ETH_HLEN && ether_addr_equal(skb_eth_hdr(skb)->h_source, dev->dev_addr))
+	if (skb->len >= ETH_HLEN && skb_headlen(skb) >= ETH_HLEN &&
+	    ether_addr_equal(skb_eth_hdr(skb)->h_source, dev->dev_addr))
 		consume_skb(skb);
 	else
 		skb_queue_tail(netdev_priv(dev), skb);
@@ -298,7 +314,8 @@ static void ovs_kunit_dev_setup(struct net_device *dev)
 /* Registered, and up; NULL on failure. */
 struct net_device *rust_helper_kunit_dev(const char *name)
 {
-	struct net_device *dev = alloc_netdev(sizeof(struct sk_buff_head), name, NET_NAME_USER, ovs_kunit_dev_setup);
+	struct net_device *dev =
+		alloc_netdev(sizeof(struct sk_buff_head), name, NET_NAME_USER, ovs_kunit_dev_setup);
 	int err;
 
 	if (!dev)
@@ -353,7 +370,10 @@ int rust_helper_kunit_dev_refs(const struct net_device *dev)
 /* ---- memory that is not to be had ---- */
 
 #ifdef CONFIG_FAULT_INJECTION
-/* The n-th allocation of this thread from here on fails; 0: none does. Returns what was left of the number before, 0 if it has failed. */
+/*
+ * The n-th allocation of this thread from here on fails; 0: none does. Returns what was left of the
+ * number before, 0 if it has failed.
+ */
 u32 rust_helper_kunit_fail_nth(u32 n)
 {
 	u32 left = current->fail_nth;
@@ -407,8 +427,10 @@ void *rust_helper_kunit_socket(void)
 
 	if (sock_create_kern(&init_net, PF_NETLINK, SOCK_RAW, NETLINK_GENERIC, &sock))
 		return NULL;
-	sock->ops->setsockopt(sock, SOL_NETLINK, NETLINK_EXT_ACK, KERNEL_SOCKPTR(&one), sizeof(one));
-	sock->ops->setsockopt(sock, SOL_NETLINK, NETLINK_CAP_ACK, KERNEL_SOCKPTR(&one), sizeof(one));
+	sock->ops->setsockopt(sock, SOL_NETLINK, NETLINK_EXT_ACK, KERNEL_SOCKPTR(&one),
+			      sizeof(one));
+	sock->ops->setsockopt(sock, SOL_NETLINK, NETLINK_CAP_ACK, KERNEL_SOCKPTR(&one),
+			      sizeof(one));
 	file = sock_alloc_file(sock, O_RDWR, NULL);
 	return IS_ERR(file) ? NULL : file;
 }

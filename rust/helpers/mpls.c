@@ -3,7 +3,10 @@
 #include <linux/skbuff.h>
 #include "helpers.h"
 
-/* After the first l2_len bytes, an Ethernet header if there are any. They are linear and start at the MAC header. */
+/*
+ * After the first l2_len bytes, an Ethernet header if there are any. They are linear and start at
+ * the MAC header.
+ */
 int rust_helper_skb_mpls_push(struct sk_buff *skb, __be32 entry, __be16 type, int l2_len)
 {
 	return ovs_skb_mpls_push(skb, entry, type, l2_len);

@@ -98,9 +98,9 @@ void rust_helper_netif_set_ovs_port(struct net_device *dev)
 	dev->priv_flags |= IFF_OVS_DATAPATH;
 }
 
-/* Ordered after everything that detaching did before (spec W6). */
 void rust_helper_netif_clear_ovs_port(struct net_device *dev)
 {
+	/* Ordered after everything that detaching did before (spec W6). */
 	smp_wmb();
 	dev->priv_flags &= ~IFF_OVS_DATAPATH;
 }

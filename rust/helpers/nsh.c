@@ -4,7 +4,10 @@
 #include <net/nsh.h>
 #include "helpers.h"
 
-/* header has the length that it says. A kernel without NSH could not cut up aggregates that have one. */
+/*
+ * header has the length that it says. A kernel without NSH could not cut up aggregates that have
+ * one.
+ */
 #if IS_ENABLED(CONFIG_NET_NSH)
 int rust_helper_nsh_push(struct sk_buff *skb, const u8 *header)
 {

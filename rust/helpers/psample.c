@@ -5,7 +5,8 @@
 #include "helpers.h"
 
 #if defined(HAVE_PSAMPLE_PROBABILITY) && IS_ENABLED(CONFIG_PSAMPLE)
-void rust_helper_psample(struct net *net, const struct sk_buff *skb, const struct ovs_sample *sample)
+void rust_helper_psample(struct net *net, const struct sk_buff *skb,
+			 const struct ovs_sample *sample)
 {
 	struct psample_group group = { .net = net, .group_num = sample->group };
 	struct psample_metadata md = {
@@ -19,7 +20,8 @@ void rust_helper_psample(struct net *net, const struct sk_buff *skb, const struc
 	psample_sample_packet(&group, skb, sample->probability, &md);
 }
 #else
-void rust_helper_psample(struct net *net, const struct sk_buff *skb, const struct ovs_sample *sample)
+void rust_helper_psample(struct net *net, const struct sk_buff *skb,
+			 const struct ovs_sample *sample)
 {
 }
 #endif

@@ -103,8 +103,8 @@ __le32 rust_helper_sctp_compute_cksum(const struct sk_buff *skb, unsigned int of
 }
 
 /*
- * Whether the segments of an aggregate have at most len bytes. Their headers' length is read from the packet, which the
- * actions before may have changed: no TCP header, no answer.
+ * Whether the segments of an aggregate have at most len bytes. Their headers' length is read from
+ * the packet, which the actions before may have changed: no TCP header, no answer.
  */
 bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
 {
@@ -143,11 +143,12 @@ void rust_helper_kfree_skb_reason(struct sk_buff *skb, u32 reason)
 #endif
 
 /*
- * Appends len bytes of from to the linear message to: hlen of them copied, for the rest pages shared. skb_zerocopy() ends the
- * kernel (BUG) where hlen is 0 and from's head is in no page, as for a packet of no bytes at all. What only a device can read
- * (devmem) is nothing for userspace.
+ * Appends len bytes of from to the linear message to: hlen of them copied, for the rest pages
+ * shared. skb_zerocopy() ends the kernel (BUG) where hlen is 0 and from's head is in no page, as
+ * for a packet of no bytes at all. What only a device can read (devmem) is nothing for userspace.
  */
-int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len, unsigned int hlen)
+int rust_helper_skb_append(struct sk_buff *to, struct sk_buff *from, unsigned int len,
+			   unsigned int hlen)
 {
 	if (!len)
 		return 0;

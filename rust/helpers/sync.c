@@ -13,7 +13,8 @@
 #include <linux/swap.h>
 
 /*
- * The bits of the Flags of rust/kernel and, made of any Flags, those of rust/sync/sys_kernel.rs: gfp_t is renumbered between kernels.
+ * The bits of the Flags of rust/kernel and, made of any Flags, those of rust/sync/sys_kernel.rs:
+ * gfp_t is renumbered between kernels.
  */
 static __always_inline gfp_t ovs_gfp(u32 flags)
 {
@@ -79,10 +80,11 @@ bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie)
 }
 #else
 /*
- * Grace periods counted by a callback of our own, which is queued only while somebody waits. A cookie is the count that will
- * have been reached when a grace period that began after the cookie was taken is over. If the callback is queued already, its
- * grace period may have begun before: then it takes the next one, for which the callback queues itself again. It does so at
- * most once after the last cookie, so that two rcu_barrier() see its end.
+ * Grace periods counted by a callback of our own, which is queued only while somebody waits. A
+ * cookie is the count that will have been reached when a grace period that began after the cookie
+ * was taken is over. If the callback is queued already, its grace period may have begun before:
+ * then it takes the next one, for which the callback queues itself again. It does so at most once
+ * after the last cookie, so that two rcu_barrier() see its end.
  */
 static DEFINE_SPINLOCK(ovs_gp_lock); /* all of the following; the count is read without it */
 static struct rcu_head ovs_gp_head;
@@ -93,7 +95,10 @@ static bool ovs_gp_queued;
 static void ovs_gp_over(struct rcu_head *head)
 {
 	spin_lock_bh(&ovs_gp_lock);
-	/* What the readers did happens before, and so before what is done by whoever sees the count. */
+	/*
+	 * What the readers did happens before, and so before what is done by whoever sees the
+	 * count.
+	 */
 	smp_store_release(&ovs_gp_count, ovs_gp_count + 1);
 	ovs_gp_queued = ovs_gp_wanted != ovs_gp_count;
 	if (ovs_gp_queued)
@@ -119,6 +124,7 @@ unsigned long rust_helper_get_state_synchronize_rcu(void)
 
 bool rust_helper_poll_state_synchronize_rcu(unsigned long cookie)
 {
+	/* Pairs with the release in ovs_gp_over(). */
 	return (long)(smp_load_acquire(&ovs_gp_count) - cookie) >= 0;
 }
 #endif
@@ -150,10 +156,14 @@ void rust_helper_ovs_spin_unlock(spinlock_t *lock)
 	spin_unlock(lock);
 }
 
-/* Where __percpu is an address space of the compiler's, only a number leads into it and out of it without a warning. */
+/*
+ * Where __percpu is an address space of the compiler's, only a number leads into it and out of it
+ * without a warning.
+ */
 void *rust_helper_alloc_percpu(size_t size, size_t align, bool sleep)
 {
-	void __percpu *base = __alloc_percpu_gfp(size, align, sleep ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN);
+	void __percpu *base =
+		__alloc_percpu_gfp(size, align, sleep ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN);
 
 	return (void *)(__force unsigned long)base;
 }

@@ -42,7 +42,10 @@ static void tunnel_from_info(struct ovs_tunnel *t, struct ip_tunnel_info *info)
 	t->options = ip_tunnel_info_opts(info);
 }
 
-/* The tunnel that skb came through, or that someone before us attached to it; false if there is none (spec K17). */
+/*
+ * The tunnel that skb came through, or that someone before us attached to it; false if there is
+ * none (spec K17).
+ */
 bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t)
 {
 	struct ip_tunnel_info *info = skb_tunnel_info((struct sk_buff *)skb);
@@ -53,8 +56,12 @@ bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t)
 	return true;
 }
 
-/* What dev would send skb through, as set before and completed by the device; false if it cannot say (spec A33). */
-bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev, struct ovs_tunnel *t)
+/*
+ * What dev would send skb through, as set before and completed by the device; false if it cannot
+ * say (spec A33).
+ */
+bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev,
+				   struct ovs_tunnel *t)
 {
 	struct ip_tunnel_info *info;
 
@@ -88,12 +95,13 @@ static void tunnel_set_flags(struct ip_tunnel_key *key, u16 flags)
 }
 
 /*
- * Metadata to send packets with, its route cache included, with one reference (spec A26); NULL if there is no memory. To IPv4
- * address 0: the tunnel device knows where.
+ * Metadata to send packets with, its route cache included, with one reference (spec A26); NULL if
+ * there is no memory. To IPv4 address 0: the tunnel device knows where.
  */
 void *rust_helper_tx_tunnel_alloc(const struct ovs_tunnel *t)
 {
-	struct metadata_dst *md = metadata_dst_alloc(t->options_len, METADATA_IP_TUNNEL, GFP_KERNEL);
+	struct metadata_dst *md =
+		metadata_dst_alloc(t->options_len, METADATA_IP_TUNNEL, GFP_KERNEL);
 	struct ip_tunnel_info *info;
 	void *options;
 
@@ -124,7 +132,10 @@ void *rust_helper_tx_tunnel_alloc(const struct ovs_tunnel *t)
 	info->key.ttl = t->ttl;
 	tunnel_set_flags(&info->key, t->flags);
 	info->options_len = t->options_len;
-	/* They come after the structure, in the room that was asked for; the compiler need not guess how much that is. */
+	/*
+	 * They come after the structure, in the room that was asked for; the compiler need not
+	 * guess how much that is.
+	 */
 	options = ip_tunnel_info_opts(info);
 	OPTIMIZER_HIDE_VAR(options);
 	memcpy(options, t->options, t->options_len);
@@ -151,7 +162,8 @@ bool rust_helper_skb_rx_tunnel(const struct sk_buff *skb, struct ovs_tunnel *t)
 	return false;
 }
 
-bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev, struct ovs_tunnel *t)
+bool rust_helper_skb_egress_tunnel(struct sk_buff *skb, struct net_device *dev,
+				   struct ovs_tunnel *t)
 {
 	return false;
 }

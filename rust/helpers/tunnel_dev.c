@@ -2,10 +2,11 @@
 /*
  * Tunnel devices that collect metadata, as their drivers make them for a switch (spec W21, W22).
  *
- * The drivers' functions are asked for by name, when a device is wanted: as imports they would have whoever loads this
- * module load all the drivers, and keep it from loading where a kernel is built without one. What is found that way is
- * not compared by its CRC. Of what is handed over only struct vxlan_config could differ between kernels of the same
- * release, and it is all integers and addresses.
+ * The drivers' functions are asked for by name, when a device is wanted: as imports they would have
+ * whoever loads this module load all the drivers, and keep it from loading where a kernel is built
+ * without one. What is found that way is not compared by its CRC. Of what is handed over only
+ * struct vxlan_config could differ between kernels of the same release, and it is all integers and
+ * addresses.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -29,7 +30,7 @@ static void gretap_put(void)
 
 static struct net_device *gretap_create(void *create, struct net *net, const char *name)
 {
-	typeof(&gretap_fb_dev_create) f = create;
+	typeof(gretap_fb_dev_create) *f = create;
 
 	return f(net, name, NET_NAME_USER);
 }
@@ -60,12 +61,14 @@ static void vxlan_put(void)
 	symbol_put(vxlan_dev_create);
 }
 
-static struct net_device *vxlan_create(void *create, struct net *net, const char *name, u16 *port, bool gbp)
+static struct net_device *vxlan_create(void *create, struct net *net, const char *name, u16 *port,
+				       bool gbp)
 {
-	typeof(&vxlan_dev_create) f = create;
+	typeof(vxlan_dev_create) *f = create;
 	struct vxlan_config conf = {
 		.no_share = true,
-		.flags = VXLAN_F_COLLECT_METADATA | VXLAN_F_UDP_ZERO_CSUM6_RX | (gbp ? VXLAN_F_GBP : 0),
+		.flags = VXLAN_F_COLLECT_METADATA | VXLAN_F_UDP_ZERO_CSUM6_RX |
+			(gbp ? VXLAN_F_GBP : 0),
 		.mtu = IP_MAX_MTU, /* what is too large for the path is nobody's business here */
 		.dst_port = htons(*port),
 	};
@@ -84,7 +87,8 @@ static void vxlan_put(void)
 {
 }
 
-static struct net_device *vxlan_create(void *create, struct net *net, const char *name, u16 *port, bool gbp)
+static struct net_device *vxlan_create(void *create, struct net *net, const char *name, u16 *port,
+				       bool gbp)
 {
 	return ERR_PTR(-EAFNOSUPPORT);
 }
@@ -103,7 +107,7 @@ static void geneve_put(void)
 
 static struct net_device *geneve_create(void *create, struct net *net, const char *name, u16 port)
 {
-	typeof(&geneve_dev_create_fb) f = create;
+	typeof(geneve_dev_create_fb) *f = create;
 
 	return f(net, name, NET_NAME_USER, port);
 }
@@ -124,8 +128,8 @@ static struct net_device *geneve_create(void *create, struct net *net, const cha
 #endif
 
 /*
- * The driver's function, with a reference on its module, which is loaded if need be; NULL if there is none, or if this
- * kernel's makes no devices for others. May sleep for long.
+ * The driver's function, with a reference on its module, which is loaded if need be; NULL if there
+ * is none, or if this kernel's makes no devices for others. May sleep for long.
  */
 void *rust_helper_tunnel_driver_get(enum ovs_tunnel_driver driver)
 {
@@ -156,9 +160,12 @@ void rust_helper_tunnel_driver_put(enum ovs_tunnel_driver driver)
 	}
 }
 
-/* Makes a device by what rust_helper_tunnel_driver_get() found, which is held. Under RTNL. It is down. */
-int rust_helper_tunnel_dev_create(enum ovs_tunnel_driver driver, void *create, struct net *net, const char *name, u16 *port,
-				  bool gbp, struct net_device **dev)
+/*
+ * Makes a device by what rust_helper_tunnel_driver_get() found, which is held. Under RTNL. It is
+ * down.
+ */
+int rust_helper_tunnel_dev_create(enum ovs_tunnel_driver driver, void *create, struct net *net,
+				  const char *name, u16 *port, bool gbp, struct net_device **dev)
 {
 	*dev = ERR_PTR(-EAFNOSUPPORT);
 	switch (driver) {
@@ -181,7 +188,10 @@ int rust_helper_dev_set_up(struct net_device *dev)
 	return ovs_dev_change_flags(dev, dev->flags | IFF_UP);
 }
 
-/* Has its driver put a registered device among those that are to be unregistered, as `ip link delete` does. Under RTNL. */
+/*
+ * Has its driver put a registered device among those that are to be unregistered, as `ip link
+ * delete` does. Under RTNL.
+ */
 void rust_helper_dev_delete(struct net_device *dev, struct list_head *leaving)
 {
 	const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
