@@ -148,7 +148,7 @@ unsafe fn explain(extack: *mut bindings::netlink_ext_ack, e: &NlError) {
     // SAFETY: by the caller.
     unsafe {
         if let Some(msg) = e.msg {
-            (*extack)._msg = msg.as_ptr();
+            (*extack)._msg = msg.to_bytes_with_nul().as_ptr().cast();
         }
         if let Some(attr) = e.attr {
             (*extack).bad_attr = attr as *const bindings::nlattr;

@@ -114,6 +114,11 @@ pub(super) fn ends() -> bool {
     unsafe { bindings::rust_helper_kunit_thread_ends() }
 }
 
+/// Reads the slot with BH disabled until the thread shall end.
+///
+/// # Safety
+///
+/// `arg` is as `Reader::start` says.
 unsafe extern "C" fn read_slot_in_bh(arg: *mut c_void) -> c_int {
     // SAFETY: by the contract of `Reader::start`.
     let watched = unsafe { &*arg.cast::<Watched<RcuSlot<Value>>>() };
@@ -126,6 +131,11 @@ unsafe extern "C" fn read_slot_in_bh(arg: *mut c_void) -> c_int {
     0
 }
 
+/// Reads the slot in RCU sections until the thread shall end.
+///
+/// # Safety
+///
+/// `arg` is as `Reader::start` says.
 unsafe extern "C" fn read_slot_in_rcu(arg: *mut c_void) -> c_int {
     // SAFETY: by the contract of `Reader::start`.
     let watched = unsafe { &*arg.cast::<Watched<RcuSlot<Value>>>() };
@@ -138,6 +148,11 @@ unsafe extern "C" fn read_slot_in_rcu(arg: *mut c_void) -> c_int {
     0
 }
 
+/// Pins what the slot has, and looks at it outside of the section.
+///
+/// # Safety
+///
+/// `arg` is as `Reader::start` says.
 unsafe extern "C" fn pin_from_slot(arg: *mut c_void) -> c_int {
     // SAFETY: by the contract of `Reader::start`.
     let watched = unsafe { &*arg.cast::<Watched<RcuSlot<Value>>>() };
@@ -154,6 +169,11 @@ unsafe extern "C" fn pin_from_slot(arg: *mut c_void) -> c_int {
     0
 }
 
+/// Walks the list until the thread shall end.
+///
+/// # Safety
+///
+/// `arg` is as `Reader::start` says.
 unsafe extern "C" fn walk_list(arg: *mut c_void) -> c_int {
     // SAFETY: by the contract of `Reader::start`.
     let watched = unsafe { &*arg.cast::<Watched<RcuList<Value>>>() };

@@ -137,7 +137,7 @@ impl Template {
                 raw.as_ptr(),
                 ipv6,
                 proto,
-                name.as_ptr().cast(),
+                name.to_bytes_with_nul().as_ptr().cast(),
             )
         };
         to_result(err)?;
@@ -152,7 +152,7 @@ impl Template {
         let helper = unsafe {
             bindings::rust_helper_ct_tmpl_add_helper(
                 self.raw.0.as_ptr(),
-                name.as_ptr().cast(),
+                name.to_bytes_with_nul().as_ptr().cast(),
                 self.ipv6,
                 proto,
                 nat,

@@ -208,6 +208,7 @@ impl SkBuff {
     }
 
     /// `skb_ensure_writable`: the first `n` bytes, for writing. Only they are sure not to be shared with a clone.
+    #[allow(clippy::as_underscore)] // `int` or `unsigned int`, by the kernel's age
     pub fn ensure_writable(&mut self, n: usize) -> Result<&mut [u8]> {
         let len = u32::try_from(n)?;
         // SAFETY: valid and owned by the invariant.
@@ -219,6 +220,7 @@ impl SkBuff {
 
     /// `N` bytes at `off`, for writing; private to this packet, with all that is before them. EINVAL, ENOMEM.
     #[inline(always)]
+    #[allow(clippy::as_underscore)] // `int` or `unsigned int`, by the kernel's age
     pub fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
         const { assert!(N < 1 << 16) };
         if off >> 31 != 0 {

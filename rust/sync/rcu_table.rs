@@ -314,7 +314,7 @@ impl<T, const N: usize> Index<T, N> {
         if self.unsettled.load(Ordering::Relaxed) {
             let state = self.settled_at.load(Ordering::Relaxed);
             // CAST: both are the machine word.
-            if !sys::poll_state_synchronize_rcu(state as _) {
+            if !sys::poll_state_synchronize_rcu(state as core::ffi::c_ulong) {
                 return false;
             }
             self.unsettled.store(false, Ordering::Relaxed);

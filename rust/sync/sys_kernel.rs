@@ -118,7 +118,9 @@ fn may_sleep(flags: Flags) -> bool {
 /// A slab cache that is not merged with others, so that its name shows in `/proc/slabinfo`.
 pub fn slab_create(name: &CStr, size: usize, align: usize) -> Result<*mut c_void, AllocError> {
     // SAFETY: the name ends with a NUL and is copied; `align` is a power of two.
-    let cache = unsafe { c::rust_helper_slab_create(name.as_ptr(), size, align) };
+    let cache = unsafe {
+        c::rust_helper_slab_create(name.to_bytes_with_nul().as_ptr().cast(), size, align)
+    };
     if cache.is_null() {
         return Err(AllocError);
     }

@@ -105,7 +105,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         if state == 0 {
             let now = sys::get_state_synchronize_rcu() as usize;
             self.retired_at.store(now, Ordering::Relaxed);
-        } else if sys::poll_state_synchronize_rcu(state as _) {
+        } else if sys::poll_state_synchronize_rcu(state as core::ffi::c_ulong) {
             self.retired_at.store(0, Ordering::Relaxed);
             self.retired.store(0, Ordering::Relaxed);
             return true;

@@ -78,11 +78,11 @@ pub trait Words {
 
 /// What a [`TreeTable`] keeps. None of this changes while it is in the table.
 pub trait Leaf {
-    /// What is compared, and what masks are of.
+    /// What its key and its mask are made of.
     type Key: Words;
     /// The key; zero where the mask is.
     fn key(&self) -> &Self::Key;
-    /// Its mask.
+    /// The mask.
     fn mask(&self) -> &Self::Key;
     /// Bit n: word n of the mask is not zero.
     fn bits(&self) -> u64;
