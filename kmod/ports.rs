@@ -241,7 +241,10 @@ impl DeviceOps for Port {
 
     fn unlink_all<'v>(rtnl: &OvsRtnl, vports: impl Iterator<Item = &'v Vport>) {
         unregister_all(rtnl, |leaving| {
-            vports.for_each(|vport| vport.dev.unlink(rtnl, leaving));
+            // No for_each(): its instances get names longer than objtool has room for.
+            for vport in vports {
+                vport.dev.unlink(rtnl, leaving);
+            }
         });
     }
 

@@ -78,8 +78,8 @@ impl<T> RcuList<T> {
     }
 
     /// All entries, first come first. What comes or goes meanwhile may or may not be seen; all else is, once.
-    pub fn iter<'g>(&'g self, token: &'g impl ReadToken) -> impl Iterator<Item = &'g T> {
-        self.iter_from(0, token).map(|(_, value)| value)
+    pub fn iter<'g>(&'g self, _token: &'g impl ReadToken) -> Iter<'g, T> {
+        Iter { link: &self.head }
     }
 
     /// The entries from `position` on, each with its own, which it keeps. One more than that is where a walk in several
@@ -87,16 +87,40 @@ impl<T> RcuList<T> {
     pub fn iter_from<'g>(
         &'g self,
         position: u64,
-        _token: &'g impl ReadToken,
+        token: &'g impl ReadToken,
     ) -> impl Iterator<Item = (u64, &'g T)> {
-        let mut link = &self.head;
-        core::iter::from_fn(move || {
-            // SAFETY: the token keeps every node reached from the list from being freed, even those that are removed.
-            let node = unsafe { link.load(Ordering::Acquire).as_ref() }?;
-            link = &node.next;
-            Some((node.position, &node.value))
-        })
-        .skip_while(move |(at, _)| *at < position)
+        let mut nodes = self.iter(token);
+        core::iter::from_fn(move || nodes.node())
+            .map(|node| (node.position, &node.value))
+            .skip_while(move |(at, _)| *at < position)
+    }
+}
+
+/// Walks a list.
+///
+/// # Invariants
+///
+/// A token is borrowed for `'g`.
+pub struct Iter<'g, T> {
+    link: &'g Link<T>,
+}
+
+impl<'g, T> Iter<'g, T> {
+    fn node(&mut self) -> Option<&'g Node<T>> {
+        // SAFETY: by the invariant; the token keeps every node reached from the list from being freed, even those that are
+        // removed.
+        let node = unsafe { self.link.load(Ordering::Acquire).as_ref() }?;
+        self.link = &node.next;
+        Some(node)
+    }
+}
+
+// A type with a name: the kernel's objtool has no room for names of functions that are made of closures upon closures.
+impl<'g, T> Iterator for Iter<'g, T> {
+    type Item = &'g T;
+
+    fn next(&mut self) -> Option<&'g T> {
+        Some(&self.node()?.value)
     }
 }
 
