@@ -8,6 +8,7 @@ OPT     ?= 3
 KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
+export OVS_MODE = $(MODE)
 export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
 
 .PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint rustdoc walls abi-coverage kunit vm-test system bench replay dist toolchain rpm deb deb-test xen clean
@@ -15,7 +16,7 @@ help:
 	@cat tools/help.txt
 
 modules:
-	@tools/build-modules.sh -o "$(O)" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)" -c "$(if $(filter default,$(origin CC)),,$(CC))"
+	@tools/build-modules.sh -o "$(O)$(if $(MODE),/mode-$(MODE))" -k "$(KVER)" -d "$(KDIR)" -O "$(OPT)" -c "$(if $(filter default,$(origin CC)),,$(CC))"
 
 features:
 	@for k in 5.10 6.1 6.12 7.3; do OVS_PROBE=y tools/build-modules.sh -o out/features -k $$k || exit; done
@@ -27,7 +28,7 @@ loads:
 	@tools/check-loads.sh $(if $(NAMES),--names) $(KO) $(SYMBOLS)
 
 demo:
-	@tools/vm.sh demo
+	@tools/vm.sh demo "$(KVER)"
 
 ovn-demo:
 	@tools/vm.sh ovn-demo "$(KVER)"
@@ -75,7 +76,7 @@ system:
 		$(foreach s,$(SOURCE),--source "$s")
 
 bench:
-	@tools/vm.sh bench
+	@tools/vm.sh bench "$(KERNELS)"
 
 replay:
 	@tools/cargo.sh replay $(if $(FLOWS),"$(FLOWS)",--help)

@@ -5,7 +5,7 @@
 #   bindings     bindgen over rust/bindings/bindings.h
 #   kmod/main.o  the module's crate: mode-a.mk against the kernel's own crates, mode-b.mk with all that it brings along
 #
-# From the Makefile: OVS_SRC (source tree), OVS_BINDGEN, OVS_WITHOUT, and what mode-b.mk says.
+# From the Makefile: OVS_SRC (source tree), OVS_BINDGEN, OVS_WITHOUT, OVS_MODE (b: although there are crates), and what mode-b.mk says.
 
 OVS_SRC     ?= $(realpath $(src))
 OVS_BINDGEN ?= $(or $(BINDGEN),bindgen)
@@ -17,7 +17,7 @@ space := $(null) $(null)
 hash  := \#
 
 # Distributions have CONFIG_RUST in their headers without the crates: only the crates count.
-rk_mode := $(if $(and $(CONFIG_RUST),$(wildcard $(objtree)/rust/libkernel.rmeta)),a,b)
+rk_mode := $(or $(OVS_MODE),$(if $(and $(CONFIG_RUST),$(wildcard $(objtree)/rust/libkernel.rmeta)),a,b))
 
 # ---- bindings --------------------------------------------------------------------------------------
 # gcc's flags that clang does not know.

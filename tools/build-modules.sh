@@ -5,17 +5,19 @@
 # Builds openvswitch.ko for one kernel in OUT/<its release>/, a directory of symbolic links to the sources, so that
 # several kernels do not disturb one another and the source tree stays clean.
 #
-#   -k KVER      5.10, 6.1, 6.12 or 7.3: Debian's cloud kernels, their headers fetched into the cache (fetch-kernel.sh); or the
-#                release of an installed kernel, or of any kernel of Debian 11 to 13
+#   -k KVER      5.10, 6.1, 6.12 or 7.3: Debian's cloud kernels, their headers fetched into the cache (fetch-kernel.sh); 7.3-rust: ours,
+#                with crates of its own (kunit-kernel.sh); or the release of an installed kernel, or of any kernel of Debian 11 to 13
 #   -d KDIR      any directory of kernel headers
 #   -O LEVEL     rustc's opt-level
 #   -c CC        the C compiler; else the one that built the kernel, from this machine or fetched into the cache, else a newer one
+#   OVS_STRICT   clippy, and no warning of rustc's or clippy's; in mode A the kernel's own set of both
+#   OVS_MODE     b: with our `kernel` crate, although the kernel has one (rust/mode.mk); a: refuses where it has none
 #   OVS_WITHOUT  features to do without, although the kernel has them: names, or all (tools/feature-test.sh)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 src=$PWD out=out kver=6.1 kdir='' opt=3 cc=''
-OVS_WITHOUT=${OVS_WITHOUT:-}
+OVS_WITHOUT=${OVS_WITHOUT:-} OVS_MODE=${OVS_MODE:-}
 while getopts o:k:d:O:c: o; do
 	case $o in
 	o) out=$OPTARG ;; k) kver=$OPTARG ;; d) kdir=$OPTARG ;; O) opt=$OPTARG ;; c) cc=$OPTARG ;;
@@ -28,6 +30,8 @@ done
 export OVS_EXPECT=''
 if [ -n "$kdir" ]; then
 	kver=''
+elif [ "$kver" = 7.3-rust ]; then
+	kdir=$(tools/kunit-kernel.sh x86_64)
 elif [ -e "/lib/modules/$kver/build/Makefile" ]; then
 	kdir=/lib/modules/$kver/build
 else
@@ -70,6 +74,12 @@ fi
 # A kernel with crates of its own, for Rust modules (rust/mode-a.mk): its compiler and ours must be the same, to the letter.
 crates=''
 [ ! -e "$kdir/rust/libkernel.rmeta" ] || ! grep -qs '^CONFIG_RUST=y' "$conf" || crates=y
+case $OVS_MODE$crates in
+'' | y | ay) ;;
+b*) crates='' ;;
+a) die "kernel $release has no crates to build against (CONFIG_RUST=y, rust/libkernel.rmeta): MODE=a cannot be" ;;
+*) die "no MODE=$OVS_MODE; there are a, against the kernel's own crates, and b, with all that is needed brought along" ;;
+esac
 
 # ---- the C compiler ----------------------------------------------------------------------------------------
 need make:make ld:binutils
@@ -128,6 +138,8 @@ if [ -n "$crates" ]; then
 	# kunit/run has a driver of its own in between.
 	tools_of_kernel+=("RUSTC=${OVS_RUSTC_DRIVER:-$OVS_RUSTC}" "BINDGEN=$OVS_BINDGEN")
 	export OVS_DRIVEN_RUSTC=$OVS_RUSTC
+	# What mode-b.mk makes of it by itself.
+	[ -z "${OVS_STRICT:-}" ] || tools_of_kernel+=(CLIPPY=1 "CLIPPY_DRIVER=$(dirname "$(command -v "$OVS_RUSTC")")/clippy-driver" KRUSTFLAGS=-Dwarnings)
 fi
 ! grep -qs '^CONFIG_UML=y' "$conf" || tools_of_kernel+=(ARCH=um)
 
@@ -148,12 +160,12 @@ find "$m" -xtype l -delete
 
 # ---- the module -----------------------------------------------------------------------------------------------
 # No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
-export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT
+export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT OVS_MODE
 say "building for $release with rustc $OVS_RUSTC_VERSION${crates:+ and the crates of the kernel}"
 # The kernel's make must not see our variables: O means another thing there.
 env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" "${tools_of_kernel[@]}" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |
 	sed -u "s|$m/||g" | tee "$m/build.log"
-case $kver in 5.10 | 6.1 | 6.12 | 7.3) ln -sfn "$release" "$out/$kver" ;; esac
+case $kver in 5.10 | 6.1 | 6.12 | 7.3 | 7.3-rust) ln -sfn "$release" "$out/$kver" ;; esac
 [ -z "${OVS_PROBE:-}" ] || exit 0
 tools/check-object.sh "$out/$release" ${crates:+"$kdir/Module.symvers"}
 say "built $out/$release/openvswitch.ko"

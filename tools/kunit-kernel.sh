@@ -76,7 +76,8 @@ if [ "$(cat "$dir/.made-of" 2>/dev/null || :)" != "$made_of" ]; then
 	: > "$dir.log"
 	kmake allnoconfig
 	# What a fragment asks for, and Kconfig did not give, would make suites pass without having looked.
-	missing=$(grep -hE '^CONFIG_[A-Z0-9_]+=' "$dir/fragment" | sort -u | grep -vxFf "$dir/.config" || :)
+	# The last word of the fragments about an option counts.
+	missing=$(awk -F= '/^CONFIG_/ { said[$1] = $0 } END { for (o in said) print said[o] }' "$dir/fragment" | sort | grep -vxFf "$dir/.config" || :)
 	[ -z "$missing" ] || die "Kconfig does not give what kunit/*.config ask for: $missing"
 	kmake
 	echo "$made_of" > "$dir/.made-of"

@@ -2,7 +2,8 @@
 """Stock Debian kernels for the VMs, and the initramfs that brings a VM to its root.
 
 `Kernel("5.10")`, "6.1", "6.12" and "7.3" are the newest cloud kernels of bullseye, bookworm,
-bookworm-backports and trixie-backports; any other name is taken as a release ("6.1.0-56-cloud-amd64").
+bookworm-backports and trixie-backports; "7.3-rust" is built here, with the crates that Rust modules are built against
+(tools/kunit-kernel.sh); any other name is taken as a release ("6.1.0-56-cloud-amd64").
 The modules a case can need are unpacked once; `initrd` adds the openvswitch.ko under test and the
 guest's files on each run.
 """
@@ -15,6 +16,8 @@ import shutil
 import subprocess
 
 from .packages import CACHE, Apt, digest, sh
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 # Loaded by the initramfs, in dependency order, to reach the root disk and the control port.
 BOOT = ["virtio_pci", "virtio_blk", "virtio_console", "ext4", "overlay"]
@@ -39,6 +42,10 @@ NEWEST = {
 }
 
 
+# Built here.
+OWN = "7.3-rust"
+
+
 def origin(name):
     """The private apt and the package of a kernel."""
     if name in NEWEST:
@@ -52,6 +59,14 @@ def origin(name):
     return apt, "linux-image-" + name
 
 
+def built():
+    """Where our own kernel has been built; what the tool says of it meanwhile is for who waits."""
+    p = subprocess.run([os.path.join(TOP, "tools/kunit-kernel.sh"), "x86_64"], stdout=subprocess.PIPE, text=True)
+    if p.returncode:
+        raise SystemExit("there is no kernel " + OWN)
+    return p.stdout.strip()
+
+
 def version(package):
     """(6, 1, 192) of linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb."""
     return tuple(int(n) for n in re.match(r"[0-9.]+", package.split("_")[1]).group().split("."))
@@ -61,29 +76,49 @@ class Kernel:
     def __init__(self, name, log=lambda s: None, wanted=MODULES):
         self.name = name
         self.wanted = wanted
-        apt, package = origin(name)
-        # From 7.2 on the image is empty and depends on the packages that hold its parts.
-        debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
-        package, = (p for p in debs if p.startswith("linux-image-"))
-        self.release = package[len("linux-image-"):]
-        self.package = os.path.basename(debs[package])
+        if name == OWN:
+            build = built()
+            with open(build + "/include/config/kernel.release") as f, open(build + "/.made-of") as g:
+                self.release, made_of = f.read().strip(), g.read().strip()
+            self.package = "linux-%s_%s" % (self.release, os.path.basename(build)[len("x86_64-"):])
+            key, fill = "%s-%s" % (self.package, digest((wanted, MODULE_RECIPE, made_of))), lambda raw: self._install(build, raw)
+        else:
+            apt, package = origin(name)
+            # From 7.2 on the image is empty and depends on the packages that hold its parts.
+            debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
+            package, = (p for p in debs if p.startswith("linux-image-"))
+            self.release = package[len("linux-image-"):]
+            self.package = os.path.basename(debs[package])
+            key, fill = "%s-%s" % (self.package[:-4], digest((wanted, MODULE_RECIPE))), lambda raw: self._extract(debs.values(), raw)
         self.version = version(self.package)
-        self.dir = os.path.join(CACHE, "vm-kernels", "%s-%s" % (self.package[:-4], digest((wanted, MODULE_RECIPE))))
+        self.dir = os.path.join(CACHE, "vm-kernels", key)
         if not os.path.isdir(self.dir):
             log("unpacking %s (once)" % self.package)
-            self._unpack(debs.values())
+            self._unpack(fill)
         self.vmlinuz = os.path.join(self.dir, "vmlinuz")
         self.modules = os.path.join(self.dir, "lib", "modules", self.release)
 
-    def _unpack(self, debs):
-        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
-        shutil.rmtree(tmp, ignore_errors=True)
-        raw = os.path.join(tmp, "raw")
-        os.makedirs(raw)
+    def _extract(self, debs, raw):
+        """What Debian's packages install."""
         for deb in debs:
             sh(["dpkg-deb", "-x", deb, raw])
         if not os.path.isdir(raw + "/lib/modules"):  # merged /usr, as from Debian 13 on
             shutil.move(raw + "/usr/lib", raw + "/lib")
+
+    def _install(self, build, raw):
+        """The same of a kernel's build directory."""
+        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "O", "CC", "ARCH")}
+        sh(["make", "-C", build, "ARCH=x86_64", "INSTALL_MOD_PATH=" + raw, "INSTALL_MOD_STRIP=1", "DEPMOD=true", "modules_install"], env=env)
+        os.makedirs(raw + "/boot")
+        for name, there in (("vmlinuz", "arch/x86/boot/bzImage"), ("config", ".config")):
+            shutil.copyfile(os.path.join(build, there), "%s/boot/%s-%s" % (raw, name, self.release))
+
+    def _unpack(self, fill):
+        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
+        shutil.rmtree(tmp, ignore_errors=True)
+        raw = os.path.join(tmp, "raw")
+        os.makedirs(raw)
+        fill(raw)
         src = os.path.join(raw, "lib", "modules", self.release)
         sh(["depmod", "-b", raw, self.release])
         deps = {}
