@@ -12,3 +12,5 @@ $(obj)/kmod/main.o: $(rk)/bindings_generated.rs $(rk)/features.cfg
 rustflags-$(CONFIG_UML) += -Crelocation-model=static -Ccode-model=large
 # helpers.c: the kernel has what rust/kernel would need.
 ccflags-y += -DOVS_KERNEL_CRATE
+# UML's io.h adds to a null pointer, at which clang warns.
+ccflags-$(CONFIG_UML) += $(if $(CONFIG_CC_IS_CLANG),-Wno-null-pointer-arithmetic)

@@ -90,7 +90,9 @@ awk '
 	{ printf "feature-test: %s:%d: not a probe\n", FILENAME, NR > "/dev/stderr"; exit 1 }
 ' "$list" > "$c"
 
-LC_ALL=C "$@" -fsyntax-only -fmax-errors=0 -fno-diagnostics-color -Wno-error -Wno-unused -Werror=implicit-function-declaration \
+every=-fmax-errors=0
+! "$1" --version 2>/dev/null | grep -q clang || every=-ferror-limit=0
+LC_ALL=C "$@" -fsyntax-only "$every" -fno-diagnostics-color -Wno-error -Wno-unused -Werror=implicit-function-declaration \
 	-Werror=incompatible-pointer-types -Werror=int-conversion "$c" > "$log" 2>&1 || :
 # An error outside of a probe (a header that does not exist) would make every answer worthless.
 failed=$(awk '

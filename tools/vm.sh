@@ -23,9 +23,12 @@ test)
 	kernels=$1
 	shift
 	kernels=${kernels// /,}
-	[ -n "$kernels" ] || die "KERNELS= names no kernel; there are 5.10, 6.1, 6.12, 7.3 and 7.3-rust"
+	[ -n "$kernels" ] || die "KERNELS= names no kernel; there are 5.10, 6.1, 6.12, 7.3, 7.3-rust and um"
 	tests/system/run --list "$@" >/dev/null # Are there such cases? Building takes minutes.
-	for k in ${kernels//,/ }; do tools/build-modules.sh -o "$built" -k "$k"; done
+	for k in ${kernels//,/ }; do
+		case $k in um | um-*) ;; # the module of make kunit, which tests/system/run builds
+		*) tools/build-modules.sh -o "$built" -k "$k" ;; esac
+	done
 	exec tests/system/run --kernel "$kernels" --built "$built" --out "$built/vm" "$@" ;;
 system)
 	kernels=$1 module=${2:-both}

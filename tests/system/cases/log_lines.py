@@ -44,6 +44,8 @@ def say(label, only=""):
 
 g.say("X6 loaded", str("Open vSwitch switching datapath" in log()))
 sysctl("message_burst", 1000)
+if os.environ.get("ASKED"):
+    time.sleep(5.2)  # the stock module, a moment ago, has used up what the limit lets through
 log()
 DP0 = s.new_dp("dp0", 1000)
 for n in (1, 2):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs cases inside the VM, one after the other, and judges the kernel after each.
 
-Talks lines of JSON with the host over a virtio-serial port: the host sends {"run": case, …}, the
+Talks lines of JSON with the host over a virtio-serial port (or the serial line that the kernel's argument agent= names): the host sends {"run": case, …}, the
 agent answers {"begin"}, {"log"}, {"file"} and {"end"}. A case passes if its program exits 0, the
 kernel log shows nothing bad, and the module can be removed with nothing left behind.
 """
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import tty
 
 MODULE = "openvswitch"
 OUT = "/run/out"
@@ -38,7 +39,9 @@ class Port:
         deadline = time.monotonic() + 10
         while not os.path.exists(path) and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.fd = os.open(path, os.O_RDWR)
+        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        if os.isatty(self.fd):
+            tty.setraw(self.fd)
         self.buf = b""
 
     def send(self, **msg):
@@ -263,8 +266,10 @@ def forward(port, sent, show, out):
 
 def main():
     os.setpgid(0, 0)
-    port = Port("/dev/vport0p1") if os.path.exists("/dev/vport0p1") else Port(
+    given = os.environ.get("agent")
+    port = Port(given) if given else Port("/dev/vport0p1") if os.path.exists("/dev/vport0p1") else Port(
         (glob.glob("/dev/vport*p1") or ["/dev/vport0p1"])[0])
+    leftovers()  # of the kernel's own: drivers that are built in make devices
     early = [l for l in dmesg() if BAD.search(l) and not HARMLESS.search(l)]
     with open("/proc/uptime") as f:
         up = float(f.read().split()[0])

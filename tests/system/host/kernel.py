@@ -3,7 +3,7 @@
 
 `Kernel("5.10")`, "6.1", "6.12" and "7.3" are the newest cloud kernels of bullseye, bookworm,
 bookworm-backports and trixie-backports; "7.3-rust" is built here, with the crates that Rust modules are built against
-(tools/kunit-kernel.sh); any other name is taken as a release ("6.1.0-56-cloud-amd64").
+(tools/kunit-kernel.sh), as are "um", "um-lockdep" and so on, for uml.py; any other name is taken as a release ("6.1.0-56-cloud-amd64").
 The modules a case can need are unpacked once; `initrd` adds the openvswitch.ko under test and the
 guest's files on each run.
 """
@@ -27,7 +27,7 @@ MODULES = """
     openvswitch vport-gre vport-vxlan vport-geneve veth dummy tun tap pktgen vxlan geneve ip_gre ip6_gre
     8021q bridge bonding macvlan ifb nf_conntrack nf_nat nf_conntrack_netlink nfnetlink nf_defrag_ipv4 nf_defrag_ipv6
     nf_conntrack_ftp nf_nat_ftp nf_conntrack_tftp nf_nat_tftp nfnetlink_cttimeout nf_conncount
-    nsh mpls_gso mpls_router psample act_mirred act_gact act_tunnel_key cls_flower cls_matchall sch_ingress sch_netem sch_htb
+    nsh mpls_gso mpls_router psample act_mirred act_gact act_tunnel_key act_ct cls_flower cls_matchall sch_ingress sch_netem sch_htb
     sch_prio sch_sfq sch_fq_codel libcrc32c crc32c_generic af_packet ipv6 sctp netconsole drop_monitor
 """.split() + BOOT
 
@@ -42,8 +42,13 @@ NEWEST = {
 }
 
 
-# Built here.
+# Built here, for QEMU.
 OWN = "7.3-rust"
+
+
+def is_uml(name):
+    """One of those that are built here as programs of the host: "um", or with sanitizers "um-lockdep", "um-kasan-ubsan"."""
+    return name.split("-")[0] == "um"
 
 
 def origin(name):
@@ -59,11 +64,12 @@ def origin(name):
     return apt, "linux-image-" + name
 
 
-def built():
-    """Where our own kernel has been built; what the tool says of it meanwhile is for who waits."""
-    p = subprocess.run([os.path.join(TOP, "tools/kunit-kernel.sh"), "x86_64"], stdout=subprocess.PIPE, text=True)
+def built(name):
+    """Where a kernel of our own has been built; what the tool says of it meanwhile is for who waits."""
+    arguments = name.split("-") if is_uml(name) else ["x86_64"]
+    p = subprocess.run([os.path.join(TOP, "tools/kunit-kernel.sh"), *arguments], stdout=subprocess.PIPE, text=True)
     if p.returncode:
-        raise SystemExit("there is no kernel " + OWN)
+        raise SystemExit("there is no kernel " + name)
     return p.stdout.strip()
 
 
@@ -76,12 +82,13 @@ class Kernel:
     def __init__(self, name, log=lambda s: None, wanted=MODULES):
         self.name = name
         self.wanted = wanted
-        if name == OWN:
-            build = built()
-            with open(build + "/include/config/kernel.release") as f, open(build + "/.made-of") as g:
+        if name == OWN or is_uml(name):
+            self.build = built(name)
+            with open(self.build + "/include/config/kernel.release") as f, open(self.build + "/.made-of") as g:
                 self.release, made_of = f.read().strip(), g.read().strip()
-            self.package = "linux-%s_%s" % (self.release, os.path.basename(build)[len("x86_64-"):])
-            key, fill = "%s-%s" % (self.package, digest((wanted, MODULE_RECIPE, made_of))), lambda raw: self._install(build, raw)
+            # um-lockdep-7.3.4-1-bpo13+1
+            self.package = "linux-%s_%s" % (self.release, re.search(r"\d+\.\d+\..*", os.path.basename(self.build)).group())
+            key, fill = "%s-%s" % (self.package, digest((name, wanted, MODULE_RECIPE, made_of))), self._install
         else:
             apt, package = origin(name)
             # From 7.2 on the image is empty and depends on the packages that hold its parts.
@@ -105,13 +112,14 @@ class Kernel:
         if not os.path.isdir(raw + "/lib/modules"):  # merged /usr, as from Debian 13 on
             shutil.move(raw + "/usr/lib", raw + "/lib")
 
-    def _install(self, build, raw):
+    def _install(self, raw):
         """The same of a kernel's build directory."""
+        arch, image = ("um", "linux") if is_uml(self.name) else ("x86_64", "arch/x86/boot/bzImage")
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "O", "CC", "ARCH")}
-        sh(["make", "-C", build, "ARCH=x86_64", "INSTALL_MOD_PATH=" + raw, "INSTALL_MOD_STRIP=1", "DEPMOD=true", "modules_install"], env=env)
+        sh(["make", "-C", self.build, "ARCH=" + arch, "INSTALL_MOD_PATH=" + raw, "INSTALL_MOD_STRIP=1", "DEPMOD=true", "modules_install"], env=env)
         os.makedirs(raw + "/boot")
-        for name, there in (("vmlinuz", "arch/x86/boot/bzImage"), ("config", ".config")):
-            shutil.copyfile(os.path.join(build, there), "%s/boot/%s-%s" % (raw, name, self.release))
+        for name, there in (("vmlinuz", image), ("config", ".config")):
+            shutil.copy(os.path.join(self.build, there), "%s/boot/%s-%s" % (raw, name, self.release))
 
     def _unpack(self, fill):
         tmp = "%s.%d.tmp" % (self.dir, os.getpid())
