@@ -90,7 +90,7 @@ impl Datapath {
         }
     }
 
-    /// [`Self::receive`] of a packet that came through a tunnel, or was seen by the local stack before.
+    /// [`Self::receive`] of a packet that came through a tunnel, or was seen by the local stack or by tc before.
     #[inline(never)]
     fn receive_with_state(vport: &Vport, mut pkt: Packet, bh: &BhGuard) -> Result<(), DropReason> {
         let mut key = FlowKey::new();
@@ -102,9 +102,14 @@ impl Datapath {
         if !is_ethernet && !vport.dev.is_l3() {
             return Err(refuse(pkt));
         }
+        let tc = pkt.tc_state();
+        if let Some(tc) = &tc {
+            key.recirc_id = tc.chain;
+            pkt.meta_mut().mru = tc.mru;
+        }
         match extract_into(&mut key, &mut pkt, vport.no, is_ethernet) {
             Ok(()) => {
-                state::fill(&pkt, &mut key);
+                state::fill(&pkt, &mut key, tc.and_then(|tc| tc.post_ct));
                 vport.dp.process(pkt, &mut key, bh);
                 Ok(())
             }

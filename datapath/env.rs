@@ -13,7 +13,7 @@ use crate::datapath::error::DropReason;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::trace::{Place, Step};
 use crate::datapath::wire::be::Be16;
-use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard};
+use crate::rust::sync::{BhGuard, MaySleep, OvsGuard, OvsRtnl, RcuGuard};
 use kernel::error::{Error, Result};
 
 /// An sk_buff or its stand-in, owned. Dropping it consumes the packet (not counted as a drop).
@@ -56,6 +56,10 @@ pub trait Env: Sized + 'static {
     fn trace_upcall(pkt: &Self::Packet, at: &Place<'_>, cmd: u8, portid: u32);
     /// What of PSAMPLE there is.
     fn psample() -> Psample;
+    /// Whether rules of tc can tell what they know of the packets that they let go on (NET_TC_SKB_EXT, spec D8).
+    fn tc_tells() -> bool;
+    /// Asks them to, or no longer: as often off as on. Sleeps.
+    fn ask_tc(on: bool, ovs: &OvsGuard);
     /// The fields of connection tracking that keys have here.
     fn ct_fields() -> CtFields;
     /// Number of possible CPU ids; per-CPU arrays in messages are capped by it (spec D11, V1, V11).
@@ -172,6 +176,27 @@ pub struct TunnelInfo<'a> {
     pub ttl: u8,
     /// At most 255 bytes.
     pub options: &'a [u8],
+}
+
+/// What rules of tc say of a packet that they let go on to the switch (`struct tc_skb_ext`, spec K21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcState {
+    /// The chain that the packet was sent to and no rule of which took it: where the switch goes on, as its recirc_id.
+    pub chain: u32,
+    /// [`PacketMeta::mru`]
+    pub mru: u16,
+    /// A CT action was among those that were carried out.
+    pub post_ct: Option<PostCt>,
+}
+
+/// What tc's CT action has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostCt {
+    /// Where it looked for the connection of a packet that has none.
+    pub zone: u16,
+    /// It has translated the packet's source; its destination.
+    pub src_nat: bool,
+    pub dst_nat: bool,
 }
 
 /// A bit of [`TunnelInfo::flags`] of what is sent: a Geneve option must be understood by whoever receives it.
@@ -312,8 +337,11 @@ pub trait PacketOps: Sized {
     /// attached to it, all but the mark (spec W4). One comparison for the others.
     fn enter_net(&mut self, net: &Net);
 
-    /// A route or a connection is attached, so that [`Self::tunnel`] may have something to say. One look for all.
+    /// A route or a connection is attached, or [`Self::tc_state`], so that [`Self::tunnel`] may have something to say. One look
+    /// for all.
     fn has_state(&self) -> bool;
+    /// What tc said of it, while a datapath wants to know ([`Env::ask_tc`]).
+    fn tc_state(&self) -> Option<TcState>;
     /// The tunnel that the packet was received through (spec K17).
     fn tunnel(&self) -> Option<TunnelInfo<'_>>;
     /// The packet is to be sent through this tunnel; forgets any route or tunnel that it had.

@@ -7,8 +7,8 @@
 
 use crate::datapath::env::conntrack::Features;
 use crate::datapath::env::{
-    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, Psample, Sample, TunnelInfo,
-    TxTunnelOps, VlanTag, TUN_CRIT_OPT,
+    CtFields, Env, IpSummed, NoMem, PacketMeta, PacketOps, PostCt, Psample, Sample, TcState,
+    TunnelInfo, TxTunnelOps, VlanTag, TUN_CRIT_OPT,
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{TUN_IPV4, TUN_IPV6};
@@ -21,7 +21,7 @@ use crate::rust::bindings;
 use crate::rust::net::conntrack::{ConnCount, LabelSpace, Template};
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::skbuff::{checksum, ControlBlock, SkBuff, TxTunnel};
-use crate::rust::sync::{BhGuard, MaySleep};
+use crate::rust::sync::{BhGuard, MaySleep, OvsGuard};
 use crate::sys;
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
@@ -82,6 +82,14 @@ impl Env for KernelEnv {
             mark: has.marks,
             labels: has.labels,
         }
+    }
+
+    fn tc_tells() -> bool {
+        bindings::ovs_tc_TC_TELLS != 0
+    }
+
+    fn ask_tc(on: bool, _ovs: &OvsGuard) {
+        sys::tc_share(on);
     }
 
     fn nr_cpu_ids() -> u32 {
@@ -287,7 +295,20 @@ impl PacketOps for SkBuff {
 
     #[inline(always)]
     fn has_state(&self) -> bool {
-        self.has_route_or_conntrack()
+        SkBuff::has_state(self)
+    }
+
+    fn tc_state(&self) -> Option<TcState> {
+        let ext = self.tc_ext()?;
+        Some(TcState {
+            chain: ext.chain,
+            mru: ext.mru,
+            post_ct: ext.post_ct.then_some(PostCt {
+                zone: ext.zone,
+                src_nat: ext.snat,
+                dst_nat: ext.dnat,
+            }),
+        })
     }
 
     fn tunnel(&self) -> Option<TunnelInfo<'_>> {

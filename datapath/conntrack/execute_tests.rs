@@ -7,6 +7,7 @@ use crate::datapath::conntrack::spec::{
     AddrRange, Commit, Labels, Mark, Name, Nat, PortRange, Spec,
 };
 use crate::datapath::env::conntrack::CtInfo;
+use crate::datapath::env::PostCt;
 use crate::datapath::flow::extract::from_device;
 use crate::env::FakeNet;
 use crate::packet::{alive, take_drops, Gso};
@@ -645,11 +646,11 @@ fn k34_what_the_stack_attached() {
     };
     let (pkt, _) = lab.one(&there(), with);
     let (_, mut key) = lab.packet(&there());
-    state::fill(&pkt, &mut key);
+    state::fill(&pkt, &mut key, None);
     assert_eq!(key.ct_state, cs::TRACKED | cs::NEW | cs::SRC_NAT);
     assert_eq!((key.ct_mark, key.ct_orig_proto), (9, 17));
     let (plain, mut key) = lab.packet(&there());
-    state::fill(&plain, &mut key);
+    state::fill(&plain, &mut key, None);
     assert_eq!(key, lab.packet(&there()).1);
 }
 
@@ -673,7 +674,7 @@ fn b50_neighbour_discovery_keeps_its_fields() {
     let (_, mut arp) = lab.packet(&there());
     arp.eth_type = Be16::new(0x0806);
     let mut pkt = lab.one(&there(), spec(Commit::No)).0;
-    state::fill(&pkt, &mut arp);
+    state::fill(&pkt, &mut arp, None);
     assert_eq!(arp.ct_orig_proto, 0);
     pkt.reset_conntrack();
 }
@@ -733,4 +734,26 @@ fn icmp_type_and_code_stand_for_ports() {
     );
     let t = Tuple::of(&ping[14..], false).unwrap();
     assert_eq!(t.inverse().inverse(), t);
+}
+
+/// What the connection says of NAT counts only as far as tc's CT action has applied it (K21).
+#[test]
+fn k21_after_tc_only_its_own_nat_is_told() {
+    let lab = Lab::new();
+    let (mut pkt, _) = lab.one(&there(), snat(Commit::Yes, Some(Manip::Src)));
+    let mut told = |post_ct| {
+        let mut key = from_device(&mut pkt, 1, true).unwrap();
+        state::fill(&pkt, &mut key, post_ct);
+        key.ct_state & cs::NAT
+    };
+    let tc = |src_nat, dst_nat| {
+        Some(PostCt {
+            zone: 3,
+            src_nat,
+            dst_nat,
+        })
+    };
+    assert_eq!(told(None), cs::SRC_NAT);
+    assert_eq!(told(tc(true, true)), cs::SRC_NAT);
+    assert_eq!(told(tc(false, true)), 0);
 }

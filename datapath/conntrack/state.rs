@@ -5,20 +5,27 @@
 
 use crate::datapath::abi::ct_state as cs;
 use crate::datapath::env::conntrack::{Connection, CtInfo, OrigTuple, TrackedOps};
-use crate::datapath::env::Packet;
+use crate::datapath::env::{Packet, PostCt};
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::ty;
 use crate::datapath::wire::icmp::{NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION};
 use crate::datapath::wire::ipv4::proto;
 
-/// What the stack attached to a packet that comes in, or nothing. Everything else is in `key` already.
+/// What the stack attached to a packet that comes in, or nothing. Everything else is in `key` already. `post_ct`: what a CT
+/// action has done with it that was tc's.
 #[cold]
 #[inline(never)]
-pub fn fill(pkt: &Packet, key: &mut FlowKey) {
-    match pkt.connection() {
-        Some(conn) => write(key, state(&conn, None), conn.zone, Some(&conn)),
-        None => write(key, 0, 0, None),
+pub fn fill(pkt: &Packet, key: &mut FlowKey, post_ct: Option<PostCt>) {
+    match (pkt.connection(), post_ct) {
+        (Some(conn), None) => write(key, state(&conn, None), conn.zone, Some(&conn)),
+        (Some(conn), Some(tc)) => {
+            let src = if tc.src_nat { 0 } else { cs::SRC_NAT };
+            let dst = if tc.dst_nat { 0 } else { cs::DST_NAT };
+            write(key, state(&conn, None) & !(src | dst), conn.zone, Some(&conn));
+        }
+        (None, Some(tc)) => tracked(key, None, tc.zone),
+        (None, None) => write(key, 0, 0, None),
     }
 }
 

@@ -58,8 +58,10 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let mut refused = None;
     let rtnl = OvsGuard::lock(req.ctx).with_rtnl();
     change.apply(&rtnl, &dp);
-    vport::create(&rtnl, &dp, LOCAL, local, &mut refused)
-        .map_err(|e| explain_new(&rtnl, req, &attrs, e))?;
+    vport::create(&rtnl, &dp, LOCAL, local, &mut refused).map_err(|e| {
+        dp.set_features(0, &rtnl);
+        explain_new(&rtnl, req, &attrs, e)
+    })?;
     let dp = req.net.state().dps.push(&rtnl, listed);
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::NEW);
     let filled = fill(&mut reply, |w| write(w, header, dp, &rtnl));
@@ -81,7 +83,7 @@ fn explain_new(ovs: &OvsGuard, req: &Request<'_>, attrs: &DpRequest<'_>, e: NlEr
                     text(&name)
                 );
             }
-            dp.user_features.store(0, Relaxed);
+            dp.set_features(0, ovs);
         }
     }
     NlError { errno: EEXIST, ..e }
@@ -151,6 +153,7 @@ pub fn dump(
 fn destroy(rtnl: &OvsRtnl, dp: &Arc<Datapath>) {
     let net = &dp.net;
     drop(net.state().dps.remove(rtnl, |other| Arc::ptr_eq(other, dp)));
+    dp.set_features(0, rtnl);
     Device::unlink_all(rtnl, dp.ports.drain(rtnl));
     dp.table.flush(rtnl);
 }
@@ -181,6 +184,16 @@ impl Datapath {
         };
         Ok(Arc::new(dp, GFP_KERNEL)?)
     }
+
+    /// Takes these `OVS_DP_F_*`, none when it ends. Rules of tc are asked as long as it has TC_RECIRC_SHARING (spec D8).
+    pub(super) fn set_features(&self, features: u32, ovs: &OvsGuard) {
+        let asks = |features: u32| features & feature::TC_RECIRC_SHARING != 0;
+        let asked = asks(self.user_features.load(Relaxed));
+        self.user_features.store(features, Relaxed);
+        if asked != asks(features) {
+            World::ask_tc(!asked, ovs);
+        }
+    }
 }
 
 impl Change {
@@ -190,10 +203,10 @@ impl Change {
         if features & !KNOWN_FEATURES != 0 {
             return Err(NlError::new(EOPNOTSUPP, c"Unknown datapath feature"));
         }
-        if features & feature::TC_RECIRC_SHARING != 0 {
+        if features & feature::TC_RECIRC_SHARING != 0 && !World::tc_tells() {
             return Err(NlError::new(
                 EOPNOTSUPP,
-                c"Sharing recirculation with tc is not supported",
+                c"The kernel cannot share recirculation with tc",
             ));
         }
         let masks_cache_size = attrs.masks_cache_size.and_then(|a| a.u32());
@@ -226,7 +239,7 @@ impl Change {
         if let Some(pids) = self.per_cpu_pids {
             drop(dp.upcall_pids.replace(ovs, Some(pids)));
         }
-        dp.user_features.store(self.features, Relaxed);
+        dp.set_features(self.features, ovs);
     }
 }
 

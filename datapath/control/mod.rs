@@ -177,7 +177,9 @@ pub fn exit_net(ctx: &ProcessContext, net: &Net) {
         .filter(|port| port.dp.ports.remove(&rtnl, port.no).is_some());
     Device::unlink_all(&rtnl, own.chain(strays));
     while let Some(dp) = dps.remove(&rtnl, |_| true) {
-        dp.get(&rtnl).table.flush(&rtnl);
+        let dp = dp.get(&rtnl);
+        dp.set_features(0, &rtnl);
+        dp.table.flush(&rtnl);
     }
 }
 

@@ -59,6 +59,9 @@ enum ovs_skb_offset {
 #else
 	SKB_OFFSET__nfct = offsetof(struct sk_buff, _skb_refdst),
 #endif
+#ifdef HAVE_TC_SKB_EXT
+	SKB_OFFSET_active_extensions = offsetof(struct sk_buff, active_extensions),
+#endif
 	SKB_OFFSET_inner_network_header = offsetof(struct sk_buff, inner_network_header),
 };
 
@@ -90,6 +93,15 @@ enum ovs_ct_has {
 	CT_HAS_NAT = IS_ENABLED(CONFIG_NF_NAT),
 	CT_HAS_TIMEOUTS = OVS_CT_TIMEOUTS,
 	CT_HAS_LIMITS = IS_ENABLED(CONFIG_NETFILTER_CONNCOUNT),
+};
+
+enum ovs_tc {
+#ifdef HAVE_TC_SKB_EXT
+	TC_TELLS = 1,
+	TC_EXTENSION = 1 << TC_SKB_EXT, /* of active_extensions */
+#else
+	TC_TELLS = 0,
+#endif
 };
 
 enum ovs_psample {

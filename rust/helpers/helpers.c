@@ -15,6 +15,7 @@
 #include "psample.c"
 #include "skbuff.c"
 #include "sync.c"
+#include "tc.c"
 #include "tunnel.c"
 #include "tunnel_dev.c"
 #ifndef OVS_KERNEL_CRATE

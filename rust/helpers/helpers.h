@@ -93,6 +93,19 @@ struct ovs_sample {
 void rust_helper_psample(struct net *net, const struct sk_buff *skb,
 			 const struct ovs_sample *sample);
 
+/* tc.c */
+struct ovs_tc_ext {
+	u32 chain;
+	u16 mru;
+	u16 zone; /* of a packet that has no connection */
+	bool post_ct;
+	bool snat;
+	bool dnat;
+};
+
+void rust_helper_tc_share(bool on);
+bool rust_helper_tc_ext(const struct sk_buff *skb, struct ovs_tc_ext *ext);
+
 /* tunnel.c */
 enum ovs_tun_flag {
 	OVS_TUN_KEY = 1 << 0,

@@ -343,12 +343,34 @@ impl SkBuff {
         usize::from(at).wrapping_sub(self.data_offset())
     }
 
-    /// A route, tunnel metadata among them, or a connection is attached.
+    /// A route, tunnel metadata among them, or a connection is attached, or what [`Self::tc_ext`] tells.
     #[inline(always)]
-    pub fn has_route_or_conntrack(&self) -> bool {
+    pub fn has_state(&self) -> bool {
         let route: usize = self.field(bindings::ovs_skb_offset_SKB_OFFSET__skb_refdst);
         let conntrack: usize = self.field(bindings::ovs_skb_offset_SKB_OFFSET__nfct);
-        route | conntrack != 0
+        route | conntrack != 0 || self.has_tc_ext()
+    }
+
+    #[cfg(HAVE_TC_SKB_EXT)]
+    #[inline(always)]
+    fn has_tc_ext(&self) -> bool {
+        let active: u8 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_active_extensions);
+        u32::from(active) & bindings::ovs_tc_TC_EXTENSION != 0
+    }
+
+    #[cfg(not(HAVE_TC_SKB_EXT))]
+    #[inline(always)]
+    fn has_tc_ext(&self) -> bool {
+        false
+    }
+
+    /// What tc's rules said of the packet, while somebody wants to know (`struct tc_skb_ext`).
+    pub fn tc_ext(&self) -> Option<bindings::ovs_tc_ext> {
+        let mut ext = MaybeUninit::uninit();
+        // SAFETY: valid by the invariant; all of `ext` is written if the answer is true.
+        unsafe {
+            bindings::rust_helper_tc_ext(self.as_ptr(), ext.as_mut_ptr()).then(|| ext.assume_init())
+        }
     }
 
     /// The tunnel that the packet came with, and its options (spec K17).

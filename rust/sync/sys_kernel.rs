@@ -362,6 +362,12 @@ pub fn buffer_memory() -> u64 {
     unsafe { c::rust_helper_buffer_memory() }
 }
 
+/// Asks rules of tc to tell what they know of packets, or no longer.
+pub fn tc_share(on: bool) {
+    // SAFETY: the switch's world, the only caller, has evidence that it may sleep (`MaySleep`), and ends what it began.
+    unsafe { c::rust_helper_tc_share(on) }
+}
+
 /// Whether the network's log rate limit lets one more line through.
 pub fn net_ratelimit() -> bool {
     // SAFETY: always allowed.

@@ -2,6 +2,7 @@
 //! DP_SET: features, cache size and per-CPU netlink ports, all or nothing (D8, D9, Q4, Q5, Q14).
 
 use crate::kit::*;
+use openvswitch::env::FakeEnv;
 
 fn set(s: &mut Switch, attrs: &Bytes) -> Result<Message, Refused> {
     s.datapath(cmd::SET, attrs)
@@ -131,4 +132,58 @@ fn a_missing_datapath_is_told_before_a_bad_change() {
         ),
         ENODEV
     );
+}
+
+/// D8 f. However it comes to lose the feature, the datapath asks no more.
+#[test]
+fn d8_tc_is_asked_as_long_as_a_datapath_shares_recirculation() {
+    FakeEnv::set_tc_tells(true);
+    let mut s = Switch::new();
+    let shares = features(dp_feature::TC_RECIRC_SHARING | dp_feature::UNALIGNED);
+    let reply = set(&mut s, &shares).unwrap();
+    assert_eq!(reply.u32(dp_attr::USER_FEATURES), Some(5));
+    assert_eq!(FakeEnv::tc_asked(), 1);
+    set(&mut s, &shares).unwrap();
+    assert_eq!(FakeEnv::tc_asked(), 1, "once a datapath");
+    assert_eq!(
+        refused(set(&mut s, &features(dp_feature::TC_RECIRC_SHARING | 16))),
+        EOPNOTSUPP
+    );
+    assert_eq!(FakeEnv::tc_asked(), 1);
+    set(&mut s, &features(1)).unwrap();
+    assert_eq!(FakeEnv::tc_asked(), 0);
+
+    // One that cannot be made has asked in vain, another one goes on.
+    set(&mut s, &shares).unwrap();
+    let twin = shares
+        .clone()
+        .name(dp_attr::NAME, "br0")
+        .u32(dp_attr::UPCALL_PID, 0);
+    assert_eq!(
+        refused(s.client.call(Group::Datapath, cmd::NEW, 0, &twin)),
+        EEXIST
+    );
+    assert_eq!(FakeEnv::tc_asked(), 1);
+    // To a program from before features it is lost (D3).
+    s.client.version = 1;
+    assert_eq!(
+        refused(s.client.call(Group::Datapath, cmd::NEW, 0, &twin)),
+        EEXIST
+    );
+    assert_eq!(FakeEnv::tc_asked(), 0);
+
+    s.client.version = 2;
+    set(&mut s, &shares).unwrap();
+    let second = shares
+        .clone()
+        .name(dp_attr::NAME, "br1")
+        .u32(dp_attr::UPCALL_PID, 0);
+    s.client
+        .call(Group::Datapath, cmd::NEW, 0, &second)
+        .unwrap();
+    assert_eq!(FakeEnv::tc_asked(), 2);
+    s.datapath(cmd::DEL, &Bytes::new()).unwrap();
+    assert_eq!(FakeEnv::tc_asked(), 1);
+    s.net.exit();
+    assert_eq!(FakeEnv::tc_asked(), 0);
 }

@@ -24,7 +24,7 @@ use crate::datapath::ports::port::Vport;
 use crate::datapath::trace::{Place, Step};
 use crate::link::Link;
 use crate::packet::{FakeTunnel, Packet, Tunnel};
-use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, RcuHold};
+use crate::rust::sync::{BhGuard, MaySleep, OvsGuard, OvsRtnl, RcuGuard, RcuHold};
 use crate::sys::testing::process_context;
 use crate::upcall::FakeUpcall;
 use kernel::alloc::{flags::GFP_KERNEL, KBox, KVec};
@@ -43,6 +43,8 @@ thread_local! {
     static PSAMPLE: Cell<Psample> = const { Cell::new(Psample::On) };
     static CT_FIELDS: Cell<CtFields> = const { Cell::new(CtFields::ALL) };
     static TUNNEL_DRIVERS: Cell<bool> = const { Cell::new(true) };
+    static TC_TELLS: Cell<bool> = const { Cell::new(false) };
+    static TC_ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What a tracepoint showed.
@@ -68,6 +70,16 @@ impl FakeEnv {
     /// Which fields of connection tracking this thread's keys have; all at first.
     pub fn set_ct_fields(fields: CtFields) {
         CT_FIELDS.set(fields);
+    }
+
+    /// Whether tc can tell this thread's switches something; it cannot at first.
+    pub fn set_tc_tells(on: bool) {
+        TC_TELLS.set(on);
+    }
+
+    /// How many datapaths of this thread ask tc.
+    pub fn tc_asked() -> u32 {
+        TC_ASKED.get()
     }
 
     /// Whether there are drivers that make tunnel devices for this thread's switches; there are at first.
@@ -136,6 +148,20 @@ impl Env for FakeEnv {
 
     fn psample() -> Psample {
         PSAMPLE.get()
+    }
+
+    fn tc_tells() -> bool {
+        TC_TELLS.get()
+    }
+
+    fn ask_tc(on: bool, _ovs: &OvsGuard) {
+        let asked = TC_ASKED.get();
+        let now = if on {
+            asked.checked_add(1)
+        } else {
+            asked.checked_sub(1)
+        };
+        TC_ASKED.set(now.expect("asked as often as no longer"));
     }
 
     fn ct_fields() -> CtFields {

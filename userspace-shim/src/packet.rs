@@ -10,10 +10,11 @@
 use crate::conntrack::Conn;
 use crate::datapath::env::conntrack::CtInfo;
 use crate::datapath::env::{
-    Device, DeviceOps, IpSummed, Net, NoMem, PacketMeta, PacketOps, Sample, TunnelInfo,
+    Device, DeviceOps, IpSummed, Net, NoMem, PacketMeta, PacketOps, Sample, TcState, TunnelInfo,
     TxTunnelOps, VlanTag,
 };
 use crate::datapath::error::DropReason;
+use crate::env::FakeEnv;
 use crate::datapath::wire::nsh::{eth_type_of, next_protocol_of};
 use crate::rust::sync::{BhGuard, MaySleep};
 use kernel::alloc::{flags::GFP_KERNEL, KBox};
@@ -157,6 +158,8 @@ pub struct Packet {
     pub conntrack: bool,
     /// It came through a tunnel. All packets' options stay as long as the tests.
     pub tunnel: Option<TunnelInfo<'static>>,
+    /// What tc said of it.
+    pub tc: Option<TcState>,
     /// It is to be sent through this one.
     pub tx_tunnel: Option<Arc<Tunnel>>,
     inner_network: usize,
@@ -204,6 +207,7 @@ impl Packet {
             ifindex: 0,
             conntrack: false,
             tunnel: None,
+            tc: None,
             tx_tunnel: None,
             inner_network: 0,
             conn: None,
@@ -790,7 +794,11 @@ impl PacketOps for Packet {
     fn enter_net(&mut self, _net: &crate::datapath::env::Net) {}
 
     fn has_state(&self) -> bool {
-        self.conntrack || self.conn.is_some() || self.tunnel.is_some()
+        self.conntrack || self.conn.is_some() || self.tunnel.is_some() || self.tc.is_some()
+    }
+
+    fn tc_state(&self) -> Option<TcState> {
+        self.tc.filter(|_| FakeEnv::tc_asked() > 0)
     }
 
     fn tunnel(&self) -> Option<TunnelInfo<'_>> {
