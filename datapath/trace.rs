@@ -2,7 +2,7 @@
 //! What the tracepoints `openvswitch:ovs_do_execute_action` and `openvswitch:ovs_dp_upcall` show (spec X3).
 //!
 //! While nobody listens a list costs one load, an action nothing: a list that is to be traced begins where one does that
-//! is too deep in others, whose limit is compared with anyhow. An upcall costs a look at a byte.
+//! is inside another, which is asked anyhow. An upcall costs a look at a byte.
 //!
 //! C counterpart: `net/openvswitch/openvswitch_trace.h`; the events themselves are in `kmod/openvswitch_trace.h`.
 
@@ -17,14 +17,13 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// How often lists may be inside each other on one CPU (spec A10).
 pub const RECURSION_LIMIT: u32 = 5;
 
-/// The deepest level that a list without anything special has: none while actions are traced.
-static USUAL_DEPTH: AtomicU32 = AtomicU32::new(RECURSION_LIMIT);
+/// The deepest level that a list without anything special has: the outermost, and none while actions are traced.
+static USUAL_DEPTH: AtomicU32 = AtomicU32::new(1);
 static UPCALLS: AtomicBool = AtomicBool::new(false);
 
 /// Whether somebody listens to `ovs_do_execute_action`.
 pub fn set_actions(on: bool) {
-    let depth = if on { 0 } else { RECURSION_LIMIT };
-    USUAL_DEPTH.store(depth, Ordering::Relaxed);
+    USUAL_DEPTH.store(u32::from(!on), Ordering::Relaxed);
 }
 
 /// Whether somebody listens to `ovs_dp_upcall`.

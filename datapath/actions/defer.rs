@@ -22,6 +22,10 @@ const KEY_COPIES: usize = 3;
 /// Lists that can be put off until the outermost ends.
 const FIFO_SLOTS: usize = 9;
 
+/// Actions that the lists inside an outermost one may have together (spec A10). A list of n recirculations, each of which leads to such a
+/// list, and so on to the deepest level, would have n⁴ of them, with BHs disabled.
+const WORK_MAX: u32 = 1 << 16;
+
 /// A list, or a recirculation, that runs when the outermost list has ended.
 pub struct Deferred {
     /// Where the packet was put off, which need not be where the outermost list runs.
@@ -59,6 +63,8 @@ impl Slot {
 /// One CPU's state.
 pub struct Storage {
     level: Cell<u32>,
+    /// Of [`WORK_MAX`], what is spent. Zero outside of lists.
+    work: Cell<u32>,
     keys: [Cell<Option<KBox<FlowKey>>>; KEY_COPIES],
     fifo: [Slot; FIFO_SLOTS],
     head: Cell<usize>,
@@ -71,6 +77,7 @@ impl Storage {
         let slot = Slot::new;
         Ok(Self {
             level: Cell::new(0),
+            work: Cell::new(0),
             keys: [key()?, key()?, key()?],
             fifo: [
                 slot()?,
@@ -93,6 +100,14 @@ impl Storage {
     pub fn enter(&self) -> Level<'_> {
         self.level.set(self.level.get().wrapping_add(1));
         Level(&self.level)
+    }
+
+    /// Whether the outermost list may have a list of so many actions inside it, too.
+    pub fn allows(&self, actions: usize) -> bool {
+        let actions = u32::try_from(actions).unwrap_or(u32::MAX);
+        let work = self.work.get().saturating_add(actions).saturating_add(1);
+        self.work.set(work);
+        work <= WORK_MAX
     }
 
     /// The key copy of the current level, if it has one; give it back with [`Self::put_key`].
@@ -133,6 +148,18 @@ impl Storage {
     #[inline(always)]
     pub fn has_deferred(&self) -> bool {
         self.head.get() != 0
+    }
+
+    /// The same, or [`Self::allows`] was asked.
+    #[inline(always)]
+    pub fn is_touched(&self) -> bool {
+        self.head.get() | self.work.get() as usize != 0 // CAST: usize has at least 32 bits
+    }
+
+    /// The outermost list ends.
+    #[inline(always)]
+    pub fn forget_work(&self) {
+        self.work.set(0);
     }
 
     /// The oldest and its key, which goes back with [`Self::put_deferred_key`]. Room comes back only when nothing is

@@ -7,7 +7,7 @@
 //!
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
-use super::defer::{Deferred, Level, Storage, Then};
+use super::defer::{Deferred, Storage, Then};
 use super::list::{Action, Actions, HashAlg, Psample, Userspace};
 use super::nested::{self, Branch};
 use super::output::{output, output_copy};
@@ -153,13 +153,17 @@ fn within<'a>(
     let level = storage.enter();
     let cx = Context { dp, bh, storage };
     pkt.meta_mut().acts_origlen = acts.get().orig_len();
-    let result = if level.depth() > trace::usual_depth() {
-        unusual(&cx, pkt, key, acts, &level)
-    } else {
-        run(&cx, pkt, key)
+    let how = match level.depth() <= trace::usual_depth() {
+        true => Start::Usual,
+        false => start(storage, acts.get(), level.depth()),
     };
-    if storage.has_deferred() {
-        run_deferred(storage, &level, bh);
+    let result = match how {
+        Start::Usual => run(&cx, pkt, key),
+        Start::Traced => traced(&cx, pkt, key, acts),
+        Start::Refused => too_deep(dp, pkt, bh),
+    };
+    if storage.is_touched() {
+        leave(storage, level.depth(), bh);
     }
     result
 }
@@ -206,19 +210,30 @@ fn usual(
     run_from::<false>(cx, List::whole(acts), rest, pkt, key)
 }
 
-/// A list that is too deep in others, or traced.
+/// How a list starts.
+enum Start {
+    Usual,
+    Traced,
+    /// Too deep in others, or one too many.
+    Refused,
+}
+
+/// How one does that is inside others, or traced.
+#[inline(never)]
+fn start(storage: &Storage, acts: &Actions, depth: u32) -> Start {
+    if depth > RECURSION_LIMIT || depth > 1 && !storage.allows(acts.as_slice().len()) {
+        return Start::Refused;
+    }
+    match trace::usual_depth() {
+        0 => Start::Traced,
+        _ => Start::Usual,
+    }
+}
+
+/// A list that is told action by action.
 #[cold]
 #[inline(never)]
-fn unusual(
-    cx: &Context<'_>,
-    pkt: Packet,
-    key: &mut FlowKey,
-    acts: RcuRef<'_, Actions>,
-    level: &Level<'_>,
-) -> Result {
-    if level.depth() > RECURSION_LIMIT {
-        return too_deep(cx.dp, pkt, cx.bh);
-    }
+fn traced(cx: &Context<'_>, pkt: Packet, key: &mut FlowKey, acts: RcuRef<'_, Actions>) -> Result {
     let mut key = Key { key, valid: true };
     run::<true>(cx, List::whole(acts), pkt, &mut key)
 }
@@ -537,13 +552,22 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, recirc_id: u32, then: The
     work.pkt.discard(DropReason::DeferredLimit);
 }
 
+/// The end of a list, if it is the outermost.
+#[inline(never)]
+fn leave(storage: &Storage, depth: u32, bh: &BhGuard) {
+    if depth == 1 {
+        storage.forget_work();
+        if storage.has_deferred() {
+            run_deferred(storage, bh);
+            storage.forget_work();
+        }
+    }
+}
+
 /// The end of the outermost list: runs what was put off, and what that puts off in turn, each in its own datapath.
 #[cold]
 #[inline(never)]
-fn run_deferred(storage: &Storage, level: &Level<'_>, bh: &BhGuard) {
-    if level.depth() != 1 {
-        return;
-    }
+fn run_deferred(storage: &Storage, bh: &BhGuard) {
     while let Some((work, mut own)) = storage.pop() {
         let dp = &*work.dp;
         match work.then {

@@ -22,7 +22,12 @@ pub fn fill(pkt: &Packet, key: &mut FlowKey, post_ct: Option<PostCt>) {
         (Some(conn), Some(tc)) => {
             let src = if tc.src_nat { 0 } else { cs::SRC_NAT };
             let dst = if tc.dst_nat { 0 } else { cs::DST_NAT };
-            write(key, state(&conn, None) & !(src | dst), conn.zone, Some(&conn));
+            write(
+                key,
+                state(&conn, None) & !(src | dst),
+                conn.zone,
+                Some(&conn),
+            );
         }
         (None, Some(tc)) => tracked(key, None, tc.zone),
         (None, None) => write(key, 0, 0, None),

@@ -188,3 +188,29 @@ fn a10_an_upcall_of_what_was_put_off_counts_where_it_came_in() {
     let m = &inner.upcalls(9)[0];
     assert_eq!(m.dp_ifindex(), inner.switch.dp);
 }
+
+/// Lists of n recirculations, each of which leads to such a list, have n³ ends at the deepest level. All lists inside an
+/// outermost one have 65,536 actions together (A10).
+#[test]
+fn a10_recirculations_do_not_multiply_without_end() {
+    let ends = |n: u32| {
+        let mut lab = Lab::new();
+        let many = |to: u32| (0..n).fold(list(), |l, _| l.recirc(to));
+        lab.flow(0, 1, many(1));
+        lab.flow(1, 1, many(2));
+        lab.flow(2, 1, many(3));
+        lab.flow(3, 1, list().output(2));
+        let once = || {
+            take_log();
+            assert!(lab.devs[0].receive(&udp()));
+            (lab.sent(2).len(), drops().len(), take_log().len())
+        };
+        let first = once();
+        assert_eq!(once(), first, "the next packet gets as far");
+        first
+    };
+    assert_eq!(ends(10), (1000, 0, 0));
+    let (sent, refused, lines) = ends(40);
+    assert!((20_000..40_000).contains(&sent), "{sent}");
+    assert!(refused > 0 && lines > 0);
+}

@@ -329,6 +329,7 @@ fn b63_ethernet_headers_and_tags() {
         let push = || list().push_vlan(kind, 0x1005);
         assert_eq!(lab.on(&udp(), push().pop_eth()), Err(EINVAL));
         assert_eq!(lab.on(&udp(), push().push_eth()), Err(EINVAL));
+        assert_eq!(drops(), [DropReason::NotSpecified; 3]);
         // Another tag below the one that went, only the packet knows of.
         let twice = with_tags(&[(0x88a8, 6), (kind, 5)]);
         let acts = list().pop_vlan().pop_eth().output(2);

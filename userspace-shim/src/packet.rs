@@ -14,8 +14,8 @@ use crate::datapath::env::{
     TxTunnelOps, VlanTag,
 };
 use crate::datapath::error::DropReason;
-use crate::env::FakeEnv;
 use crate::datapath::wire::nsh::{eth_type_of, next_protocol_of};
+use crate::env::FakeEnv;
 use crate::rust::sync::{BhGuard, MaySleep};
 use kernel::alloc::{flags::GFP_KERNEL, KBox};
 use kernel::error::code::{EAFNOSUPPORT, EINVAL, ENOMEM, EPROTO};
