@@ -30,7 +30,7 @@ BAD = re.compile(
     r"kernel NULL pointer|unable to handle|slab.*(corrupt|Objects remaining)|still has objects|"
     r"memory leak|page allocation failure|invalid opcode|double fault|Hardware error")
 # "hw csum failure" and the like go through WARN; these lines are known to be harmless.
-HARMLESS = re.compile(r"stall warnings timeout|Kernel command line|Command line:|loading out-of-tree module|module verification failed")
+HARMLESS = re.compile(r"stall warnings timeout|lockdep checking is enabled|use-after-free debug is enabled|Kernel command line|Command line:|loading out-of-tree module|module verification failed")
 OUT_OF_TREE, UNSIGNED = 1 << 12, 1 << 13
 
 

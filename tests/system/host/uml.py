@@ -27,7 +27,8 @@ class UmlVm(Vm):
         initrd = kernel.initrd(self.work, dict(guest), ko)
         self.sock, theirs = socket.socketpair()
         port = theirs.fileno()
-        args = [kernel.vmlinuz, "mem=%dM" % mem, "ncpus=%d" % smp, "seccomp=on", "initrd=" + initrd, "ubd0r=" + image, "ssl=null", "ssl0=fd:%d,fd:%d" % (port, port),
+        # c: the image is others', too, and QEMU takes UML's lock of it for a writer's.
+        args = [kernel.vmlinuz, "mem=%dM" % mem, "ncpus=%d" % smp, "seccomp=on", "initrd=" + initrd, "ubd0rc=" + image, "ssl=null", "ssl0=fd:%d,fd:%d" % (port, port),
                 "con0=null,fd:1", "con=null", "console=tty0", "agent=/dev/ttyS0", "kunit.enable=0", "quiet", "loglevel=5", "slab_nomerge", "panic=-1",
                 "rcupdate.rcu_expedited=1", *append.split()]
         self.err = open(self.console, "wb+")
