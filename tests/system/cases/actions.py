@@ -160,6 +160,7 @@ through("flow: partial checksum", TCP4, OUT2, **PART)
 through("flow: partial, set ipv4", TCP4, a_set(k_ipv4(proto=6, **V4)), OUT2, **PART)
 through("flow: partial, set tcp", TCP4, a_set(k_tcp(7, 8)), OUT2, **PART)
 through("flow: partial, push_vlan", TCP4, a_push_vlan(0x1009), OUT2, **PART)
+g.ours["flow: partial, trunc"] = "OK 2:" + TCP4[:40].hex()  # Q18: where the sum would go is cut off
 through("flow: partial, trunc", TCP4, a_trunc(40), OUT2, **PART)
 UDP4 = eth(0x800, ipv4(17, udp(b"abcdef")[:6] + be16(~csum(pseudo("10.0.0.1", "10.0.0.2", 17, 14)) & 0xffff) + b"abcdef"))
 through("flow: partial udp, set ipv4 and ports", UDP4, a_set(k_ipv4(proto=17, **V4)), a_set(k_udp(7, 8)), OUT2, flags=NEEDS_CSUM, start=34, offset=6)
