@@ -366,6 +366,9 @@ impl SkBuff {
 
     /// What tc's rules said of the packet, while somebody wants to know (`struct tc_skb_ext`).
     pub fn tc_ext(&self) -> Option<bindings::ovs_tc_ext> {
+        if !self.has_tc_ext() {
+            return None;
+        }
         let mut ext = MaybeUninit::uninit();
         // SAFETY: valid by the invariant; all of `ext` is written if the answer is true.
         unsafe {
