@@ -32,7 +32,7 @@ TAGGED = FRAME[:12] + b"\x81\0\0\7" + FRAME[12:]
 try:
     w1.send(TAGGED, NEEDS_CSUM, start=2, offset=20)
 except OSError as e:
-    print("7.3 sends no packet with such a sum:", e)
+    print("this kernel sends no packet with such a sum:", e)
     sys.exit(0)
 told = up.notifications("ovs_packet", 0.5)
 if len(told) != 1:
