@@ -14,7 +14,7 @@ from ovsnl import *
 TRACING = "/sys/kernel/tracing"
 STOCK = os.environ["MODULE"] == "stock"
 with open("/proc/kallsyms") as f:
-    SUBSYSTEMS = any(line.split()[2] == "drop_reasons_by_subsys" for line in f)
+    SUBSYSTEMS = any(line.split()[2] == "drop_reasons_register_subsys" for line in f)
 LAST_ACTION, ACTION_ERROR, EXPLICIT, EXPLICIT_WITH_ERROR, METERED, RECURSION_LIMIT, DEFERRED_LIMIT, L2_TOO_LONG, INVALID_PROTO, CONNTRACK, IP_TTL = range(1, 12)
 NAMES = ("", "LAST_ACTION", "ACTION_ERROR", "EXPLICIT", "EXPLICIT_WITH_ERROR", "METER", "RECURSION_LIMIT", "DEFERRED_LIMIT", "FRAG_L2_TOO_LONG",
          "FRAG_INVALID_PROTO", "CONNTRACK", "IP_TTL")
