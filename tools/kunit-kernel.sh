@@ -18,7 +18,8 @@ for sanitizer; do
 done
 
 need gcc:gcc make:make flex:flex bison:bison bc:bc xz:xz-utils /usr/include/gelf.h:libelf-dev /usr/include/openssl/err.h:libssl-dev
-assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
+# cargo's half of the toolchain has the std of the host, which the kernel's own macros and scripts are compiled against.
+assignments=$(tools/toolchain.sh rust && tools/toolchain.sh cargo && tools/toolchain.sh bindgen)
 eval "$assignments"
 cc=gcc
 case " $* " in *" kasan "*)
