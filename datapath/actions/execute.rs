@@ -556,11 +556,10 @@ fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, recirc_id: u32, then: The
 #[inline(never)]
 fn leave(storage: &Storage, depth: u32, bh: &BhGuard) {
     if depth == 1 {
-        storage.forget_work();
         if storage.has_deferred() {
             run_deferred(storage, bh);
-            storage.forget_work();
         }
+        storage.forget_work();
     }
 }
 

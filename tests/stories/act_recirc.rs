@@ -214,3 +214,20 @@ fn a10_recirculations_do_not_multiply_without_end() {
     assert!((20_000..40_000).contains(&sent), "{sent}");
     assert!(refused > 0 && lines > 0);
 }
+
+/// What was put off belongs to the outermost list as well.
+#[test]
+fn a10_what_was_put_off_is_among_them() {
+    for (n, sent) in [(2, 8), (40, 0)] {
+        let mut lab = Lab::new();
+        let many = |to: u32| (0..n).fold(list(), |l, _| l.recirc(to));
+        lab.flow(0, 1, many(1));
+        lab.flow(1, 1, many(2));
+        lab.flow(2, 1, many(3));
+        lab.flow(3, 1, list().recirc(4));
+        lab.flow(4, 1, list().output(2));
+        assert!(lab.devs[0].receive(&udp()));
+        assert_eq!(lab.sent(2).len(), sent);
+        drops();
+    }
+}
