@@ -46,10 +46,9 @@ def soon(what, is_so):
         time.sleep(0.1)
 
 
-with open("/lib/modules/%s/modules.builtin" % os.uname().release) as f:
-    if "/nf_nat_ftp.ko" in f.read():
-        print("this kernel has the helpers built in")
-        sys.exit(77)
+if built_in("nf_nat_ftp"):
+    print("this kernel has the helpers built in")
+    sys.exit(77)
 
 # ---- lists: helpers, their NAT halves and timeout policies are held while a flow has them ----
 s, table = Sock(), Table()

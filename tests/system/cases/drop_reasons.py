@@ -74,9 +74,8 @@ class Monitor:
         if self.s:
             self.ask(4)
             self.s.close()
-            with open("/proc/modules") as f:
-                if "drop_monitor " in f.read():  # not built in
-                    subprocess.run(["modprobe", "-r", "drop_monitor"], check=True)
+            if not built_in("drop_monitor"):
+                subprocess.run(["modprobe", "-r", "drop_monitor"], check=True)
 
 
 def check(what, wanted, reply=None):

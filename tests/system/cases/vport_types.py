@@ -111,10 +111,9 @@ for d in ("default", "all"):
     with open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % d, "w") as f:
         f.write("1" if d == "default" else "0")
 DRIVERS = ("ip_gre", "vxlan", "geneve")
-with open("/lib/modules/%s/modules.builtin" % os.uname().release) as f:
-    if "/vxlan.ko" in f.read():
-        print("this kernel has the drivers built in")
-        raise SystemExit(77)
+if built_in("vxlan"):
+    print("this kernel has the drivers built in")
+    raise SystemExit(77)
 sh("modprobe -r", *DRIVERS)  # an earlier case's
 if any(os.path.isdir("/sys/module/" + m) for m in DRIVERS):
     raise SystemExit("the module, loaded, needs drivers of tunnels (W22)")

@@ -29,6 +29,12 @@ be16 = struct.Struct(">H").pack
 be32 = struct.Struct(">I").pack
 
 
+def built_in(module):
+    """Whether it is part of this kernel, so that it cannot be loaded or unloaded."""
+    with open("/lib/modules/%s/modules.builtin" % os.uname().release) as f:
+        return "/%s.ko\n" % module in f.read()
+
+
 def attr(kind, payload=b"", length=None):
     """One attribute, padded; `length` lies about its length."""
     n = 4 + len(payload) if length is None else length
