@@ -67,6 +67,14 @@ struct dp_upcall_info;
 	__entry->key_ct_orig_proto = t->ct_orig_proto;	\
 	__entry->key_ct_zone = t->ct_zone;		\
 	__entry->flow_key_valid = t->key_valid;
+/* The same, in the order of the formats. */
+#define OVS_TRACE_SHOW_PLACE				\
+	__entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr, \
+	__entry->len, __entry->data_len, __entry->truesize, __entry->nr_frags, \
+	__entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash, \
+	__entry->recirc_id, __entry->keyaddr, __entry->key_eth_type, \
+	__entry->key_ct_state, __entry->key_ct_orig_proto, __entry->key_ct_zone, \
+	__entry->flow_key_valid
 #endif
 
 int ovs_trace_actions_begin(void);
@@ -93,13 +101,8 @@ TRACE_EVENT_FN(ovs_do_execute_action,
 		__entry->is_last = a->nla_len == rem;
 	),
 	TP_printk("dpaddr=%p dp_name=%s dev=%s skbaddr=%p len=%u data_len=%u truesize=%u nr_frags=%d gso_size=%d gso_type=%#x ovs_flow_hash=0x%08x recirc_id=0x%08x keyaddr=%p eth_type=0x%04x ct_state=%02x ct_orig_proto=%02x ct_Zone=%04x flow_key_valid=%d action_type=%u action_len=%u action_data=%p is_last=%d",
-		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr,
-		  __entry->len, __entry->data_len, __entry->truesize, __entry->nr_frags,
-		  __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
-		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type,
-		  __entry->key_ct_state, __entry->key_ct_orig_proto, __entry->key_ct_zone,
-		  __entry->flow_key_valid, __entry->action_type,
-		  __entry->action_len, __entry->action_data, __entry->is_last),
+		  OVS_TRACE_SHOW_PLACE, __entry->action_type, __entry->action_len,
+		  __entry->action_data, __entry->is_last),
 	ovs_trace_actions_begin, ovs_trace_actions_end
 );
 
@@ -120,13 +123,8 @@ TRACE_EVENT_FN(ovs_dp_upcall,
 		__entry->upcall_mru = t->upcall_mru;
 	),
 	TP_printk("dpaddr=%p dp_name=%s dev=%s skbaddr=%p len=%u data_len=%u truesize=%u nr_frags=%d gso_size=%d gso_type=%#x ovs_flow_hash=0x%08x recirc_id=0x%08x keyaddr=%p eth_type=0x%04x ct_state=%02x ct_orig_proto=%02x ct_zone=%04x flow_key_valid=%d upcall_cmd=%u upcall_port=%u upcall_mru=%u",
-		  __entry->dpaddr, __get_str(dp_name), __get_str(dev_name), __entry->skbaddr,
-		  __entry->len, __entry->data_len, __entry->truesize, __entry->nr_frags,
-		  __entry->gso_size, __entry->gso_type, __entry->ovs_flow_hash,
-		  __entry->recirc_id, __entry->keyaddr, __entry->key_eth_type,
-		  __entry->key_ct_state, __entry->key_ct_orig_proto, __entry->key_ct_zone,
-		  __entry->flow_key_valid, __entry->upcall_cmd,
-		  __entry->upcall_port, __entry->upcall_mru),
+		  OVS_TRACE_SHOW_PLACE, __entry->upcall_cmd, __entry->upcall_port,
+		  __entry->upcall_mru),
 	ovs_trace_upcalls_begin, ovs_trace_upcalls_end
 );
 

@@ -32,6 +32,14 @@ fn place(skb: &SkBuff) -> (u32, u32, i32, i32, u32, u16, u32, u32) {
     )
 }
 
+/// Of a frame with IPv4 in it: where its headers are.
+fn mark_ipv4(skb: &mut SkBuff) {
+    skb.set_protocol(0x800);
+    skb.set_network_header(14);
+    skb.set_transport_header(34);
+    skb.reset_mac_len();
+}
+
 #[kernel::macros::kunit_tests(ovs_skbuff)]
 mod tests {
     use super::*;
@@ -406,10 +414,7 @@ mod tests {
         for shape in [Shape::Linear, Shape::Paged(60)] {
             let mut skb = packet(&frame, shape)?;
             assert!(!skb.is_gso() && !skb.is_gso_udp());
-            skb.set_protocol(0x800);
-            skb.set_network_header(14);
-            skb.set_transport_header(34);
-            skb.reset_mac_len();
+            mark_ipv4(&mut skb);
             // SKB_GSO_UDP: fragments with 1000 bytes of what follows the IPv4 header.
             // SAFETY: valid and ours.
             unsafe {
@@ -440,10 +445,7 @@ mod tests {
         frame.extend_from_slice(&[0x5a; 2500], GFP_KERNEL)?;
         frame[INNER + 23] = 6; // TCP
         let mut skb = packet(&frame, Shape::Paged(INNER + 54))?;
-        skb.set_protocol(0x800);
-        skb.set_network_header(14);
-        skb.set_transport_header(34);
-        skb.reset_mac_len();
+        mark_ipv4(&mut skb);
         // SAFETY: valid and ours; the inner headers are linear.
         unsafe {
             bindings::rust_helper_kunit_make_tunnelled(skb.as_ptr(), INNER as u32, 1000);
@@ -467,10 +469,7 @@ mod tests {
         let skb = unsafe { bindings::rust_helper_kunit_gro_list(UDP4.as_ptr(), 60, 3) };
         // SAFETY: fresh, and given to us.
         let mut skb = unsafe { SkBuff::from_raw(NonNull::new(skb).ok_or(ENOMEM)?) };
-        skb.set_protocol(0x800);
-        skb.set_network_header(14);
-        skb.set_transport_header(34);
-        skb.reset_mac_len();
+        mark_ipv4(&mut skb);
         let before = place(&skb);
         let (mut count, mut good) = (0, 0);
         skb.for_each_segment(&mut |segment, _| {
@@ -492,10 +491,7 @@ mod tests {
         frame.extend_from_slice(&UDP4, GFP_KERNEL)?;
         frame.extend_from_slice(&[0x5a; 2940], GFP_KERNEL)?;
         let mut skb = packet(&frame, Shape::Paged(60))?;
-        skb.set_protocol(0x800);
-        skb.set_network_header(14);
-        skb.set_transport_header(34);
-        skb.reset_mac_len();
+        mark_ipv4(&mut skb);
         // SAFETY: valid and ours.
         unsafe {
             bindings::rust_helper_kunit_make_gso(skb.as_ptr(), 1000, bindings::ovs_gso_GSO_UDP)

@@ -18,16 +18,10 @@ use crate::datapath::wire::ipv4::proto;
 #[inline(never)]
 pub fn fill(pkt: &Packet, key: &mut FlowKey, post_ct: Option<PostCt>) {
     match (pkt.connection(), post_ct) {
-        (Some(conn), None) => write(key, state(&conn, None), conn.zone, Some(&conn)),
-        (Some(conn), Some(tc)) => {
-            let src = if tc.src_nat { 0 } else { cs::SRC_NAT };
-            let dst = if tc.dst_nat { 0 } else { cs::DST_NAT };
-            write(
-                key,
-                state(&conn, None) & !(src | dst),
-                conn.zone,
-                Some(&conn),
-            );
+        (Some(conn), tc) => {
+            let left_out = tc.map_or(0, |tc| !nat_bits(tc.src_nat, tc.dst_nat) & cs::NAT);
+            let state = state(&conn, None) & !left_out;
+            write(key, state, conn.zone, Some(&conn));
         }
         (None, Some(tc)) => tracked(key, None, tc.zone),
         (None, None) => write(key, 0, 0, None),
@@ -64,12 +58,13 @@ fn state(conn: &Connection, nat: Option<u8>) -> u8 {
     if conn.has_master {
         state |= cs::RELATED;
     }
-    state
-        | nat.unwrap_or_else(|| {
-            let src = if conn.src_nat { cs::SRC_NAT } else { 0 };
-            let dst = if conn.dst_nat { cs::DST_NAT } else { 0 };
-            src | dst
-        })
+    state | nat.unwrap_or_else(|| nat_bits(conn.src_nat, conn.dst_nat))
+}
+
+fn nat_bits(src: bool, dst: bool) -> u8 {
+    let src = if src { cs::SRC_NAT } else { 0 };
+    let dst = if dst { cs::DST_NAT } else { 0 };
+    src | dst
 }
 
 /// Writes all fields; without a connection what was there before is forgotten.
