@@ -39,7 +39,7 @@ impl Totals {
             return None;
         }
         // CAST: ticks are machine words in C.
-        let idle = sys::jiffies_to_msecs(now().wrapping_sub(self.used) as _);
+        let idle = sys::jiffies_to_msecs(now().wrapping_sub(self.used) as core::ffi::c_ulong);
         Some(sys::monotonic_ms().wrapping_sub(u64::from(idle)))
     }
 }

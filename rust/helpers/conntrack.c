@@ -20,7 +20,8 @@
 void rust_helper_ct_untrack(struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
-	ovs_nf_reset_ct(skb); /* with CONFIG_DEBUG_NET, another one may be attached only where there is none */
+	/* With CONFIG_DEBUG_NET, another one may be attached only where there is none. */
+	ovs_nf_reset_ct(skb);
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 #endif
 }

@@ -83,8 +83,8 @@ void rust_helper_kunit_make_gso(struct sk_buff *skb, u16 size, u32 type)
 }
 
 /*
- * Makes it an aggregate of TCP over IPv4 inside of a UDP tunnel, whose inner frame begins inner bytes after the outer one; its sum is
- * left to the device.
+ * Makes it an aggregate of TCP over IPv4 inside of a UDP tunnel, whose inner frame begins inner
+ * bytes after the outer one; its sum is left to the device.
  */
 void rust_helper_kunit_make_tunnelled(struct sk_buff *skb, unsigned int inner, u16 size)
 {
@@ -93,11 +93,15 @@ void rust_helper_kunit_make_tunnelled(struct sk_buff *skb, unsigned int inner, u
 	skb_set_inner_network_header(skb, inner + ETH_HLEN);
 	skb_set_inner_transport_header(skb, inner + ETH_HLEN + sizeof(struct iphdr));
 	skb_set_inner_protocol(skb, htons(ETH_P_TEB));
-	rust_helper_kunit_make_partial(skb, inner + ETH_HLEN + sizeof(struct iphdr), offsetof(struct tcphdr, check));
+	rust_helper_kunit_make_partial(skb, inner + ETH_HLEN + sizeof(struct iphdr),
+				       offsetof(struct tcphdr, check));
 	rust_helper_kunit_make_gso(skb, size, SKB_GSO_TCPV4 | SKB_GSO_UDP_TUNNEL);
 }
 
-/* n frames of UDP over IPv4, all of these bytes, as GRO makes a list of them: the headers of all but the first are out of sight. */
+/*
+ * n frames of UDP over IPv4, all of these bytes, as GRO makes a list of them: the headers of all
+ * but the first are out of sight.
+ */
 struct sk_buff *rust_helper_kunit_gro_list(const u8 *frame, unsigned int len, unsigned int n)
 {
 	const unsigned int headers = ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr);

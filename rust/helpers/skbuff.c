@@ -43,8 +43,9 @@ int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len)
 }
 
 /*
- * After something was cut off: a device cannot be asked any more to add a sum from bytes, or into bytes, that are gone. Whoever
- * would have to do it in its place warns, or up to 5.10 ends the kernel (BUG).
+ * After something was cut off: a device cannot be asked any more to add a sum from bytes, or into
+ * bytes, that are gone. Whoever would have to do it in its place warns, or up to 5.10 ends the
+ * kernel (BUG).
  */
 void rust_helper_skb_forget_sum(struct sk_buff *skb)
 {
@@ -116,8 +117,9 @@ bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
 }
 
 /*
- * Segments with paged data, as a list; NULL or an ERR_PTR if there are none. They are those of a clone: whoever cuts up a tunnel's
- * packet leaves it without the outer headers, and of a list of frames the first segment is the packet itself.
+ * Segments with paged data, as a list; NULL or an ERR_PTR if there are none. They are those of a
+ * clone: whoever cuts up a tunnel's packet leaves it without the outer headers, and of a list of
+ * frames the first segment is the packet itself.
  */
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 {
