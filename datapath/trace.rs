@@ -7,6 +7,7 @@
 //! C counterpart: `net/openvswitch/openvswitch_trace.h`; the events themselves are in `kmod/openvswitch_trace.h`.
 
 use crate::datapath::abi::action_attr;
+use crate::datapath::actions::list::Field;
 use crate::datapath::actions::{Action, Actions};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{DeviceName, DeviceOps, Env, Packet};
@@ -128,20 +129,25 @@ pub fn step(acts: &Actions, rest: &[Action]) -> Option<Step> {
     })
 }
 
+/// [`argument`] of a SET, which C always has with a mask.
+fn set_argument(field: Field, masked: bool) -> (u16, usize, u32) {
+    let len = field.size().wrapping_mul(2).wrapping_add(4);
+    let ty = if masked {
+        action_attr::SET_MASKED
+    } else {
+        SET_TO_MASKED
+    };
+    (ty, len, 0)
+}
+
 /// Type and length of C's argument, without the actions of nested lists; and the argument, if it is one number.
 fn argument(acts: &Actions, action: &Action) -> (u16, usize, u32) {
     match *action {
         Action::Output(port) => (action_attr::OUTPUT, 4, port.into()),
         Action::Userspace(ref u) => (action_attr::USERSPACE, acts.userspace_bytes(u).len(), 0),
-        Action::Set { field, masked, .. } => {
-            let len = field.size().wrapping_mul(2).wrapping_add(4);
-            let ty = if masked {
-                action_attr::SET_MASKED
-            } else {
-                SET_TO_MASKED
-            };
-            (ty, len, 0)
-        }
+        Action::SetAddresses { masked, .. } => set_argument(Field::Ethernet, masked),
+        Action::SetTosTtl(_) => set_argument(Field::Ipv4, true),
+        Action::Set { field, masked, .. } => set_argument(field, masked),
         // A pointer.
         Action::SetTunnel { .. } => (action_attr::SET, 4 + 8, 0),
         Action::PushVlan(_) => (action_attr::PUSH_VLAN, 4, 0),

@@ -45,9 +45,7 @@ fn set(skb: &mut SkBuff, key: &mut FlowKey, field: Field, value: &[u8], mask: &[
     list.set_masked(field, &inside, mask).map_err(|_| EINVAL)?;
     let acts = list.finish().map_err(|_| EINVAL)?;
     match acts.as_slice() {
-        [Action::Set {
-            field, at, bytes, ..
-        }] => set_field::set(skb, key, &acts, *field, *at, *bytes),
+        [action] if action.is_set() => set_field::set(skb, key, &acts, action),
         _ => Err(EINVAL),
     }
 }

@@ -191,9 +191,7 @@ fn usual(
                 output_copy(cx, &mut pkt, port, key.key);
                 continue;
             }
-            Action::Set {
-                field, at, bytes, ..
-            } => set_field::set(&mut pkt, key.key, acts.get(), field, at, bytes),
+            ref set if set.is_set() => set_field::set(&mut pkt, key.key, acts.get(), set),
             Action::PushVlan(tag) => push_pop::push_vlan(&mut pkt, key, tag),
             Action::Meter(id) => match exceeds_meter(cx, &pkt, id) {
                 true => return stop(pkt, DropReason::Meter),
@@ -396,9 +394,9 @@ fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
 #[inline(never)]
 fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
     match *action {
-        Action::Set {
-            field, at, bytes, ..
-        } => set_field::set(pkt, key.key, acts, field, at, bytes),
+        Action::SetAddresses { .. } | Action::SetTosTtl(_) | Action::Set { .. } => {
+            set_field::set(pkt, key.key, acts, action)
+        }
         Action::SetTunnel { index, .. } => {
             if let Some(tunnel) = acts.tunnel(index) {
                 pkt.set_tunnel(tunnel);

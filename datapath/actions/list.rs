@@ -58,16 +58,22 @@ pub enum Action {
     /// To this port.
     Output(u16),
     // What only changes the packet and its key: [`Self::is_edit`] is a comparison.
-    /// `at`: where the value and then the mask stand in the list's bytes, and after them for Ethernet addresses what
-    /// [`addresses_in_place`](super::set_field::addresses_in_place) makes of these. Not `masked`: dumped as SET (spec A6, A19).
+    /// SET of both Ethernet addresses, whole. Not `masked`: dumped as SET (spec A6, A19).
+    SetAddresses {
+        masked: bool,
+        /// In the order of the header: the destination first.
+        addresses: [u8; 12],
+    },
+    /// SET_MASKED of IPv4 that leaves the addresses alone.
+    SetTosTtl(TosTtl),
+    PushVlan(VlanTag),
+    /// Any other SET. `at`: where the value and then the mask stand in the list's bytes, and after them for Ethernet addresses
+    /// what [`addresses_in_place`](super::set_field::addresses_in_place) makes of these. `masked`: as above.
     Set {
         field: Field,
         masked: bool,
         at: u32,
-        /// Of [`Field::Ipv4Bytes`]: TOS and TTL, and the masks of both; so that packets need not look elsewhere.
-        bytes: [u8; 4],
     },
-    PushVlan(VlanTag),
     PopVlan,
     /// SET(TUNNEL). `at`, `len`: the tunnel's attributes in the list's bytes.
     SetTunnel {
@@ -140,6 +146,35 @@ pub struct CheckPktLen {
     pub greater_in_place: bool,
 }
 
+/// TOS and TTL of an IPv4 header. All other bits of the attribute's value and mask are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TosTtl {
+    /// Within the mask.
+    pub(super) value: [u8; 2],
+    /// The mask's complement: the bits that stay.
+    pub(super) keep: [u8; 2],
+}
+
+impl TosTtl {
+    /// Where the two stand in the attribute.
+    const AT: usize = 9;
+
+    /// From value and mask of an attribute; `None` if the mask has bits of the addresses.
+    pub(super) fn from_attr(value: &[u8], mask: &[u8]) -> Option<Self> {
+        let [tos_mask, ttl_mask] = *mask.get(Self::AT..)?.first_chunk()?;
+        let value = *value.get(Self::AT..)?.first_chunk()?;
+        let keep = [!tos_mask, !ttl_mask];
+        mask.starts_with(&[0; 8]).then_some(Self { value, keep })
+    }
+
+    /// The attribute's value and mask.
+    pub fn to_attr(self) -> ([u8; 12], [u8; 12]) {
+        let spread = |[tos, ttl]: [u8; 2]| [0, 0, 0, 0, 0, 0, 0, 0, 0, tos, ttl, 0];
+        let [tos_keep, ttl_keep] = self.keep;
+        (spread(self.value), spread([!tos_keep, !ttl_keep]))
+    }
+}
+
 /// The PUSH_NSH action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PushNsh {
@@ -196,8 +231,6 @@ pub enum Field {
     Mark,
     Ethernet,
     Ipv4,
-    /// The same if its mask leaves the addresses alone.
-    Ipv4Bytes,
     Ipv6,
     Tcp,
     Udp,
@@ -229,7 +262,7 @@ impl Field {
             Self::Priority => key_attr::PRIORITY,
             Self::Mark => key_attr::SKB_MARK,
             Self::Ethernet => key_attr::ETHERNET,
-            Self::Ipv4 | Self::Ipv4Bytes => key_attr::IPV4,
+            Self::Ipv4 => key_attr::IPV4,
             Self::Ipv6 => key_attr::IPV6,
             Self::Tcp => key_attr::TCP,
             Self::Udp => key_attr::UDP,
@@ -242,7 +275,7 @@ impl Field {
     pub const fn size(self) -> usize {
         match self {
             Self::Priority | Self::Mark | Self::Tcp | Self::Udp | Self::Sctp | Self::Mpls => 4,
-            Self::Ethernet | Self::Ipv4 | Self::Ipv4Bytes => 12,
+            Self::Ethernet | Self::Ipv4 => 12,
             Self::Ipv6 => 40,
         }
     }
@@ -259,13 +292,24 @@ impl Action {
         }
     }
 
+    /// Whether it is a SET, but not of a tunnel.
+    #[inline(always)]
+    pub fn is_set(&self) -> bool {
+        matches!(
+            self,
+            Self::SetAddresses { .. } | Self::SetTosTtl(_) | Self::Set { .. }
+        )
+    }
+
     /// Whether it does nothing but change the packet and its key.
     #[inline(always)]
     pub fn is_edit(&self) -> bool {
         match self {
-            Self::Set { .. }
-            | Self::SetTunnel { .. }
+            Self::SetAddresses { .. }
+            | Self::SetTosTtl(_)
             | Self::PushVlan(_)
+            | Self::Set { .. }
+            | Self::SetTunnel { .. }
             | Self::PopVlan
             | Self::Hash { .. }
             | Self::Trunc(_)

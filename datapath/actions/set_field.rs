@@ -10,7 +10,7 @@
 //!
 //! C counterpart: the `set_*()` functions of `net/openvswitch/actions.c`.
 
-use super::list::{Actions, Field};
+use super::list::{Action, Actions, Field, TosTtl};
 use crate::datapath::env::{IpSummed, Packet, PacketOps};
 use crate::datapath::flow::key::FRAG_LATER;
 use crate::datapath::flow::parts::FlowKey;
@@ -22,23 +22,33 @@ use crate::datapath::wire::ipv6::next::{AUTH, DEST, FRAGMENT, HOP, ROUTING};
 use crate::datapath::wire::ipv6::HLEN as IPV6_LEN;
 use crate::datapath::wire::ports::{SCTP_HLEN, UDP_HLEN};
 use crate::datapath::wire::{csum, icmp, ipv6, tcp};
+use core::mem;
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
-/// SET: writes `field` of packet and key; value and mask stand at `at` in the list's bytes. A function for each field, so
-/// that each saves only the registers that it needs.
+/// SET: writes fields of packet and key; nothing if `action`, one of `acts`, is another. A function for each kind, so that
+/// each saves only the registers that it needs.
 #[inline(always)]
-pub fn set(
+pub fn set(pkt: &mut Packet, key: &mut FlowKey, acts: &Actions, action: &Action) -> Result {
+    match *action {
+        Action::SetAddresses { ref addresses, .. } => set_addresses(pkt, key, addresses),
+        Action::SetTosTtl(ref set) => set_tos_ttl(pkt, key, set),
+        Action::Set { field, at, .. } => set_from_bytes(pkt, key, acts, field, at),
+        _ => Ok(()),
+    }
+}
+
+/// [`Action::Set`], whose value and mask stand at `at` in the list's bytes.
+#[inline(never)]
+fn set_from_bytes(
     pkt: &mut Packet,
     key: &mut FlowKey,
     acts: &Actions,
     field: Field,
     at: u32,
-    bytes: [u8; 4],
 ) -> Result {
     match field {
         Field::Ethernet => set_ethernet(pkt, key, acts, at),
-        Field::Ipv4Bytes => set_ipv4_bytes(pkt, key, bytes),
         Field::Ipv4 => with(pkt, key, acts, at, ipv4),
         Field::Ipv6 => with(pkt, key, acts, at, ipv6),
         Field::Tcp => with(pkt, key, acts, at, tcp),
@@ -123,6 +133,16 @@ pub fn fix_complete(pkt: &mut Packet, delta: impl FnOnce() -> u32) {
     }
 }
 
+/// Spec A20, both addresses whole.
+#[inline(never)]
+fn set_addresses(pkt: &mut Packet, key: &mut FlowKey, addresses: &[u8; 12]) -> Result {
+    let h: &mut [u8; 12] = pkt.writable(0)?;
+    let old = mem::replace(h, *addresses);
+    set_key_addresses(key, Addresses::of(addresses));
+    fix_complete(pkt, || csum::delta(&old, addresses));
+    Ok(())
+}
+
 /// Spec A20, from what [`addresses_in_place`] made of it, which stands after value and mask. A function of its own, which reads
 /// that when it needs it, so that it saves few registers.
 #[inline(never)]
@@ -141,11 +161,23 @@ fn ethernet(pkt: &mut Packet, key: &mut FlowKey, set: &[u8; 12], keep: &[u8; 12]
     let (n0, n1) = (o0 & k0 | s0, o1 & k1 | s1);
     let new = Addresses::bytes(n0, n1);
     *h = new;
-    put(&mut key.eth_dst, 0, part::<6, 8>(&n0.to_le_bytes(), 0));
-    put(&mut key.eth_src, 0, part::<2, 8>(&n0.to_le_bytes(), 6));
-    put(&mut key.eth_src, 2, n1.to_le_bytes());
+    set_key_addresses(key, (n0, n1));
     fix_complete(pkt, || csum::delta(&old, &new));
     Ok(())
+}
+
+/// What stands in the header now.
+#[inline(always)]
+fn set_key_addresses(key: &mut FlowKey, (first, last): (u64, u32)) {
+    put(&mut key.eth_dst, 0, part::<6, 8>(&first.to_le_bytes(), 0));
+    put(&mut key.eth_src, 0, part::<2, 8>(&first.to_le_bytes(), 6));
+    put(&mut key.eth_src, 2, last.to_le_bytes());
+}
+
+/// The two addresses of an ETHERNET attribute in the order of the header, or the other way round.
+pub fn swapped(addresses: &[u8; 12]) -> [u8; 12] {
+    let (first, last) = Addresses::swapped(addresses);
+    Addresses::bytes(first, last)
 }
 
 /// Value and mask of a SET of both Ethernet addresses as bits to set and bits to keep of the header: there the destination comes
@@ -236,41 +268,37 @@ fn fix_transport(pkt: &mut Packet, cover: Cover, delta: u32) -> Result<bool> {
 #[inline(always)]
 fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) -> Result {
     ipv4_addresses(pkt, key, value, mask)?;
-    if part::<2, 12>(mask, 9) == [0; 2] {
+    let ([tos_mask, ttl_mask], value) = (part(mask, 9), part(value, 9));
+    if [tos_mask, ttl_mask] == [0; 2] {
         return Ok(());
     }
-    set_ipv4_bytes(pkt, key, ipv4_bytes(value, mask))
-}
-
-/// TOS and TTL and their masks, of the attribute's value and mask.
-pub(super) fn ipv4_bytes(value: &[u8; 12], mask: &[u8; 12]) -> [u8; 4] {
-    let ([tos, ttl], [tos_mask, ttl_mask]) = (part(value, 9), part(mask, 9));
-    [tos, ttl, tos_mask, ttl_mask]
+    let keep = [!tos_mask, !ttl_mask];
+    set_tos_ttl(pkt, key, &TosTtl { value, keep })
 }
 
 /// TOS and TTL. The header's own sum takes the changes up, so a complete sum does not see them.
 #[inline(never)]
-fn set_ipv4_bytes(pkt: &mut Packet, key: &mut FlowKey, bytes: [u8; 4]) -> Result {
+fn set_tos_ttl(pkt: &mut Packet, key: &mut FlowKey, set: &TosTtl) -> Result {
     // Header: tos 1, ttl 8, check 10.
-    let [tos, ttl, tos_mask, ttl_mask] = bytes;
     let ip = pkt.network_offset();
     let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
     let mut check = u16::from_ne_bytes(part(h, 10));
-    if tos_mask != 0 {
-        key.ip_tos = ipv4_byte(h, 1, tos, tos_mask, &mut check);
+    let ([tos, ttl], [keep_tos, keep_ttl]) = (set.value, set.keep);
+    if keep_tos != 0xff {
+        key.ip_tos = ipv4_byte(h, 1, tos, keep_tos, &mut check);
     }
-    if ttl_mask != 0 {
-        key.ip_ttl = ipv4_byte(h, 8, ttl, ttl_mask, &mut check);
+    if keep_ttl != 0xff {
+        key.ip_ttl = ipv4_byte(h, 8, ttl, keep_ttl, &mut check);
     }
     put(h, 10, check.to_ne_bytes());
     Ok(())
 }
 
-/// Sets a byte of the header and has the header's sum follow. Returns the byte.
+/// Sets a byte of the header but for the bits `keep`, and has the header's sum follow. Returns the byte.
 #[inline(always)]
-fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, mask: u8, check: &mut u16) -> u8 {
+fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, keep: u8, check: &mut u16) -> u8 {
     let [old] = part(h, at);
-    let new = value & mask | old & !mask;
+    let new = value | old & keep;
     put(h, at, [new]);
     *check = csum::replace_byte(*check, at & 1 != 0, old, new);
     new

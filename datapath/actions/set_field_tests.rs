@@ -177,7 +177,7 @@ fn limit(field: Field, value: &[u8], mask: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let n = field.size();
     let mut mask = mask[..n].to_vec();
     match field {
-        Field::Ipv4 | Field::Ipv4Bytes => {
+        Field::Ipv4 => {
             mask[8] = 0;
             mask[11] = 0;
         }
@@ -197,7 +197,7 @@ fn limit(field: Field, value: &[u8], mask: &[u8]) -> (Vec<u8>, Vec<u8>) {
 fn layout(field: Field, f: &Frame) -> Vec<(usize, usize, usize)> {
     match field {
         Field::Ethernet => vec![(6, 0, 6), (0, 6, 6)],
-        Field::Ipv4 | Field::Ipv4Bytes => vec![
+        Field::Ipv4 => vec![
             (ETH + 12, 0, 4),
             (ETH + 16, 4, 4),
             (ETH + 1, 9, 1),
@@ -254,13 +254,15 @@ fn set(pkt: &mut Packet, key: &mut FlowKey, field: Field, value: &[u8], mask: &[
         b.try_into().unwrap()
     }
     match field {
+        Field::Ethernet if mask == [0xff; 12] => set_addresses(pkt, key, &swapped(array(value))),
         Field::Ethernet => {
             let (set, keep) = addresses_in_place(array(value), array(mask));
             ethernet(pkt, key, &set, &keep)
         }
-        Field::Ipv4 if mask[..8] == [0; 8] => set(pkt, key, Field::Ipv4Bytes, value, mask),
-        Field::Ipv4Bytes => set_ipv4_bytes(pkt, key, ipv4_bytes(array(value), array(mask))),
-        Field::Ipv4 => ipv4(pkt, key, array(value), array(mask)),
+        Field::Ipv4 => match TosTtl::from_attr(value, mask) {
+            Some(short) => set_tos_ttl(pkt, key, &short),
+            None => ipv4(pkt, key, array(value), array(mask)),
+        },
         Field::Ipv6 => ipv6(pkt, key, array(value), array(mask)),
         Field::Tcp => tcp(pkt, key, array(value), array(mask)),
         Field::Udp => udp(pkt, key, array(value), array(mask)),

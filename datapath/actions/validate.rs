@@ -10,8 +10,10 @@
 
 pub mod layers;
 
-use super::list::{Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, Userspace};
-use super::set_field::{addresses_in_place, ipv4_bytes};
+use super::list::{
+    Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, TosTtl, Userspace,
+};
+use super::set_field::{addresses_in_place, swapped};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
@@ -263,23 +265,25 @@ impl<'k> Checker<'k> {
     /// SET: `value` alone, executed with a full mask (spec A19).
     pub fn set(&mut self, field: Field, value: &[u8]) -> NlResult {
         self.check_set(field, value, None)?;
+        self.changes_key = true;
+        let len = 4usize.wrapping_add(field.size());
+        if let (Field::Ethernet, Some(value)) = (field, value.first_chunk()) {
+            return self.add_set_addresses(false, value, len);
+        }
         let at = self.keep(value)?;
         let bytes = &mut self.acts.more_mut()?.bytes;
         bytes.extend_with(field.size(), 0xff, GFP_KERNEL)?;
         if field == Field::Ipv6 {
             limit_label_mask(bytes, at.wrapping_add(40));
         }
-        self.keep_in_place(field, value, &[0xff; 12])?;
-        self.changes_key = true;
-        self.add(
-            Action::Set {
-                field,
-                masked: false,
-                at,
-                bytes: [0; 4],
-            },
-            4usize.wrapping_add(field.size()),
-        )
+        let masked = false;
+        self.add(Action::Set { field, masked, at }, len)
+    }
+
+    /// SET of whole Ethernet addresses, in the order of the attribute.
+    fn add_set_addresses(&mut self, masked: bool, value: &[u8; 12], len: usize) -> NlResult {
+        let addresses = swapped(value);
+        self.add(Action::SetAddresses { masked, addresses }, len)
     }
 
     /// SET(TUNNEL), whose attributes are dumped as `attrs` (spec A26). EINVAL, ENOMEM.
@@ -305,30 +309,18 @@ impl<'k> Checker<'k> {
             return refuse(c"Value has bits outside of its mask");
         }
         self.check_set(field, value, Some(mask))?;
+        self.changes_key = true;
+        let len = field.size().wrapping_mul(2).wrapping_add(4);
+        // What is set most often needs no bytes beside the list.
+        match (field, value.first_chunk(), TosTtl::from_attr(value, mask)) {
+            (Field::Ethernet, Some(value), _) if mask == [0xff; 12] => {
+                return self.add_set_addresses(true, value, len);
+            }
+            (Field::Ipv4, _, Some(set)) => return self.add(Action::SetTosTtl(set), len),
+            _ => {}
+        }
         let at = self.keep(value)?;
         self.keep(mask)?;
-        self.keep_in_place(field, value, mask)?;
-        self.changes_key = true;
-        let (field, bytes) = match (field, value.first_chunk(), mask.first_chunk()) {
-            (Field::Ipv4, Some(value), Some(mask)) if mask.starts_with(&[0; 8]) => {
-                (Field::Ipv4Bytes, ipv4_bytes(value, mask))
-            }
-            _ => (field, [0; 4]),
-        };
-        let len = field.size().wrapping_mul(2).wrapping_add(4);
-        self.add(
-            Action::Set {
-                field,
-                masked: true,
-                at,
-                bytes,
-            },
-            len,
-        )
-    }
-
-    /// What packets need of a SET of Ethernet addresses, after value and mask.
-    fn keep_in_place(&mut self, field: Field, value: &[u8], mask: &[u8]) -> NlResult {
         if let (Field::Ethernet, Some(value), Some(mask)) =
             (field, value.first_chunk(), mask.first_chunk())
         {
@@ -336,7 +328,8 @@ impl<'k> Checker<'k> {
             self.keep(&set)?;
             self.keep(&keep)?;
         }
-        Ok(())
+        let masked = true;
+        self.add(Action::Set { field, masked, at }, len)
     }
 
     /// Spec A17, A18.
@@ -348,7 +341,7 @@ impl<'k> Checker<'k> {
         match field {
             Field::Priority | Field::Mark => Ok(()),
             Field::Ethernet => self.need_ethernet(),
-            Field::Ipv4 | Field::Ipv4Bytes => {
+            Field::Ipv4 => {
                 self.need_type(self.shape.eth_type == ty::IPV4)?;
                 // proto, tos, ttl, frag
                 self.check_fixed(value, mask, 8, 11)

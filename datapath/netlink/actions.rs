@@ -13,7 +13,8 @@ use crate::datapath::abi::{
     action_attr, check_pkt_len_attr as cpl, dec_ttl_attr, hash_alg, key_attr, psample_attr,
     sample_attr, userspace_attr,
 };
-use crate::datapath::actions::list::{Action, HashAlg};
+use crate::datapath::actions::list::{Action, Field, HashAlg};
+use crate::datapath::actions::set_field::swapped;
 use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
 use crate::datapath::conntrack::action::CtAction;
@@ -371,7 +372,6 @@ fn push_nsh(check: &mut Checker<'_>, a: Attr<'_>) -> NlResult {
 
 /// SET and SET_MASKED hold exactly one key attribute (spec A16, B5).
 fn set(check: &mut Checker<'_>, a: Attr<'_>, masked: bool) -> NlResult {
-    use crate::datapath::actions::list::Field;
     let key = match Attr::split_first(a.payload()) {
         Some((key, _)) if align(key.len().wrapping_add(HDRLEN)) == a.len() => key,
         _ => {
@@ -530,27 +530,38 @@ fn open(action: &Action, at: usize, next: usize, w: &mut Writer<'_>) -> Put<Opti
     }))
 }
 
+/// SET or, with a mask, SET_MASKED.
+fn put_set(w: &mut Writer<'_>, field: Field, value: &[u8], mask: Option<&[u8]>) -> Put {
+    let set = w.nest(match mask {
+        Some(_) => action_attr::SET_MASKED,
+        None => action_attr::SET,
+    })?;
+    let attr = w.nest(field.attr())?;
+    w.append(value)?;
+    w.append(mask.unwrap_or(&[]))?;
+    w.end_nest(attr)?;
+    w.end_nest(set)
+}
+
 /// Writes an action that holds no list.
 fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
     match *action {
         Action::Output(port) => w.put_u32(action_attr::OUTPUT, port.into()),
         Action::Userspace(ref u) => w.put(action_attr::USERSPACE, acts.userspace_bytes(u)),
-        Action::Set {
-            field, masked, at, ..
+        Action::SetAddresses {
+            masked,
+            ref addresses,
         } => {
+            let value = swapped(addresses);
+            put_set(w, Field::Ethernet, &value, masked.then_some(&[0xff; 12]))
+        }
+        Action::SetTosTtl(set) => {
+            let (value, mask) = set.to_attr();
+            put_set(w, Field::Ipv4, &value, Some(&mask))
+        }
+        Action::Set { field, masked, at } => {
             let (value, mask) = acts.set_bytes(field, at);
-            let set = w.nest(if masked {
-                action_attr::SET_MASKED
-            } else {
-                action_attr::SET
-            })?;
-            let attr = w.nest(field.attr())?;
-            w.append(value)?;
-            if masked {
-                w.append(mask)?;
-            }
-            w.end_nest(attr)?;
-            w.end_nest(set)
+            put_set(w, field, value, masked.then_some(mask))
         }
         Action::SetTunnel { at, len, .. } => {
             let set = w.nest(action_attr::SET)?;

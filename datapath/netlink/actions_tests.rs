@@ -687,23 +687,45 @@ fn a_ttl_alone_is_set_without_the_addresses() {
     let (mut value, mut mask) = ([0; 12], [0; 12]);
     (value[10], mask[10]) = (7, 0xff);
     let ipv4 = key(MAC_PROTO_ETHERNET, 0x800, 6);
-    let field_of = |value: &[u8; 12], mask: &[u8; 12]| {
+    let is_short = |value: &[u8; 12], mask: &[u8; 12]| {
         let list = set_masked(7, value, mask);
         let acts = compile(&list, &ipv4).unwrap();
         assert_eq!(dump(&acts), list);
+        matches!(acts.as_slice(), [Action::SetTosTtl(_)])
+    };
+    assert!(is_short(&value, &mask));
+    (value[9], mask[9]) = (4, 0xfc);
+    assert!(is_short(&value, &mask));
+    (value[10], mask[10]) = (0, 0);
+    assert!(is_short(&value, &mask));
+    mask[7] = 1;
+    assert!(!is_short(&value, &mask));
+    assert!(is_short(&[0; 12], &[0; 12]));
+}
+
+// A20: whole addresses stand in the action, SET as SET and SET_MASKED as SET_MASKED.
+#[test]
+fn whole_ethernet_addresses_are_in_the_action() {
+    let eth = key(MAC_PROTO_ETHERNET, 0x800, 6);
+    let value: [u8; 12] = core::array::from_fn(|i| i as u8 + 1);
+    let is_short = |list: Vec<u8>| {
+        let acts = compile(&list, &eth).unwrap();
+        assert_eq!(dump(&acts), list);
         match acts.as_slice()[0] {
-            Action::Set { field, bytes, .. } => (field, bytes),
-            _ => panic!(),
+            Action::SetAddresses { addresses, .. } => {
+                assert_eq!(addresses, [7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6]);
+                true
+            }
+            _ => false,
         }
     };
-    assert_eq!(field_of(&value, &mask), (Field::Ipv4Bytes, [0, 7, 0, 0xff]));
-    (value[9], mask[9]) = (4, 0xfc);
-    assert_eq!(
-        field_of(&value, &mask),
-        (Field::Ipv4Bytes, [4, 7, 0xfc, 0xff])
-    );
-    mask[7] = 1;
-    assert_eq!(field_of(&value, &mask).0, Field::Ipv4);
+    assert!(is_short(set(4, &value)));
+    assert!(is_short(set_masked(4, &value, &[0xff; 12])));
+    for i in 0..12 {
+        let mut mask = [0xff; 12];
+        mask[i] = value[i];
+        assert!(!is_short(set_masked(4, &value, &mask)));
+    }
 }
 
 #[test]

@@ -223,16 +223,33 @@ impl SkBuff {
     #[allow(clippy::as_underscore)] // `int` or `unsigned int`, by the kernel's age
     pub fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
         const { assert!(N < 1 << 16) };
-        if off >> 31 != 0 {
-            return Err(EINVAL);
+        let end = off.checked_add(N);
+        if !end.is_some_and(|end| end <= self.headlen() && !self.has_clones()) {
+            self.make_writable(off, N)?;
         }
-        let end = off.wrapping_add(N) as u32; // CAST: just checked
-                                              // SAFETY: valid and owned by the invariant.
-        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), end as _) })?;
         let data = get!(self.data);
         // SAFETY: so many bytes are linear now and nobody else's, these N are the last of them; the borrow keeps all that could
         // move or share them away.
         Ok(unsafe { &mut *data.add(off).cast() })
+    }
+
+    /// [`Self::writable`] where something is to be done for it.
+    #[cold]
+    #[inline(never)]
+    fn make_writable(&mut self, off: usize, n: usize) -> Result {
+        if off >> 31 != 0 {
+            return Err(EINVAL);
+        }
+        let end = off.wrapping_add(n) as u32; // CAST: just checked, and `n` has 16 bits
+                                              // SAFETY: valid and owned by the invariant.
+        to_result(unsafe { bindings::skb_ensure_writable(self.as_ptr(), end as _) })
+    }
+
+    /// Whether clones may share the packet's bytes. Without, all that is linear may be written to.
+    #[inline(always)]
+    fn has_clones(&self) -> bool {
+        // SAFETY: valid by the invariant.
+        unsafe { bindings::sk_buff::cloned_raw(self.as_ptr()) != 0 }
     }
 
     /// `pskb_trim`
