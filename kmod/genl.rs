@@ -10,7 +10,7 @@ use crate::datapath::netlink::writer::{MsgHeader, Writer};
 use crate::datapath::netlink::{nlm, policy, split_message, Request, TopAttrs};
 use crate::pernet::Namespace;
 use crate::rust::bindings;
-use crate::rust::net::genetlink::{self, append_size, Family, Message};
+use crate::rust::net::genetlink::{self, Family, Message, PacketMessage};
 use crate::rust::net::skbuff::SkBuff;
 use crate::rust::sync::{MaySleep, ProcessContext};
 use crate::tables::{self, declared_in_c};
@@ -41,10 +41,16 @@ fn group(number: c_uint) -> Group {
     }
 }
 
+/// The families' array in C.
+fn families() -> *const bindings::genl_family {
+    (&raw const tables::ovs_families).cast()
+}
+
 /// A family of ours.
+#[inline]
 pub fn family(group: Group) -> Family {
-    // SAFETY: registered while the module is in use.
-    unsafe { Family::from_raw(tables::ovs_family(number(group))) }
+    // SAFETY: `number` is an index of the array; all of them are registered while the module is in use.
+    unsafe { Family::from_raw(families().add(number(group) as usize)) }
 }
 
 /// The `dp_ifindex` and the attributes of a message that userspace sent.
@@ -204,7 +210,7 @@ unsafe fn dump_batch(
             seq: (*(*cb).nlh).nlmsg_seq,
             portid: bindings::rust_helper_netlink_cb_portid(cb),
             cmd: crate::datapath::abi::cmd::GET,
-            version: (*tables::ovs_family(number(group))).version as u8, // CAST: small by definition
+            version: (*families().add(number(group) as usize)).version as u8, // CAST: small by definition
             dp_ifindex,
         };
         // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.
@@ -241,23 +247,20 @@ impl ReplyOps for Message {
 
 /// An upcall under construction (spec U5, U6).
 pub struct UpcallMessage {
-    msg: Message,
-    /// Bytes of the packet to copy; the pages behind them are shared.
-    linear: usize,
+    msg: PacketMessage,
     pad: bool,
 }
 
 impl UpcallOps for UpcallMessage {
     fn new(meta: usize, pkt: &SkBuff, pkt_len: usize, unaligned: bool) -> Result<Self> {
+        // The pages behind the linear part can be shared.
         let linear = if unaligned {
             pkt_len.min(pkt.zerocopy_headlen())
         } else {
             pkt_len
         };
-        let msg = Message::with_room_atomic(meta, append_size(linear))?;
         Ok(Self {
-            msg,
-            linear,
+            msg: PacketMessage::new(meta, linear)?,
             pad: !unaligned,
         })
     }
@@ -275,15 +278,9 @@ impl UpcallOps for UpcallMessage {
         net: &Namespace,
         portid: u32,
     ) -> Result<()> {
-        let Self {
-            mut msg,
-            linear,
-            pad,
-        } = self;
-        msg.set_len(used);
         let len = pkt_len.min(PacketOps::len(pkt));
-        msg.append_packet(attr, pkt, len, linear, pad)?;
-        msg.unicast(net.as_ref(), portid)
+        let Self { msg, pad } = self;
+        msg.send(used, attr, (pkt, len), pad, net.as_ref(), portid)
     }
 
     fn prepare(pkt: &mut SkBuff) -> Result<Option<SkBuff>> {

@@ -302,7 +302,7 @@ static const struct genl_multicast_group ct_limit_group = { .name = OVS_CT_LIMIT
 #define GROUP(fam) .mcgrps = &fam##_group, .n_mcgrps = 1
 
 /* In the order of registration (spec N2); indices are enum ovs_family. */
-static struct genl_family families[OVS_FAMILIES] __ro_after_init = {
+struct genl_family ovs_families[OVS_FAMILIES] __ro_after_init = {
 	{ FAMILY(OVS_DATAPATH_FAMILY, OVS_DATAPATH_VERSION, dp, OVS_DP_CMD_SET), GROUP(dp) },
 	{ FAMILY(OVS_VPORT_FAMILY, OVS_VPORT_VERSION, vport, OVS_VPORT_CMD_SET), GROUP(vport) },
 	{ FAMILY(OVS_FLOW_FAMILY, OVS_FLOW_VERSION, flow, OVS_FLOW_CMD_SET), GROUP(flow) },
@@ -315,20 +315,15 @@ static struct genl_family families[OVS_FAMILIES] __ro_after_init = {
 /* Limits, the last family, are there only where connections can be counted. */
 #define REGISTERED (IS_ENABLED(CONFIG_NETFILTER_CONNCOUNT) ? OVS_FAMILIES : OVS_FAM_CT_LIMIT)
 
-struct genl_family *ovs_family(unsigned int family)
-{
-	return &families[min_t(unsigned int, family, OVS_FAMILIES - 1)];
-}
-
 static int register_families(void)
 {
 	int i, err;
 
 	for (i = 0; i < REGISTERED; i++) {
-		err = genl_register_family(&families[i]);
+		err = genl_register_family(&ovs_families[i]);
 		if (err) {
 			while (i--)
-				genl_unregister_family(&families[i]);
+				genl_unregister_family(&ovs_families[i]);
 			return err;
 		}
 	}
@@ -340,7 +335,7 @@ static void unregister_families(void)
 	int i;
 
 	for (i = 0; i < REGISTERED; i++)
-		genl_unregister_family(&families[i]);
+		genl_unregister_family(&ovs_families[i]);
 }
 
 /* ---- namespaces (spec X9) ---- */

@@ -55,7 +55,7 @@ struct net_device *ovs_internal_dev_alloc(struct net *net, const char *name, int
 void ovs_internal_dev_free(struct net_device *dev);
 int ovs_internal_dev_register(struct net_device *dev, bool local);
 void **ovs_internal_dev_slot(struct net_device *dev);
-struct genl_family *ovs_family(unsigned int family);
+extern struct genl_family ovs_families[OVS_FAMILIES];
 void ovs_net_queue_notify(struct net *net);
 void ovs_net_rearm(struct ovs_net *on);
 struct ovs_net *ovs_net_of_notify(struct work_struct *work);

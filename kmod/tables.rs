@@ -4,7 +4,7 @@
 //! C counterpart: `tables.h`, whose prototypes bindgen translates: a signature that changes there fails to build here.
 
 pub use crate::rust::bindings::{
-    ovs_family, ovs_internal_dev_alloc, ovs_internal_dev_free, ovs_internal_dev_ops,
+    ovs_families, ovs_internal_dev_alloc, ovs_internal_dev_free, ovs_internal_dev_ops,
     ovs_internal_dev_register, ovs_internal_dev_slot, ovs_module_get, ovs_module_put,
     ovs_net as OvsNet, ovs_net_id, ovs_net_of_notify, ovs_net_of_rebalance, ovs_net_queue_notify,
     ovs_net_rearm, ovs_tables_register, ovs_tables_unregister, ovs_trace as OvsTrace,

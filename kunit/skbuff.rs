@@ -4,12 +4,12 @@
 //! C counterpart: none; `net/core/skbuff.c` is what it is held to.
 
 use super::packet::{
-    bytes, can_fail, fail_nth, freed, holds, make_complete, make_partial, packet, pattern,
-    sum_holds, view, watch, Shape, UDP4,
+    bytes, can_fail, fail_nth, freed, holds, init_net, make_complete, make_partial, packet,
+    pattern, sum_holds, view, watch, Shape, UDP4,
 };
 use crate::datapath::env::{PacketMeta, PacketOps};
 use crate::rust::bindings;
-use crate::rust::net::genetlink::{append_size, Message};
+use crate::rust::net::genetlink::PacketMessage;
 use crate::rust::net::skbuff::{checksum, SkBuff};
 use crate::rust::sync::ProcessContext;
 use core::ptr::NonNull;
@@ -289,16 +289,18 @@ mod tests {
 
     #[test]
     fn pages_that_only_a_device_can_read_are_not_shared() -> Result {
+        /// Where nobody listens: so far comes what could be put together.
+        const NOBODY: u32 = 0x7fff_fff0;
         let frame = pattern(3000)?;
-        for (unreadable, errno) in [(false, Ok(())), (true, Err(EFAULT))] {
+        for (unreadable, errno) in [(false, ECONNREFUSED), (true, EFAULT)] {
             let mut skb = packet(&frame, Shape::Paged(60))?;
             if unreadable {
                 // SAFETY: valid and ours.
                 unsafe { bindings::rust_helper_kunit_make_unreadable(skb.as_ptr()) };
             }
-            let mut msg = Message::with_room_atomic(24, append_size(60))?;
-            msg.set_len(24);
-            assert_eq!(msg.append_packet(1, &mut skb, 3000, 60, false), errno);
+            let msg = PacketMessage::new(24, 60)?;
+            let sent = msg.send(24, 1, (&mut skb, 3000), false, init_net(), NOBODY);
+            assert_eq!(sent, Err(errno));
         }
         Ok(())
     }

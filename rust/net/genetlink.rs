@@ -10,13 +10,13 @@ use crate::rust::sync::MaySleep;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::slice;
-use kernel::error::code::ENOMEM;
+use kernel::error::code::{EFBIG, ENOMEM};
 use kernel::error::{to_result, Error, Result};
 
 /// Bytes of an attribute header.
 const NLA_HDRLEN: u32 = 4;
 
-/// A message under construction, linear until [`Message::append_packet`].
+/// A message under construction, linear.
 ///
 /// # Invariants
 ///
@@ -32,20 +32,15 @@ impl Message {
         Self::alloc(size, 0, false)
     }
 
-    /// With room for `size` bytes, and `extra` more that only appending uses. Any context.
-    pub fn with_room_atomic(size: usize, extra: usize) -> Result<Self> {
-        Self::alloc(size, extra, true)
-    }
-
+    /// With room for `size` bytes, and memory for `extra` more after it.
     fn alloc(size: usize, extra: usize, atomic: bool) -> Result<Self> {
-        let room = u32::try_from(size).map_err(|_| ENOMEM)?;
         let all = u32::try_from(size.saturating_add(extra)).map_err(|_| ENOMEM)?;
         // SAFETY: any size may be asked for.
         let skb = NonNull::new(unsafe { bindings::rust_helper_nlmsg_alloc(all, atomic) });
         // INVARIANT: just allocated with that tailroom.
         Ok(Self {
             skb: skb.ok_or(ENOMEM)?,
-            room,
+            room: size as u32, // CAST: no more than `all`
         })
     }
 
@@ -58,55 +53,23 @@ impl Message {
     /// The first `len` bytes are the message; capped to the room.
     pub fn set_len(&mut self, len: usize) {
         let len = len.min(self.room as usize) as u32; // CAST: at most `room`
-                                                      // SAFETY: exclusively owned and linear; stays within the room.
+                                                      // SAFETY: stays within the room.
+        unsafe { self.resize(len) }
+    }
+
+    /// The first `len` bytes are the message.
+    ///
+    /// # Safety
+    ///
+    /// There is memory for so many.
+    #[inline(always)]
+    unsafe fn resize(&mut self, len: u32) {
+        let skb = self.skb.as_ptr();
+        // SAFETY: exclusively owned and linear; the rest by the caller.
         unsafe {
-            let skb = self.skb.as_ptr();
             (*skb).tail = (*skb).tail.wrapping_sub((*skb).len).wrapping_add(len);
             (*skb).len = len;
         }
-    }
-
-    /// Appends an attribute with the first `len` bytes of `pkt`, of which `linear` are copied and the rest shared, pads
-    /// it with zeros if `pad`, and writes the final length into the message's header. Pages of `pkt` that its sender
-    /// still owns are replaced by copies.
-    pub fn append_packet(
-        &mut self,
-        attr: u16,
-        pkt: &mut SkBuff,
-        len: usize,
-        linear: usize,
-        pad: bool,
-    ) -> Result {
-        let nla_len = u16::try_from(len.saturating_add(NLA_HDRLEN as usize))
-            .map_err(|_| kernel::error::code::EFBIG)?;
-        let skb = self.skb.as_ptr();
-        // SAFETY: exclusively owned. `append_size` made room for the header, `linear` bytes and padding; the kernel
-        // copies no more than `linear` bytes and shares pages of `pkt`, which is valid and may be empty.
-        unsafe {
-            if (bindings::rust_helper_skb_tailroom(skb) as usize) < append_size(linear) {
-                return Err(kernel::error::code::EMSGSIZE);
-            }
-            let [l0, l1] = nla_len.to_ne_bytes();
-            let [t0, t1] = attr.to_ne_bytes();
-            bindings::skb_put(skb, NLA_HDRLEN)
-                .cast::<[u8; 4]>()
-                .write([l0, l1, t0, t1]);
-            // CAST: `len` has at most 16 bits, `linear` is not larger.
-            to_result(bindings::rust_helper_skb_append(
-                skb,
-                pkt.as_ptr(),
-                len as u32,
-                linear as u32,
-            ))?;
-            if pad {
-                let n = (*skb).len.wrapping_neg() & 3;
-                bindings::skb_put(skb, n)
-                    .cast::<u8>()
-                    .write_bytes(0, n as usize);
-            }
-            (*skb).data.cast::<u32>().write_unaligned((*skb).len);
-        }
-        Ok(())
     }
 
     fn into_raw(self) -> *mut bindings::sk_buff {
@@ -114,7 +77,7 @@ impl Message {
     }
 
     /// To one port of `net`.
-    pub fn unicast(self, net: NetRef<'_>, portid: u32) -> Result {
+    fn unicast(self, net: NetRef<'_>, portid: u32) -> Result {
         // SAFETY: ownership goes to the kernel; the namespace is there.
         to_result(unsafe {
             bindings::rust_helper_genlmsg_unicast(net.as_ptr(), self.into_raw(), portid)
@@ -122,15 +85,93 @@ impl Message {
     }
 }
 
-/// Room that [`Message::append_packet`] needs for `linear` copied bytes.
-pub fn append_size(linear: usize) -> usize {
-    (NLA_HDRLEN as usize).saturating_add(linear.saturating_add(3) & !3)
-}
-
 impl Drop for Message {
     fn drop(&mut self) {
         // SAFETY: owned by the invariant.
         unsafe { bindings::consume_skb(self.skb.as_ptr()) };
+    }
+}
+
+/// A message under construction that ends with a packet.
+///
+/// # Invariants
+///
+/// After the message's room there is memory for an attribute's header, `linear` bytes and padding.
+pub struct PacketMessage {
+    msg: Message,
+    linear: u32,
+}
+
+impl PacketMessage {
+    /// With room for `size` bytes before a packet, of which `linear` bytes will be copied. Any context.
+    pub fn new(size: usize, linear: usize) -> Result<Self> {
+        let extra = (NLA_HDRLEN as usize).saturating_add(linear.saturating_add(3) & !3);
+        // INVARIANT: that is the memory there is.
+        Ok(Self {
+            msg: Message::alloc(size, extra, true)?,
+            linear: linear as u32, // CAST: what was allocated is longer
+        })
+    }
+
+    /// The room before the packet.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.msg.room()
+    }
+
+    /// Sends `used` bytes of the room and an attribute with the first `len` bytes of `pkt` to a port of `net`. What is not
+    /// copied of the packet is shared, but for pages that its sender still owns. Otherwise `pad` pads the attribute with
+    /// zeros. The final length goes into the message's header.
+    #[inline(always)]
+    pub fn send(
+        mut self,
+        used: usize,
+        attr: u16,
+        (pkt, len): (&mut SkBuff, usize),
+        pad: bool,
+        net: NetRef<'_>,
+        portid: u32,
+    ) -> Result {
+        let nla_len = u16::try_from(len.saturating_add(NLA_HDRLEN as usize)).map_err(|_| EFBIG)?;
+        let used = used.min(self.msg.room as usize);
+        let ([l0, l1], [t0, t1]) = (nla_len.to_ne_bytes(), attr.to_ne_bytes());
+        let skb = self.msg.skb.as_ptr();
+        // SAFETY: exclusively owned. By the invariants there is memory for the header, for `linear` bytes, which is what the
+        // kernel copies at most, and for padding. It shares pages of `pkt`, which is valid and may be empty.
+        unsafe {
+            let header = (*skb).data.add(used).cast::<[u8; 4]>();
+            header.write([l0, l1, t0, t1]);
+            self.msg.resize((used as u32).wrapping_add(NLA_HDRLEN)); // CAST: at most `room`
+                                                                     // CAST: 16 bits
+            let (from, len) = (pkt.as_ptr(), len as u32);
+            to_result(bindings::rust_helper_skb_append(
+                skb,
+                from,
+                len,
+                self.linear,
+            ))?;
+            if pad && (*skb).data_len == 0 {
+                self.pad();
+            }
+            (*skb).data.cast::<u32>().write_unaligned((*skb).len);
+        }
+        self.msg.unicast(net, portid)
+    }
+
+    /// Zeros up to a multiple of 4.
+    ///
+    /// # Safety
+    ///
+    /// The message is linear, and has no more than header and packet after its room.
+    #[inline(always)]
+    unsafe fn pad(&mut self) {
+        let skb = self.msg.skb.as_ptr();
+        // SAFETY: exclusively owned; by the invariant there is memory for padding.
+        unsafe {
+            while (*skb).len & 3 != 0 {
+                (*skb).data.add((*skb).len as usize).write(0);
+                self.msg.resize((*skb).len.wrapping_add(1));
+            }
+        }
     }
 }
 
