@@ -16,7 +16,7 @@ use crate::datapath::env::{
 };
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{Core, FRAG_LATER};
-use crate::datapath::flow::parts::{FlowKey, KeyRef};
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::netlink::actions::put_range;
 use crate::datapath::netlink::attr::{align, HDRLEN};
 use crate::datapath::netlink::key::{self, tunnel};
@@ -44,8 +44,6 @@ pub struct Action<'a> {
     pub userdata: Option<&'a [u8]>,
     /// The list being executed, if it is wanted (spec A34).
     pub actions: Option<(&'a Actions, Range<usize>)>,
-    /// The tunnel that this device would send the packet through is wanted (spec A33).
-    pub egress: Option<&'a Device>,
 }
 
 /// An upcall to be sent.
@@ -86,28 +84,30 @@ pub fn miss(dp: &Datapath, mut pkt: Packet, key: &FlowKey, bh: &BhGuard) {
     }
 }
 
-/// A USERSPACE action. The packet goes on with its list.
+/// A USERSPACE action that tells the tunnel that `through` would send the packet through, if it can say. The packet goes on
+/// with its list.
+#[cold]
 #[inline(never)]
-pub fn action(
+pub fn action_with_tunnel(
     dp: &Datapath,
     pkt: &mut Packet,
     key: &FlowKey,
     what: Action<'_>,
+    through: Option<&Device>,
     bh: &BhGuard,
 ) -> Result {
-    let Some(dev) = what.egress else {
-        return action_with(dp, pkt, key, what, &[], bh);
-    };
     let mut room = [0; tunnel::ATTRS_MAX];
     let mut w = Writer::new(&mut room);
     // Failing to know is no error.
-    if let Some(info) = pkt.egress_tunnel(dev, bh) {
+    if let Some(info) = through.and_then(|dev| pkt.egress_tunnel(dev, bh)) {
         tunnel::put_info(&mut w, &info).map_err(|_| EMSGSIZE)?;
     }
-    action_with(dp, pkt, key, what, w.written(), bh)
+    action(dp, pkt, key, what, w.written(), bh)
 }
 
-fn action_with(
+/// A USERSPACE action. The packet goes on with its list. `egress`: the tunnel, as attributes.
+#[inline(always)]
+pub fn action(
     dp: &Datapath,
     pkt: &mut Packet,
     key: &FlowKey,
@@ -180,6 +180,7 @@ fn nth_wrapped(pids: &[u32], index: u32) -> u32 {
 }
 
 /// Sends and counts (spec U3, U12).
+#[inline(always)]
 fn upcall(
     dp: &Datapath,
     vport: Option<&Vport>,
@@ -196,9 +197,9 @@ fn upcall(
         Err(ENOTCONN)
     } else {
         let result = if pkt.is_gso() {
-            queue_segments(dp, pkt, key.as_ref(), request, bh)
+            queue_segments(dp, pkt, key, request, bh)
         } else {
-            queue(dp, pkt, key.as_ref(), request, bh)
+            queue(dp, pkt, key.core(), key, request, bh)
         };
         if let Some(vport) = vport {
             let stats = vport.upcalls.get(bh);
@@ -223,29 +224,32 @@ fn upcall(
 fn queue_segments(
     dp: &Datapath,
     pkt: &mut Packet,
-    key: KeyRef<'_>,
+    key: &FlowKey,
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
     // The key of an aggregate of fragments is that of the first one.
-    let core = Core {
+    let later = Core {
         ip_frag: FRAG_LATER,
-        ..*key.core
+        ..*key.core()
     };
-    let later = KeyRef { core: &core, ..key };
     let fragments = pkt.is_gso_udp();
     pkt.for_each_segment(&mut |segment, n| {
-        let key = if fragments && n > 0 { later } else { key };
-        queue(dp, segment, key, request, bh)
+        let core = match fragments && n > 0 {
+            true => &later,
+            false => key.core(),
+        };
+        queue(dp, segment, core, key, request, bh)
     })
 }
 
-/// One message (spec U1, U4, U5).
+/// One message (spec U1, U4, U5). It tells `key`, but `core` instead of its own core.
 #[inline(never)]
 fn queue(
     dp: &Datapath,
     pkt: &mut Packet,
-    key: KeyRef<'_>,
+    core: &Core,
+    key: &FlowKey,
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
@@ -270,7 +274,7 @@ fn queue(
     let unaligned = dp.user_features.load(Ordering::Relaxed) & dp_feature::UNALIGNED != 0;
     let mut message = Upcall::new(room_for(request), pkt, pkt_len, unaligned)?;
     let mut w = Writer::new(message.room());
-    write(&mut w, dp_ifindex, key, request, pkt, pkt_len).map_err(|_| EMSGSIZE)?;
+    write(&mut w, dp_ifindex, core, key, request, pkt, pkt_len).map_err(|_| EMSGSIZE)?;
     let used = w.len();
     message.send(
         used,
@@ -284,32 +288,38 @@ fn queue(
 
 /// Upper bound of what [`write()`] writes (spec U15).
 fn room_for(request: &Request<'_>) -> usize {
-    let attr = |len: usize| align(len.saturating_add(HDRLEN));
+    // Each is an attribute or a constant, so the sum is far from wrapping.
+    let attr = |len: usize| align(len.wrapping_add(HDRLEN));
     let userdata = request.userdata.map_or(0, |d| attr(d.len()));
     let actions = request
         .actions
         .as_ref()
         .map_or(0, |(acts, _)| acts.dump_len());
+    let egress = match request.egress.len() {
+        0 => 0,
+        len => attr(len),
+    };
     // KEY, USERDATA, EGRESS_TUN_KEY, ACTIONS, MRU, LEN, HASH
     [
         MSG_HDRLEN,
         key::KEY_ATTRS_MAX,
         userdata,
-        attr(request.egress.len()),
+        egress,
         actions,
         attr(2),
         attr(4),
         attr(8),
     ]
     .into_iter()
-    .fold(0, usize::saturating_add)
+    .fold(0, usize::wrapping_add)
 }
 
 /// Everything before the packet.
 fn write(
     w: &mut Writer<'_>,
     dp_ifindex: i32,
-    key: KeyRef<'_>,
+    core: &Core,
+    key: &FlowKey,
     request: &Request<'_>,
     pkt: &Packet,
     pkt_len: usize,
@@ -321,7 +331,7 @@ fn write(
         dp_ifindex,
         ..MsgHeader::default()
     })?;
-    key::put_key_ref(w, packet_attr::KEY, key, None)?;
+    key::put_packet_key(w, packet_attr::KEY, core, key)?;
     if let Some(data) = request.userdata {
         w.put(packet_attr::USERDATA, data)?;
     }

@@ -261,6 +261,11 @@ impl PacketOps for SkBuff {
         self.vlan_push(tag.tpid, tag.tci)
     }
 
+    #[inline(always)]
+    fn put_vlan_beside(&mut self, tag: VlanTag) {
+        self.set_vlan_beside(tag.tpid, tag.tci);
+    }
+
     fn clear_hash(&mut self) {
         self.set_raw_hash(0, false, false);
     }

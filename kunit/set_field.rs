@@ -6,7 +6,7 @@
 use super::packet::{
     bytes, check, holds, make_complete, make_partial, packet, sum_holds, Shape, UDP4,
 };
-use crate::datapath::actions::list::{Action, Field};
+use crate::datapath::actions::list::Field;
 use crate::datapath::actions::set_field;
 use crate::datapath::actions::validate::Checker;
 use crate::datapath::flow::extract::from_device;

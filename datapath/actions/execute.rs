@@ -22,6 +22,7 @@ use crate::datapath::trace::{self, RECURSION_LIMIT};
 use crate::datapath::upcall;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
+use kernel::alloc::KVVec;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
 use kernel::{fmt, pr_crit, pr_warn};
@@ -97,9 +98,10 @@ pub fn execute(
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
 ) -> Result {
-    match acts.get().only_output() {
-        Some(port) => execute_output(dp, pkt, key, acts, port, bh),
-        None => execute_list(dp, pkt, key, acts, bh),
+    match (acts.get().only_output(), acts.get().many()) {
+        (Some(port), _) => execute_output(dp, pkt, key, acts, port, bh),
+        (None, Some(all)) => execute_list(dp, pkt, key, acts, all, bh),
+        (None, None) => execute_single(dp, pkt, key, acts, bh),
     }
 }
 
@@ -119,8 +121,9 @@ fn execute_output(
     })
 }
 
+/// One other action.
 #[inline(never)]
-fn execute_list(
+fn execute_single(
     dp: &Datapath,
     pkt: Packet,
     key: &mut FlowKey,
@@ -129,10 +132,23 @@ fn execute_list(
 ) -> Result {
     within(dp, pkt, key, acts, bh, |cx, pkt, key| {
         let mut key = Key { key, valid: true };
-        match acts.get().is_single() {
-            true => run::<false>(cx, List::whole(acts), pkt, &mut key),
-            false => usual(cx, pkt, &mut key, acts),
-        }
+        run::<false>(cx, List::whole(acts), pkt, &mut key)
+    })
+}
+
+/// `all`: the actions of `acts`.
+#[inline(never)]
+fn execute_list(
+    dp: &Datapath,
+    pkt: Packet,
+    key: &mut FlowKey,
+    acts: RcuRef<'_, Actions>,
+    all: &KVVec<Action>,
+    bh: &BhGuard,
+) -> Result {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
+        let mut key = Key { key, valid: true };
+        usual(cx, pkt, &mut key, acts, all)
     })
 }
 
@@ -159,7 +175,7 @@ fn within<'a>(
     };
     let result = match how {
         Start::Usual => run(&cx, pkt, key),
-        Start::Traced => traced(&cx, pkt, key, acts),
+        Start::Traced => traced(cx, pkt, key, acts),
         Start::Refused => too_deep(dp, pkt, bh),
     };
     if storage.is_touched() {
@@ -168,44 +184,62 @@ fn within<'a>(
     result
 }
 
-/// The actions that come first in most lists: changes of the packet and outputs. All that comes after them is `run`'s.
+/// The actions that come first in most lists: changes of the packet, outputs and upcalls. All that comes after them is
+/// `run`'s. What most flows have stands here by itself, so that packets come to it by few comparisons. `rest`: all of
+/// `acts`.
 #[inline(always)]
 fn usual(
     cx: &Context<'_>,
     mut pkt: Packet,
     key: &mut Key<'_>,
     acts: RcuRef<'_, Actions>,
+    mut rest: &[Action],
 ) -> Result {
-    let mut actions = acts.get().as_slice().iter();
-    let rest = loop {
-        let rest = actions.as_slice();
-        let Some(action) = actions.next() else {
-            break rest;
-        };
+    while let Some((action, after)) = rest.split_first() {
         let result = match *action {
             Action::Output(port) => {
-                if actions.as_slice().is_empty() {
+                if after.is_empty() {
                     output(cx, pkt, port, key.key);
                     return Ok(());
                 }
                 output_copy(cx, &mut pkt, port, key.key);
+                rest = after;
                 continue;
             }
-            ref set if set.is_set() => set_field::set(&mut pkt, key.key, acts.get(), set),
-            Action::PushVlan(tag) => push_pop::push_vlan(&mut pkt, key, tag),
-            Action::Meter(id) => match exceeds_meter(cx, &pkt, id) {
-                true => return stop(pkt, DropReason::Meter),
-                false => continue,
-            },
-            ref edits if edits.is_edit() => edit(&mut pkt, key, acts.get(), edits),
-            _ => break rest,
+            Action::SetAddresses { ref addresses, .. } => {
+                set_field::set_addresses(&mut pkt, key.key, addresses)
+            }
+            Action::SetTosTtl(ref set) => set_field::set_tos_ttl(&mut pkt, key.key, set),
+            Action::PushVlan { tpid, tci } => push_pop::push_vlan(&mut pkt, key, tpid, tci),
+            Action::PopVlan => push_pop::pop_vlan(&mut pkt, key),
+            Action::Set { field, at, .. } => {
+                set_field::set_from_bytes(&mut pkt, key.key, acts.get(), field, at)
+            }
+            Action::Userspace(ref action) => {
+                userspace(cx, acts.get(), None, action, &mut pkt, key);
+                if after.is_empty() {
+                    return Ok(()); // consumed, not dropped
+                }
+                rest = after;
+                continue;
+            }
+            Action::Meter(id) => {
+                if exceeds_meter(cx.dp, &pkt, id, cx.bh) {
+                    return stop(pkt, DropReason::Meter);
+                }
+                rest = after;
+                continue;
+            }
+            ref change if change.is_edit() => edit(&mut pkt, key, acts.get(), change),
+            _ => break,
         };
         if let Err(e) = result {
             pkt.discard(DropReason::ActionError);
             return Err(e);
         }
-    };
-    run_from::<false>(cx, List::whole(acts), rest, pkt, key)
+        rest = after;
+    }
+    run_from::<false>(*cx, List::whole(acts), rest, pkt, key)
 }
 
 /// How a list starts.
@@ -231,9 +265,9 @@ fn start(storage: &Storage, acts: &Actions, depth: u32) -> Start {
 /// A list that is told action by action.
 #[cold]
 #[inline(never)]
-fn traced(cx: &Context<'_>, pkt: Packet, key: &mut FlowKey, acts: RcuRef<'_, Actions>) -> Result {
+fn traced(cx: Context<'_>, pkt: Packet, key: &mut FlowKey, acts: RcuRef<'_, Actions>) -> Result {
     let mut key = Key { key, valid: true };
-    run::<true>(cx, List::whole(acts), pkt, &mut key)
+    run::<true>(&cx, List::whole(acts), pkt, &mut key)
 }
 
 #[cold]
@@ -274,19 +308,20 @@ fn run<const TRACED: bool>(
     key: &mut Key<'_>,
 ) -> Result {
     let rest = list.actions();
-    run_from::<TRACED>(cx, list, rest, pkt, key)
+    run_from::<TRACED>(*cx, list, rest, pkt, key)
 }
 
 /// The loop over a list, of which `rest` is left. Frames stay small: everything that is seldom or needs room is a function of
 /// its own.
 #[inline(never)]
 fn run_from<'a, const TRACED: bool>(
-    cx: &Context<'_>,
+    cx: Context<'_>,
     mut list: List<'a>,
     mut rest: &'a [Action],
     mut pkt: Packet,
     key: &mut Key<'_>,
 ) -> Result {
+    let cx = &cx;
     loop {
         let Some((action, after)) = rest.split_first() else {
             return stop(pkt, DropReason::LastAction);
@@ -339,7 +374,7 @@ fn run_from<'a, const TRACED: bool>(
                     alive => alive.map(drop),
                 }
             }
-            Action::Meter(id) if exceeds_meter(cx, &pkt, id) => {
+            Action::Meter(id) if exceeds_meter(cx.dp, &pkt, id, cx.bh) => {
                 return stop(pkt, DropReason::Meter);
             }
             Action::Ct(index) => match track(cx, &list, index, pkt, key)? {
@@ -403,7 +438,7 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
             }
             Ok(())
         }
-        Action::PushVlan(tag) => push_pop::push_vlan(pkt, key, tag),
+        Action::PushVlan { tpid, tci } => push_pop::push_vlan(pkt, key, tpid, tci),
         Action::PopVlan => push_pop::pop_vlan(pkt, key),
         Action::Trunc(max_len) => {
             pkt.meta_mut().cutlen = max_len;
@@ -441,12 +476,12 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
 
 /// METER: whether the packet must go. A meter that does not exist lets all pass.
 #[inline(never)]
-fn exceeds_meter(cx: &Context<'_>, pkt: &Packet, id: u32) -> bool {
-    let Some(meter) = cx.dp.meters.find(id, cx.bh) else {
+fn exceeds_meter(dp: &Datapath, pkt: &Packet, id: u32, bh: &BhGuard) -> bool {
+    let Some(meter) = dp.meters.find(id, bh) else {
         return false;
     };
     let len = pkt.len() as u64; // CAST: usize fits
-    meter.charge(len, crate::World::now_ms(), cx.bh)
+    meter.charge(len, crate::World::now_ms(), bh)
 }
 
 /// A nested list that is not the last action, on a clone. No memory for one: skipped. `after`: how many actions of
@@ -621,34 +656,68 @@ fn track(
 #[inline(always)]
 fn show(cx: &Context<'_>, list: &List<'_>, action: &Action, pkt: &mut Packet, key: &Key<'_>) {
     match action {
-        Action::Userspace(u) => userspace(cx, list, u, pkt, key),
+        Action::Userspace(u) => userspace(cx, list.acts.get(), Some(&list.range), u, pkt, key),
         Action::Psample(p) => sample(cx, list.acts.get(), p, pkt),
         _ => {}
     }
 }
 
-/// Failure to tell userspace is counted there and is no error of the list.
+/// USERSPACE. `range`: the list being executed, if it is not all of `acts`. Failure to tell userspace is counted there and is
+/// no error of the list.
 #[inline(never)]
 fn userspace(
     cx: &Context<'_>,
-    list: &List<'_>,
+    acts: &Actions,
+    range: Option<&Range<usize>>,
     action: &Userspace,
     pkt: &mut Packet,
     key: &Key<'_>,
 ) {
-    let acts = list.acts.get();
-    let what = upcall::Action {
+    let _ = match acts.egress_port(action) {
+        None => {
+            let what = asked(acts, range, action, key);
+            upcall::action(cx.dp, pkt, key.key, what, &[], cx.bh)
+        }
+        Some(port) => userspace_with_tunnel(cx, acts, range, action, pkt, key, port),
+    };
+    pkt.meta_mut().cutlen = u32::MAX;
+}
+
+/// The same, telling the tunnel that the packet would take through `port` (spec A33).
+#[cold]
+#[inline(never)]
+fn userspace_with_tunnel(
+    cx: &Context<'_>,
+    acts: &Actions,
+    range: Option<&Range<usize>>,
+    action: &Userspace,
+    pkt: &mut Packet,
+    key: &Key<'_>,
+    port: u16,
+) -> Result {
+    let what = asked(acts, range, action, key);
+    let through = cx.dp.ports.get(port, cx.bh).map(|vport| &vport.dev);
+    upcall::action_with_tunnel(cx.dp, pkt, key.key, what, through, cx.bh)
+}
+
+/// What a USERSPACE action adds to its packet.
+#[inline(always)]
+fn asked<'a>(
+    acts: &'a Actions,
+    range: Option<&Range<usize>>,
+    action: &Userspace,
+    key: &Key<'_>,
+) -> upcall::Action<'a> {
+    let list = || match range {
+        Some(range) => (acts, range.clone()),
+        None => (acts, 0..acts.as_slice().len()),
+    };
+    upcall::Action {
         pid: acts.userspace_pid(action),
         key_valid: key.valid,
         userdata: acts.userdata(action),
-        actions: action.with_actions.then(|| (acts, list.range.clone())),
-        egress: acts
-            .egress_port(action)
-            .and_then(|port| cx.dp.ports.get(port, cx.bh))
-            .map(|vport| &vport.dev),
-    };
-    let _ = upcall::action(cx.dp, pkt, key.key, what, cx.bh);
-    pkt.meta_mut().cutlen = u32::MAX;
+        actions: action.with_actions.then(list),
+    }
 }
 
 /// PSAMPLE: shows the packet with the probability of the SAMPLE around it.

@@ -13,7 +13,8 @@
 
 use crate::datapath::abi::key_attr;
 use crate::datapath::conntrack::action::CtAction;
-use crate::datapath::env::{TxTunnel, VlanTag};
+use crate::datapath::env::TxTunnel;
+use crate::datapath::wire::be::Be16;
 use core::slice;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{AllocError, KBox, KVVec};
@@ -66,7 +67,11 @@ pub enum Action {
     },
     /// SET_MASKED of IPv4 that leaves the addresses alone.
     SetTosTtl(TosTtl),
-    PushVlan(VlanTag),
+    /// As keys have it: with the CFI bit.
+    PushVlan {
+        tpid: Be16,
+        tci: Be16,
+    },
     /// Any other SET. `at`: where the value and then the mask stand in the list's bytes, and after them for Ethernet addresses
     /// what [`addresses_in_place`](super::set_field::addresses_in_place) makes of these. `masked`: as above.
     Set {
@@ -307,7 +312,7 @@ impl Action {
         match self {
             Self::SetAddresses { .. }
             | Self::SetTosTtl(_)
-            | Self::PushVlan(_)
+            | Self::PushVlan { .. }
             | Self::Set { .. }
             | Self::SetTunnel { .. }
             | Self::PopVlan
@@ -411,10 +416,13 @@ impl Actions {
         }
     }
 
-    /// Whether the list is one action without a list of its own.
+    /// The actions, unless the list is one action without a list of its own.
     #[inline(always)]
-    pub fn is_single(&self) -> bool {
-        matches!(self.list, List::One(_))
+    pub fn many(&self) -> Option<&KVVec<Action>> {
+        match &self.list {
+            List::One(_) => None,
+            List::Many(all) => Some(all),
+        }
     }
 
     /// Whether the packet's flow hash must be known before the list runs, as it is in C, where each lookup needs it: for
@@ -436,7 +444,9 @@ impl Actions {
             Action::Userspace(_) | Action::Hash { .. } => true,
             // Who asks after these, a tunnel for its source port, finds only the labels or the service header.
             Action::PushMpls(_) | Action::AddMpls(_) | Action::PushNsh(_) => true,
-            Action::PushVlan(_) | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => goes_on,
+            Action::PushVlan { .. } | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => {
+                goes_on
+            }
             Action::Set { field, .. } => goes_on && matches!(field, Field::Ipv6 | Field::Mpls),
             // NAT changes addresses and ports.
             Action::Ct(i) => goes_on && self.ct(*i).is_some_and(|ct| ct.spec.nat.is_some()),

@@ -12,17 +12,20 @@ use crate::datapath::wire::ether::{self, ty, VLAN_HLEN};
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
-/// Beside the data, as most do.
+/// Beside the data, as most do. `tci` has the CFI bit, as keys have it and packets not.
 #[inline(always)]
-pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
+pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tpid: Be16, tci: Be16) -> Result {
+    let tag = VlanTag {
+        tpid: tpid.get(),
+        tci: tci.get() & !VLAN_CFI,
+    };
     if pkt.vlan_tag().is_some() {
         return push_another_vlan(pkt, key, tag);
     }
-    key.key.vlan_tci = Be16::new(tag.tci);
-    key.key.vlan_tpid = Be16::new(tag.tpid);
-    let result = pkt.push_vlan(without_cfi(tag));
-    pkt.reset_mac_len();
-    result
+    key.key.vlan_tci = tci;
+    key.key.vlan_tpid = tpid;
+    pkt.put_vlan_beside(tag);
+    Ok(())
 }
 
 /// The tag that is there moves inside.
@@ -30,22 +33,13 @@ pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
 fn push_another_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: VlanTag) -> Result {
     let l3 = pkt.network_offset();
     key.valid = false;
-    let result = pkt.push_vlan(without_cfi(tag));
+    let result = pkt.push_vlan(tag);
     if result.is_ok() {
         // Some kernels let the mark point at the tag, where a SET would write next (spec A21, A22).
         pkt.set_network_header(l3.wrapping_add(VLAN_HLEN));
     }
     pkt.reset_mac_len();
     result
-}
-
-/// As packets have it.
-#[inline(always)]
-fn without_cfi(tag: VlanTag) -> VlanTag {
-    VlanTag {
-        tci: tag.tci & !VLAN_CFI,
-        ..tag
-    }
 }
 
 #[inline(never)]

@@ -40,7 +40,7 @@ pub fn set(pkt: &mut Packet, key: &mut FlowKey, acts: &Actions, action: &Action)
 
 /// [`Action::Set`], whose value and mask stand at `at` in the list's bytes.
 #[inline(never)]
-fn set_from_bytes(
+pub fn set_from_bytes(
     pkt: &mut Packet,
     key: &mut FlowKey,
     acts: &Actions,
@@ -135,7 +135,7 @@ pub fn fix_complete(pkt: &mut Packet, delta: impl FnOnce() -> u32) {
 
 /// Spec A20, both addresses whole.
 #[inline(never)]
-fn set_addresses(pkt: &mut Packet, key: &mut FlowKey, addresses: &[u8; 12]) -> Result {
+pub fn set_addresses(pkt: &mut Packet, key: &mut FlowKey, addresses: &[u8; 12]) -> Result {
     let h: &mut [u8; 12] = pkt.writable(0)?;
     let old = mem::replace(h, *addresses);
     set_key_addresses(key, Addresses::of(addresses));
@@ -278,7 +278,7 @@ fn ipv4(pkt: &mut Packet, key: &mut FlowKey, value: &[u8; 12], mask: &[u8; 12]) 
 
 /// TOS and TTL. The header's own sum takes the changes up, so a complete sum does not see them.
 #[inline(never)]
-fn set_tos_ttl(pkt: &mut Packet, key: &mut FlowKey, set: &TosTtl) -> Result {
+pub fn set_tos_ttl(pkt: &mut Packet, key: &mut FlowKey, set: &TosTtl) -> Result {
     // Header: tos 1, ttl 8, check 10.
     let ip = pkt.network_offset();
     let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
@@ -304,50 +304,44 @@ fn ipv4_byte(h: &mut [u8; IPV4_LEN], at: usize, value: u8, keep: u8, check: &mut
     new
 }
 
-/// The addresses: first what else covers them, then they and the header's sum.
-#[inline(never)]
+/// The addresses, the header's sum, and then what else covers them.
+#[inline(always)]
 fn ipv4_addresses(
     pkt: &mut Packet,
     key: &mut FlowKey,
     value: &[u8; 12],
     mask: &[u8; 12],
 ) -> Result {
-    let ip = pkt.network_offset();
-    let mut h: [u8; IPV4_LEN] = *pkt.writable(ip)?;
     // Attribute: src 0, dst 4. Header: frag_off 6, proto 9, check 10, src 12, dst 16.
-    for (attr, at) in [(0usize, 12usize), (4, 16)] {
-        let old: [u8; 4] = part(&h, at);
-        let new = masked(old, part(value, attr), part(mask, attr));
-        if new == old {
-            continue;
-        }
-        let delta = csum::delta(&old, &new);
-        ipv4_address_changes(pkt, ip, &h, delta)?;
-        let check = u16::from_ne_bytes(part(&h, 10));
-        put(&mut h, 10, csum::replace(check, delta).to_ne_bytes());
-        put(&mut h, at, new);
-        if at == 12 {
-            key.ipv4_src = new;
-        } else {
-            key.ipv4_dst = new;
-        }
+    let ip = pkt.network_offset();
+    let h: &mut [u8; IPV4_LEN] = pkt.writable(ip)?;
+    let old: [u8; 8] = part(h, 12);
+    let new = masked(old, part(value, 0), part(mask, 0));
+    if new == old {
+        return Ok(());
     }
-    *pkt.writable(ip)? = h;
-    Ok(())
-}
-
-/// What hangs on an IPv4 address besides the header's sum.
-fn ipv4_address_changes(pkt: &mut Packet, ip: usize, h: &[u8; IPV4_LEN], delta: u32) -> Result {
-    let frag_off = Be16::from_bytes(part(h, 6)).get() & 0x1fff;
+    let delta = csum::delta(&old, &new);
+    let check = u16::from_ne_bytes(part(h, 10));
+    put(h, 10, csum::replace(check, delta).to_ne_bytes());
+    put(h, 12, new);
+    let is_later = Be16::from_bytes(part(h, 6)).get() & 0x1fff != 0;
     let [proto] = part(h, 9);
-    if frag_off == 0 {
-        if let Some(cover) = cover(pkt, ip, IPV4_LEN, proto) {
-            if fix_transport(pkt, cover, delta)? {
-                fix_complete(pkt, || !delta);
-            }
-        }
+    // As in C, an address that stays does not enter a key that lacks it.
+    if part::<4, 8>(&new, 0) != part(&old, 0) {
+        key.ipv4_src = part(&new, 0);
+    }
+    if part::<4, 8>(&new, 4) != part(&old, 4) {
+        key.ipv4_dst = part(&new, 4);
     }
     forget_flow(pkt);
+    if is_later {
+        return Ok(());
+    }
+    if let Some(cover) = cover(pkt, ip, IPV4_LEN, proto) {
+        if fix_transport(pkt, cover, delta)? {
+            fix_complete(pkt, || !delta);
+        }
+    }
     Ok(())
 }
 

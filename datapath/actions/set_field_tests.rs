@@ -286,7 +286,7 @@ proptest! {
         payload in 0usize..40,
         which in 0u8..3,
         value in any_bytes(40),
-        mask in any_bytes(40),
+        mask in prop_oneof![3 => any_bytes(40), 1 => Just(vec![0xff; 40])],
         damage in prop_oneof![Just(0u16), any::<u16>()],
         no_udp_sum: bool,
     ) {
@@ -466,13 +466,40 @@ fn a_header_that_is_not_there_is_not_written() {
             let mut pkt = Packet::new(&f.bytes[..len]).with_checksum(IpSummed::Complete);
             pkt.set_network_header(ETH);
             pkt.set_transport_header(f.l4);
-            let (value, mask) = limit(field, &[0x5a; 40], &[0xff; 40]);
-            let _ = set(&mut pkt, &mut key.clone(), field, &value, &mask);
-            assert_eq!(pkt.bytes().len(), len);
-            if len % 2 == 0 {
-                assert!(pkt.csum_is_right(), "{field:?} {len}");
+            for mask in [[0xff; 40], [0xf0; 40]] {
+                let (value, mask) = limit(field, &[0x5a; 40], &mask);
+                let _ = set(&mut pkt, &mut key.clone(), field, &value, &mask);
+                assert_eq!(pkt.bytes().len(), len);
+                if len % 2 == 0 {
+                    assert!(pkt.csum_is_right(), "{field:?} {len}");
+                }
             }
         }
+        // A20: not a byte of addresses that are not all there, in packet or key.
+        let bytes = &f.bytes[..len.min(11)];
+        let (mut pkt, mut after) = (Packet::new(bytes), key.clone());
+        assert!(set_addresses(&mut pkt, &mut after, &[0x5a; 12]).is_err());
+        assert!(pkt.bytes() == bytes && after == key);
+    }
+}
+
+#[test]
+fn whole_addresses_are_a_set_like_any_other() {
+    // A20: what is written at once is what value and mask write, in every checksum state.
+    use IpSummed::{Complete, None, Partial, Unnecessary};
+    let value: [u8; 12] = core::array::from_fn(|i| (i * 37 + 1) as u8);
+    for state in [None, Unnecessary, Complete, Partial] {
+        let f = frame(Ip::V4, 17, &[9; 64], 4);
+        let ((mut a, mut key_a), (mut b, mut key_b)) = (extracted(&f, state), extracted(&f, state));
+        set_addresses(&mut a, &mut key_a, &swapped(&value)).unwrap();
+        let (bits, keep) = addresses_in_place(&value, &[0xff; 12]);
+        ethernet(&mut b, &mut key_b, &bits, &keep).unwrap();
+        assert!(a.bytes() == b.bytes() && key_a == key_b);
+        assert_eq!(
+            (key_a.eth_src[..].to_vec(), key_a.eth_dst[..].to_vec()),
+            (value[..6].to_vec(), value[6..].to_vec())
+        );
+        assert!(state != Complete || (a.csum_is_right() && b.csum_is_right()));
     }
 }
 

@@ -17,7 +17,7 @@ use super::set_field::{addresses_in_place, swapped};
 use crate::datapath::abi::hash_alg;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::conntrack::spec::Spec;
-use crate::datapath::env::{TunnelInfo, TxTunnel, TxTunnelOps, VlanTag, TUN_CRIT_OPT};
+use crate::datapath::env::{TunnelInfo, TxTunnel, TxTunnelOps, TUN_CRIT_OPT};
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::flow::key::{tun_flag, Core, MAC_PROTO_ETHERNET, VLAN_CFI};
 use crate::datapath::ports::port::MAX_PORTS;
@@ -198,14 +198,17 @@ impl<'k> Checker<'k> {
         self.add(Action::Hash { alg, basis }, 8)
     }
 
-    pub fn push_vlan(&mut self, tag: VlanTag) -> NlResult {
+    /// `arg`: `struct ovs_action_push_vlan`.
+    pub fn push_vlan(&mut self, arg: [u8; 4]) -> NlResult {
         self.need_ethernet()?;
-        if !matches!(tag.tpid, ty::VLAN | ty::QINQ) || tag.tci & VLAN_CFI == 0 {
+        let [p0, p1, t0, t1] = arg;
+        let (tpid, tci) = (Be16::from_bytes([p0, p1]), Be16::from_bytes([t0, t1]));
+        if !ether::is_vlan(tpid) || tci.get() & VLAN_CFI == 0 {
             return refuse(c"Invalid VLAN tag to push");
         }
         self.changes_key = true;
-        self.shape.vlan_tci = tag.tci;
-        self.add(Action::PushVlan(tag), 4)
+        self.shape.vlan_tci = tci.get();
+        self.add(Action::PushVlan { tpid, tci }, 4)
     }
 
     pub fn pop_vlan(&mut self) -> NlResult {
@@ -572,13 +575,4 @@ fn check_label(value: &[u8]) -> NlResult {
 #[cold]
 fn refuse<T>(why: &'static kernel::str::CStr) -> NlResult<T> {
     Err(NlError::new(EINVAL, why))
-}
-
-/// A VLAN tag from the argument of PUSH_VLAN.
-pub fn vlan_tag(arg: &[u8; 4]) -> VlanTag {
-    let [p0, p1, t0, t1] = *arg;
-    VlanTag {
-        tpid: Be16::from_bytes([p0, p1]).get(),
-        tci: Be16::from_bytes([t0, t1]).get(),
-    }
 }

@@ -15,7 +15,7 @@ use crate::datapath::abi::{
 };
 use crate::datapath::actions::list::{Action, Field, HashAlg};
 use crate::datapath::actions::set_field::swapped;
-use crate::datapath::actions::validate::{vlan_tag, Checker, MAX_DEPTH};
+use crate::datapath::actions::validate::{Checker, MAX_DEPTH};
 use crate::datapath::actions::Actions;
 use crate::datapath::conntrack::action::CtAction;
 use crate::datapath::env::{Env, Net, Psample};
@@ -102,7 +102,7 @@ fn one<'a>(
         action_attr::USERSPACE => userspace(check, a)?,
         action_attr::SET => set(check, a, false)?,
         action_attr::SET_MASKED => set(check, a, true)?,
-        action_attr::PUSH_VLAN => check.push_vlan(vlan_tag(&exact(a)?))?,
+        action_attr::PUSH_VLAN => check.push_vlan(exact(a)?)?,
         action_attr::POP_VLAN => {
             exact::<0>(a)?;
             check.pop_vlan()?;
@@ -568,9 +568,8 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             w.put(key_attr::TUNNEL, acts.tunnel_attrs(at, len))?;
             w.end_nest(set)
         }
-        Action::PushVlan(tag) => {
-            let [p0, p1] = Be16::new(tag.tpid).to_bytes();
-            let [t0, t1] = Be16::new(tag.tci).to_bytes();
+        Action::PushVlan { tpid, tci } => {
+            let ([p0, p1], [t0, t1]) = (tpid.to_bytes(), tci.to_bytes());
             w.put(action_attr::PUSH_VLAN, &[p0, p1, t0, t1])
         }
         Action::PopVlan => w.put_flag(action_attr::POP_VLAN),

@@ -105,6 +105,16 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// [`Self::put_raw`] of words in host order.
+    #[inline(always)]
+    pub fn put_raw_words<const N: usize>(&mut self, words: &[u32; N]) -> Put {
+        let room = self.grow(N.wrapping_mul(4))?;
+        for (to, word) in room.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        Ok(())
+    }
+
     /// Appends a message whole, or nothing.
     pub fn message(&mut self, h: &MsgHeader, body: impl FnOnce(&mut Self) -> Put) -> Put {
         let start = self.len;

@@ -532,6 +532,28 @@ impl SkBuff {
         proto | tci != 0
     }
 
+    /// `__vlan_hwaccel_put_tag`, host order: in place of any tag that is there.
+    #[inline(always)]
+    pub fn set_vlan_beside(&mut self, tpid: u16, tci: u16) {
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_proto, tpid.to_be());
+        let tci = tci | VLAN_PRESENT;
+        self.set_field(bindings::ovs_skb_offset_SKB_OFFSET_vlan_tci, tci);
+        self.mark_tagged();
+    }
+
+    /// Says that `vlan_proto` and `vlan_tci` are a tag, where another field says so.
+    #[cfg(HAVE_SKB_VLAN_PRESENT)]
+    #[inline(always)]
+    fn mark_tagged(&mut self) {
+        // SAFETY: exclusively owned by the invariant.
+        unsafe { Headers::set_vlan_present_raw(headers(self.as_ptr()), 1) }
+    }
+
+    /// Says that `vlan_proto` and `vlan_tci` are a tag, where another field says so: none does.
+    #[cfg(not(HAVE_SKB_VLAN_PRESENT))]
+    #[inline(always)]
+    fn mark_tagged(&mut self) {}
+
     /// Moves the tag at offset 12 beside the data.
     pub fn vlan_untag(&mut self) -> Result {
         if self.headlen() < bindings::ETH_HLEN as usize {
@@ -842,7 +864,7 @@ impl SkBuff {
         unsafe { bindings::rust_helper_kfree_skb_reason(self.into_raw(), reason) }
     }
 
-    /// Bytes that [`crate::rust::net::genetlink::Message::append_packet`] must copy, because they are in no page.
+    /// Bytes that a [`PacketMessage`](crate::rust::net::genetlink::PacketMessage) must copy, because they are in no page.
     pub fn zerocopy_headlen(&self) -> usize {
         // SAFETY: valid by the invariant.
         unsafe { bindings::skb_zerocopy_headlen(self.as_ptr()) as usize }

@@ -549,6 +549,11 @@ impl PacketOps for Packet {
         Ok(())
     }
 
+    fn put_vlan_beside(&mut self, tag: VlanTag) {
+        assert_eq!(self.vlan, None);
+        self.vlan = Some(tag);
+    }
+
     fn pop_vlan(&mut self) -> Result<()> {
         let in_frame = |p: &Self| matches!(p.protocol, 0x8100 | 0x88a8);
         if self.vlan.take().is_none() {

@@ -14,6 +14,7 @@ mod network;
 pub mod nsh;
 mod transport;
 pub mod tunnel;
+mod usual;
 
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::env::{CtFields, Net};
@@ -423,6 +424,16 @@ pub fn put_key(w: &mut Writer<'_>, ty: u16, key: &KeyBuf, mask: Option<&KeyBuf>)
     put_key_ref(w, ty, key.as_ref(), mask.map(KeyBuf::as_ref))
 }
 
+/// Appends a packet's key, but with `core` instead of its own.
+#[inline(always)]
+pub fn put_packet_key(w: &mut Writer<'_>, ty: u16, core: &Core, key: &FlowKey) -> Put {
+    if key.is_plain() && usual::is_usual(core) {
+        return usual::put(w, ty, core, &Beyond::NOTHING);
+    }
+    let key = key.as_ref();
+    put_key_ref(w, ty, KeyRef { core, ..key }, None)
+}
+
 /// [`put_key`] of keys that have, or may have, more than a core.
 #[inline(never)]
 pub fn put_key_ref(w: &mut Writer<'_>, ty: u16, key: KeyRef<'_>, mask: Option<KeyRef<'_>>) -> Put {
@@ -443,6 +454,9 @@ fn put_parts(
     mask: Option<&Core>,
     beyond: &Beyond<'_>,
 ) -> Put {
+    if mask.is_none() && usual::is_usual(key) {
+        return usual::put(w, ty, key, beyond);
+    }
     let nest = w.nest(ty)?;
     metadata::put(w, key, mask, beyond)?;
     link::put(w, key, mask, beyond)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! IPv4, IPv6 and ARP.
 
+use super::usual::head;
 use super::{fill, mpls, nsh, transport, Beyond, Parser};
 use crate::datapath::abi::key_attr as ka;
 use crate::datapath::error::NlResult;
@@ -61,27 +62,11 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &
     let out = mask.unwrap_or(key);
     match key.eth_type.get() {
         ty::IPV4 => {
-            let [s0, s1, s2, s3] = out.ipv4_src;
-            let [d0, d1, d2, d3] = out.ipv4_dst;
-            let rest = [out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag];
-            let [proto, tos, ttl, frag] = rest;
-            *w.reserve_array::<12>(ka::IPV4)? =
-                [s0, s1, s2, s3, d0, d1, d2, d3, proto, tos, ttl, frag];
+            put_ipv4(w, out)?;
             transport::put(w, key, out, beyond)
         }
         ty::IPV6 => {
-            let ip = w.reserve(ka::IPV6, 40)?;
-            fill(
-                ip,
-                &[&out.ipv6_src, &out.ipv6_dst, &out.ipv6_label.to_bytes()],
-                0,
-            );
-            fill(
-                ip,
-                &[&[out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag]],
-                36,
-            );
-            w.put_u16(ka::IPV6_EXTHDRS, beyond.ext.ipv6_exthdrs)?;
+            put_ipv6(w, out, beyond)?;
             transport::put(w, key, out, beyond)
         }
         ty::NSH => nsh::put(w, out, mask.is_some()),
@@ -105,4 +90,28 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, mask: Option<&Core>, beyond: &
         }
         _ => Ok(()),
     }
+}
+
+#[inline(always)]
+pub(super) fn put_ipv4(w: &mut Writer<'_>, out: &Core) -> Put {
+    w.put_raw_words(&[
+        head(ka::IPV4, 12),
+        u32::from_ne_bytes(out.ipv4_src),
+        u32::from_ne_bytes(out.ipv4_dst),
+        u32::from_ne_bytes([out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag]),
+    ])
+}
+
+#[inline(never)]
+pub(super) fn put_ipv6(w: &mut Writer<'_>, out: &Core, beyond: &Beyond<'_>) -> Put {
+    let ip = w.reserve(ka::IPV6, 40)?;
+    let rest = [out.ip_proto, out.ip_tos, out.ip_ttl, out.ip_frag];
+    let parts: [&[u8]; 4] = [
+        &out.ipv6_src,
+        &out.ipv6_dst,
+        &out.ipv6_label.to_bytes(),
+        &rest,
+    ];
+    fill(ip, &parts, 0);
+    w.put_u16(ka::IPV6_EXTHDRS, beyond.ext.ipv6_exthdrs)
 }

@@ -1045,6 +1045,31 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_at_once_is_what_its_parts_write(mut k in packet_keys(), make_usual: bool) {
+        if make_usual {
+            k.mac_proto = MAC_PROTO_ETHERNET;
+            k.in_port &= 0x7fff;
+            (k.tun_proto, k.ct_orig_proto) = (0, 0);
+            (k.vlan_tpid, k.vlan_tci) = (Be16::new(0), Be16::new(0));
+            let is_ip = matches!(k.eth_type.get(), ty::IPV4 | ty::IPV6);
+            prop_assert_eq!(usual::is_usual(&k), is_ip);
+        }
+        let mut buf = [0x55; KEY_ATTRS_MAX];
+        let mut w = Writer::new(&mut buf);
+        let whole = w.nest(1).unwrap();
+        let beyond = Beyond { key: k.ext(), ext: k.ext(), long: k.as_ref().long };
+        metadata::put(&mut w, &k, None, &beyond).unwrap();
+        link::put(&mut w, &k, None, &beyond).unwrap();
+        w.end_nest(whole).unwrap();
+        prop_assert_eq!(emit(&k, None), w.written());
+        // Where there is no room nothing panics, and the length is what it was.
+        for room in 0..w.len() {
+            let mut buf = [0x55; KEY_ATTRS_MAX];
+            prop_assert!(put_key(&mut Writer::new(&mut buf[..room]), 1, &k, None).is_err());
+        }
+    }
+
+    #[test]
     fn masks_survive_a_round_trip(k in packet_keys(), noise in prop::collection::vec(any::<u64>(), WORDS)) {
         prop_assume!(has_exact_mask(&k));
         // The most exact mask, with holes where a mask may have them.

@@ -40,10 +40,11 @@ impl Parser<'_> {
 }
 
 pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_>) -> Put {
-    let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
-    let ports = [s0, s1, d0, d1];
     // Type and code are the low bytes of the ports.
-    let type_code = [s1, d1];
+    let type_code = |w: &mut Writer<'_>, ty| {
+        let ([_, icmp_type], [_, code]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
+        w.put(ty, &[icmp_type, code])
+    };
     const UDP: u64 = bit(ka::UDP);
     const SCTP: u64 = bit(ka::SCTP);
     const ICMP: u64 = bit(ka::ICMP);
@@ -51,11 +52,11 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_
     let (_, transport, nd) = layers(key);
     match transport {
         0 => Ok(()),
-        UDP => w.put(ka::UDP, &ports),
-        SCTP => w.put(ka::SCTP, &ports),
-        ICMP => w.put(ka::ICMP, &type_code),
+        UDP => put_ports(w, ka::UDP, out),
+        SCTP => put_ports(w, ka::SCTP, out),
+        ICMP => type_code(w, ka::ICMP),
         ICMPV6 => {
-            w.put(ka::ICMPV6, &type_code)?;
+            type_code(w, ka::ICMPV6)?;
             if nd != 0 {
                 let (ext, room) = (beyond.ext, w.reserve(ka::ND, 28)?);
                 fill(room, &[&ext.nd_target, &ext.hw_src, &ext.hw_dst], 0);
@@ -63,8 +64,16 @@ pub(super) fn put(w: &mut Writer<'_>, key: &Core, out: &Core, beyond: &Beyond<'_
             Ok(())
         }
         _ => {
-            w.put(ka::TCP, &ports)?;
+            put_ports(w, ka::TCP, out)?;
             w.put(ka::TCP_FLAGS, &out.tcp_flags.to_bytes())
         }
     }
+}
+
+/// Ports of TCP, UDP or SCTP.
+#[inline(always)]
+pub(super) fn put_ports(w: &mut Writer<'_>, ty: u16, out: &Core) -> Put {
+    let ([s0, s1], [d0, d1]) = (out.tp_src.to_bytes(), out.tp_dst.to_bytes());
+    *w.reserve_array::<4>(ty)? = [s0, s1, d0, d1];
+    Ok(())
 }
