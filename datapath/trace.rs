@@ -150,7 +150,7 @@ fn argument(acts: &Actions, action: &Action) -> (u16, usize, u32) {
         Action::Set { field, masked, .. } => set_argument(field, masked),
         // A pointer.
         Action::SetTunnel { .. } => (action_attr::SET, 4 + 8, 0),
-        Action::PushVlan { .. } => (action_attr::PUSH_VLAN, 4, 0),
+        Action::PushVlan(_) => (action_attr::PUSH_VLAN, 4, 0),
         Action::PopVlan => (action_attr::POP_VLAN, 0, 0),
         // A structure of two words, and then the list.
         Action::Sample { .. } => (action_attr::SAMPLE, 4 + 8, 0),

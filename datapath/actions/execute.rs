@@ -22,7 +22,6 @@ use crate::datapath::trace::{self, RECURSION_LIMIT};
 use crate::datapath::upcall;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
-use kernel::alloc::KVVec;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
 use kernel::{fmt, pr_crit, pr_warn};
@@ -98,10 +97,10 @@ pub fn execute(
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
 ) -> Result {
-    match (acts.get().only_output(), acts.get().many()) {
-        (Some(port), _) => execute_output(dp, pkt, key, acts, port, bh),
-        (None, Some(all)) => execute_list(dp, pkt, key, acts, all, bh),
-        (None, None) => execute_single(dp, pkt, key, acts, bh),
+    match acts.get().only_output() {
+        Some(port) => execute_output(dp, pkt, key, acts, port, bh),
+        None if acts.get().is_straight() => execute_straight(dp, pkt, key, acts, bh),
+        None => execute_list(dp, pkt, key, acts, bh),
     }
 }
 
@@ -115,40 +114,40 @@ fn execute_output(
     port: u16,
     bh: &BhGuard,
 ) -> Result {
-    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
-        output(cx, pkt, port, key);
+    let mut key = Key { key, valid: true };
+    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+        output(cx, pkt, port, key.key);
         Ok(())
     })
 }
 
-/// One other action.
+/// Changes of the packet, outputs and upcalls, and an output ([`Actions::is_straight`]): what most other flows have.
 #[inline(never)]
-fn execute_single(
+fn execute_straight(
     dp: &Datapath,
     pkt: Packet,
     key: &mut FlowKey,
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
 ) -> Result {
-    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
-        let mut key = Key { key, valid: true };
-        run::<false>(cx, List::whole(acts), pkt, &mut key)
+    let mut key = Key { key, valid: true };
+    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+        straight(cx, pkt, key, acts)
     })
 }
 
-/// `all`: the actions of `acts`.
+/// Any list.
 #[inline(never)]
 fn execute_list(
     dp: &Datapath,
     pkt: Packet,
     key: &mut FlowKey,
     acts: RcuRef<'_, Actions>,
-    all: &KVVec<Action>,
     bh: &BhGuard,
 ) -> Result {
-    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
-        let mut key = Key { key, valid: true };
-        usual(cx, pkt, &mut key, acts, all)
+    let mut key = Key { key, valid: true };
+    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+        run::<false>(cx, List::whole(acts), pkt, key)
     })
 }
 
@@ -157,10 +156,10 @@ fn execute_list(
 fn within<'a>(
     dp: &'a Datapath,
     mut pkt: Packet,
-    key: &mut FlowKey,
+    key: &mut Key<'_>,
     acts: RcuRef<'a, Actions>,
     bh: &'a BhGuard,
-    run: impl FnOnce(&Context<'a>, Packet, &mut FlowKey) -> Result,
+    run: impl FnOnce(&Context<'a>, Packet, &mut Key<'_>) -> Result,
 ) -> Result {
     let Some(storage) = STORAGE.get(bh) else {
         pkt.discard(DropReason::NoMem);
@@ -175,7 +174,7 @@ fn within<'a>(
     };
     let result = match how {
         Start::Usual => run(&cx, pkt, key),
-        Start::Traced => traced(cx, pkt, key, acts),
+        Start::Traced => traced(cx, pkt, key.key, acts),
         Start::Refused => too_deep(dp, pkt, bh),
     };
     if storage.is_touched() {
@@ -184,62 +183,52 @@ fn within<'a>(
     result
 }
 
-/// The actions that come first in most lists: changes of the packet, outputs and upcalls. All that comes after them is
-/// `run`'s. What most flows have stands here by itself, so that packets come to it by few comparisons. `rest`: all of
-/// `acts`.
+/// A list that ends with an output. What most have before it stands here by itself, so that packets come to it by few
+/// comparisons.
 #[inline(always)]
-fn usual(
+fn straight(
     cx: &Context<'_>,
     mut pkt: Packet,
     key: &mut Key<'_>,
     acts: RcuRef<'_, Actions>,
-    mut rest: &[Action],
 ) -> Result {
-    while let Some((action, after)) = rest.split_first() {
+    let Some(before) = acts.get().before_output() else {
+        return stop(pkt, DropReason::NotSpecified); // so it is not called
+    };
+    for action in before {
         let result = match *action {
-            Action::Output(port) => {
-                if after.is_empty() {
-                    output(cx, pkt, port, key.key);
-                    return Ok(());
-                }
-                output_copy(cx, &mut pkt, port, key.key);
-                rest = after;
-                continue;
-            }
+            Action::PushVlan(ref tag) => push_pop::push_vlan(&mut pkt, key, tag),
             Action::SetAddresses { ref addresses, .. } => {
                 set_field::set_addresses(&mut pkt, key.key, addresses)
             }
             Action::SetTosTtl(ref set) => set_field::set_tos_ttl(&mut pkt, key.key, set),
-            Action::PushVlan { tpid, tci } => push_pop::push_vlan(&mut pkt, key, tpid, tci),
-            Action::PopVlan => push_pop::pop_vlan(&mut pkt, key),
             Action::Set { field, at, .. } => {
                 set_field::set_from_bytes(&mut pkt, key.key, acts.get(), field, at)
             }
+            Action::PopVlan => push_pop::pop_vlan(&mut pkt, key),
+            Action::Output(port) => {
+                output_copy(cx, &mut pkt, port, key.key);
+                continue;
+            }
             Action::Userspace(ref action) => {
-                userspace(cx, acts.get(), None, action, &mut pkt, key);
-                if after.is_empty() {
-                    return Ok(()); // consumed, not dropped
-                }
-                rest = after;
+                pkt = userspace(cx, acts.get(), None, action, pkt, key);
                 continue;
             }
             Action::Meter(id) => {
-                if exceeds_meter(cx.dp, &pkt, id, cx.bh) {
+                if exceeds_meter(cx.dp, pkt.len(), id, cx.bh) {
                     return stop(pkt, DropReason::Meter);
                 }
-                rest = after;
                 continue;
             }
-            ref change if change.is_edit() => edit(&mut pkt, key, acts.get(), change),
-            _ => break,
+            ref change => edit(&mut pkt, key, acts.get(), change),
         };
         if let Err(e) = result {
             pkt.discard(DropReason::ActionError);
             return Err(e);
         }
-        rest = after;
     }
-    run_from::<false>(*cx, List::whole(acts), rest, pkt, key)
+    output(cx, pkt, acts.get().last_port(), key.key);
+    Ok(())
 }
 
 /// How a list starts.
@@ -342,7 +331,7 @@ fn run_from<'a, const TRACED: bool>(
         rest = after;
         let result = match *action {
             Action::Userspace(_) | Action::Psample(_) => {
-                show(cx, &list, action, &mut pkt, key);
+                pkt = show(cx, &list, action, pkt, key);
                 if rest.is_empty() {
                     return Ok(()); // consumed, not dropped
                 }
@@ -374,7 +363,7 @@ fn run_from<'a, const TRACED: bool>(
                     alive => alive.map(drop),
                 }
             }
-            Action::Meter(id) if exceeds_meter(cx.dp, &pkt, id, cx.bh) => {
+            Action::Meter(id) if exceeds_meter(cx.dp, pkt.len(), id, cx.bh) => {
                 return stop(pkt, DropReason::Meter);
             }
             Action::Ct(index) => match track(cx, &list, index, pkt, key)? {
@@ -438,7 +427,7 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
             }
             Ok(())
         }
-        Action::PushVlan { tpid, tci } => push_pop::push_vlan(pkt, key, tpid, tci),
+        Action::PushVlan(ref tag) => push_pop::push_vlan(pkt, key, tag),
         Action::PopVlan => push_pop::pop_vlan(pkt, key),
         Action::Trunc(max_len) => {
             pkt.meta_mut().cutlen = max_len;
@@ -476,11 +465,11 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
 
 /// METER: whether the packet must go. A meter that does not exist lets all pass.
 #[inline(never)]
-fn exceeds_meter(dp: &Datapath, pkt: &Packet, id: u32, bh: &BhGuard) -> bool {
+fn exceeds_meter(dp: &Datapath, len: usize, id: u32, bh: &BhGuard) -> bool {
     let Some(meter) = dp.meters.find(id, bh) else {
         return false;
     };
-    let len = pkt.len() as u64; // CAST: usize fits
+    let len = len as u64; // CAST: usize fits
     meter.charge(len, crate::World::now_ms(), bh)
 }
 
@@ -654,12 +643,21 @@ fn track(
 
 /// The actions that give a copy to somebody else.
 #[inline(always)]
-fn show(cx: &Context<'_>, list: &List<'_>, action: &Action, pkt: &mut Packet, key: &Key<'_>) {
+fn show(
+    cx: &Context<'_>,
+    list: &List<'_>,
+    action: &Action,
+    mut pkt: Packet,
+    key: &Key<'_>,
+) -> Packet {
     match action {
-        Action::Userspace(u) => userspace(cx, list.acts.get(), Some(&list.range), u, pkt, key),
-        Action::Psample(p) => sample(cx, list.acts.get(), p, pkt),
+        Action::Userspace(u) => {
+            return userspace(cx, list.acts.get(), Some(&list.range), u, pkt, key);
+        }
+        Action::Psample(p) => sample(cx, list.acts.get(), p, &mut pkt),
         _ => {}
     }
+    pkt
 }
 
 /// USERSPACE. `range`: the list being executed, if it is not all of `acts`. Failure to tell userspace is counted there and is
@@ -670,17 +668,18 @@ fn userspace(
     acts: &Actions,
     range: Option<&Range<usize>>,
     action: &Userspace,
-    pkt: &mut Packet,
+    mut pkt: Packet,
     key: &Key<'_>,
-) {
+) -> Packet {
     let _ = match acts.egress_port(action) {
         None => {
             let what = asked(acts, range, action, key);
-            upcall::action(cx.dp, pkt, key.key, what, &[], cx.bh)
+            upcall::action(cx.dp, &mut pkt, key.key, what, &[], cx.bh)
         }
-        Some(port) => userspace_with_tunnel(cx, acts, range, action, pkt, key, port),
+        Some(port) => userspace_with_tunnel(cx, acts, range, action, &mut pkt, key, port),
     };
     pkt.meta_mut().cutlen = u32::MAX;
+    pkt
 }
 
 /// The same, telling the tunnel that the packet would take through `port` (spec A33).

@@ -13,7 +13,8 @@
 
 use crate::datapath::abi::key_attr;
 use crate::datapath::conntrack::action::CtAction;
-use crate::datapath::env::TxTunnel;
+use crate::datapath::env::{TxTunnel, VlanTag};
+use crate::datapath::flow::key::VLAN_CFI;
 use crate::datapath::wire::be::Be16;
 use core::slice;
 use kernel::alloc::flags::GFP_KERNEL;
@@ -45,8 +46,12 @@ pub struct Actions {
     pub(super) more: Option<KBox<More>>,
     pub(super) orig_len: u16,
     /// See [`Self::reads_hash`].
-    pub(super) reads_hash: bool,
-    pub(super) dump_len: u32,
+    reads_hash: bool,
+    /// How many actions [`Self::before_output`] gives; 0 if the list is not straight.
+    before_output: u8,
+    /// See [`Self::last_port`].
+    last_port: u16,
+    dump_len: u16,
 }
 
 // With what an `RcuBox` adds, 64 bytes of slab.
@@ -56,9 +61,9 @@ const _: () = assert!(core::mem::size_of::<Actions>() == 40);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Action {
-    /// To this port.
-    Output(u16),
-    // What only changes the packet and its key: [`Self::is_edit`] is a comparison.
+    // What only changes the packet and its key comes first: [`Self::is_edit`] is a comparison. The order is that of their need for
+    // few comparisons.
+    PushVlan(PushVlan),
     /// SET of both Ethernet addresses, whole. Not `masked`: dumped as SET (spec A6, A19).
     SetAddresses {
         masked: bool,
@@ -67,11 +72,6 @@ pub enum Action {
     },
     /// SET_MASKED of IPv4 that leaves the addresses alone.
     SetTosTtl(TosTtl),
-    /// As keys have it: with the CFI bit.
-    PushVlan {
-        tpid: Be16,
-        tci: Be16,
-    },
     /// Any other SET. `at`: where the value and then the mask stand in the list's bytes, and after them for Ethernet addresses
     /// what [`addresses_in_place`](super::set_field::addresses_in_place) makes of these. `masked`: as above.
     Set {
@@ -107,6 +107,8 @@ pub enum Action {
     PushNsh(PushNsh),
     PopNsh,
     // The others.
+    /// To this port.
+    Output(u16),
     Userspace(Userspace),
     Sample {
         probability: u32,
@@ -177,6 +179,38 @@ impl TosTtl {
         let spread = |[tos, ttl]: [u8; 2]| [0, 0, 0, 0, 0, 0, 0, 0, 0, tos, ttl, 0];
         let [tos_keep, ttl_keep] = self.keep;
         (spread(self.value), spread([!tos_keep, !ttl_keep]))
+    }
+}
+
+/// The PUSH_VLAN action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushVlan {
+    pub(super) tpid: Be16,
+    /// As keys have it: with the CFI bit.
+    pub(super) tci: Be16,
+    /// In host order, without it: as packets have it.
+    beside: u16,
+}
+
+impl PushVlan {
+    /// From the action's argument.
+    pub(super) fn new(tpid: Be16, tci: Be16) -> Self {
+        let beside = tci.get() & !VLAN_CFI;
+        Self { tpid, tci, beside }
+    }
+
+    /// The tag of a packet.
+    #[inline(always)]
+    pub(super) fn tag(&self) -> VlanTag {
+        VlanTag {
+            tpid: self.tpid.get(),
+            tci: self.beside,
+        }
+    }
+
+    /// The action's argument.
+    pub fn to_attr(self) -> (Be16, Be16) {
+        (self.tpid, self.tci)
     }
 }
 
@@ -312,7 +346,7 @@ impl Action {
         match self {
             Self::SetAddresses { .. }
             | Self::SetTosTtl(_)
-            | Self::PushVlan { .. }
+            | Self::PushVlan(_)
             | Self::Set { .. }
             | Self::SetTunnel { .. }
             | Self::PopVlan
@@ -338,6 +372,11 @@ impl Action {
             | Self::Drop(_)
             | Self::Psample(_) => false,
         }
+    }
+
+    /// Whether each packet that it does not drop goes on to the next action, in the same list.
+    fn passes_on(&self) -> bool {
+        self.is_edit() || matches!(self, Self::Output(_) | Self::Userspace(_) | Self::Meter(_))
     }
 
     /// Whether it has lists, be they empty.
@@ -416,15 +455,6 @@ impl Actions {
         }
     }
 
-    /// The actions, unless the list is one action without a list of its own.
-    #[inline(always)]
-    pub fn many(&self) -> Option<&KVVec<Action>> {
-        match &self.list {
-            List::One(_) => None,
-            List::Many(all) => Some(all),
-        }
-    }
-
     /// Whether the packet's flow hash must be known before the list runs, as it is in C, where each lookup needs it: for
     /// upcalls and HASH, which tell it; or for lists that recirculation leads to, if until then headers change that it
     /// covers and that leave it as it is.
@@ -433,8 +463,43 @@ impl Actions {
         self.reads_hash
     }
 
+    /// Whether each packet that the actions before the last let pass comes to that one, which is an output.
+    #[inline(always)]
+    pub fn is_straight(&self) -> bool {
+        self.before_output != 0
+    }
+
+    /// What comes before the output of a straight list.
+    #[inline(always)]
+    pub fn before_output(&self) -> Option<&[Action]> {
+        match &self.list {
+            List::Many(all) => all.get(..usize::from(self.before_output)),
+            List::One(_) => None,
+        }
+    }
+
+    /// That output's port.
+    #[inline(always)]
+    pub fn last_port(&self) -> u16 {
+        self.last_port
+    }
+
+    /// The list is complete, and dumped in `dump_len` bytes: what packets are to know of it.
+    pub(super) fn seal(&mut self, dump_len: u16) {
+        self.dump_len = dump_len;
+        self.reads_hash = self.find_reads_hash();
+        let Some((&Action::Output(port), before)) = self.as_slice().split_last() else {
+            return;
+        };
+        if before.iter().all(Action::passes_on) {
+            // Longer ones run as any list.
+            self.before_output = u8::try_from(before.len()).unwrap_or(0);
+            self.last_port = port;
+        }
+    }
+
     /// What [`Self::reads_hash`] says of these actions.
-    pub(super) fn find_reads_hash(&self) -> bool {
+    fn find_reads_hash(&self) -> bool {
         if self.only_output().is_some() {
             return false;
         }
@@ -444,9 +509,7 @@ impl Actions {
             Action::Userspace(_) | Action::Hash { .. } => true,
             // Who asks after these, a tunnel for its source port, finds only the labels or the service header.
             Action::PushMpls(_) | Action::AddMpls(_) | Action::PushNsh(_) => true,
-            Action::PushVlan { .. } | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => {
-                goes_on
-            }
+            Action::PushVlan(_) | Action::PopVlan | Action::PopMpls(_) | Action::PopNsh => goes_on,
             Action::Set { field, .. } => goes_on && matches!(field, Field::Ipv6 | Field::Mpls),
             // NAT changes addresses and ports.
             Action::Ct(i) => goes_on && self.ct(*i).is_some_and(|ct| ct.spec.nat.is_some()),
@@ -454,14 +517,16 @@ impl Actions {
         })
     }
 
-    /// No actions yet: of a request's list of `orig_len` bytes, dumped in `dump_len`.
-    pub(super) fn empty(orig_len: u16, dump_len: u32) -> Self {
+    /// No actions yet: of a request's list of `orig_len` bytes.
+    pub(super) fn empty(orig_len: u16) -> Self {
         Self {
             list: List::Many(KVVec::new()),
             more: None,
             orig_len,
             reads_hash: false,
-            dump_len,
+            before_output: 0,
+            last_port: 0,
+            dump_len: 0,
         }
     }
 
@@ -488,7 +553,7 @@ impl Actions {
 
     /// Bytes of the dumped attribute, header included. At most 65535.
     pub fn dump_len(&self) -> usize {
-        self.dump_len as usize
+        self.dump_len.into()
     }
 
     /// A CT action of the list.

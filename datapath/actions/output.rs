@@ -7,6 +7,7 @@ use super::execute::Context;
 use crate::datapath::env::{Device, DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::key::{Core, MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
+use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::wire::{ether, ether::ty, ipv4, ipv6};
 use kernel::{pr_info, pr_warn};
 
@@ -31,7 +32,7 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &Core) {
 
 /// A copy to a port, none if memory is short (spec A32). The packet itself is no longer to be truncated (spec A28).
 #[inline(never)]
-pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &Core) {
+pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey) {
     if let Ok(copy) = pkt.try_clone() {
         output(cx, copy, port, key);
     }

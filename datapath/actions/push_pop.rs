@@ -4,27 +4,24 @@
 //! C counterpart: `push_vlan()` and so on in `net/openvswitch/actions.c`.
 
 use super::execute::Key;
+use super::list::PushVlan;
 use super::validate::layers::MplsEntry;
 use crate::datapath::env::{Packet, PacketOps, VlanTag};
-use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE, VLAN_CFI};
+use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::{self, ty, VLAN_HLEN};
 use kernel::error::code::{EINVAL, ENOMEM};
 use kernel::error::Result;
 
-/// Beside the data, as most do. `tci` has the CFI bit, as keys have it and packets not.
+/// Beside the data, as most do.
 #[inline(always)]
-pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tpid: Be16, tci: Be16) -> Result {
-    let tag = VlanTag {
-        tpid: tpid.get(),
-        tci: tci.get() & !VLAN_CFI,
-    };
+pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: &PushVlan) -> Result {
     if pkt.vlan_tag().is_some() {
-        return push_another_vlan(pkt, key, tag);
+        return push_another_vlan(pkt, key, tag.tag());
     }
-    key.key.vlan_tci = tci;
-    key.key.vlan_tpid = tpid;
-    pkt.put_vlan_beside(tag);
+    key.key.vlan_tci = tag.tci;
+    key.key.vlan_tpid = tag.tpid;
+    pkt.put_vlan_beside(tag.tag());
     Ok(())
 }
 

@@ -11,7 +11,7 @@
 pub mod layers;
 
 use super::list::{
-    Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, TosTtl, Userspace,
+    Action, Actions, Body, CheckPktLen, Field, HashAlg, Held, Psample, PushVlan, TosTtl, Userspace,
 };
 use super::set_field::{addresses_in_place, swapped};
 use crate::datapath::abi::hash_alg;
@@ -69,6 +69,8 @@ pub struct Checker<'k> {
     changes_key: bool,
     outer: [Option<Outer>; MAX_DEPTH],
     depth: usize,
+    /// Bytes of the dumped attribute so far, header included.
+    dump_len: u32,
     acts: Actions,
 }
 
@@ -89,7 +91,8 @@ impl<'k> Checker<'k> {
             changes_key: false,
             outer: [None; MAX_DEPTH],
             depth: 0,
-            acts: Actions::empty(orig_len as u16, HDR), // CAST: an attribute is shorter than 64 KiB
+            dump_len: HDR,
+            acts: Actions::empty(orig_len as u16), // CAST: an attribute is shorter than 64 KiB
         }
     }
 
@@ -100,9 +103,9 @@ impl<'k> Checker<'k> {
 
     /// The finished list, taken out: the checker itself is too large to be moved. EMSGSIZE if it could not be dumped.
     pub fn finish(&mut self) -> NlResult<Actions> {
-        check_len(self.acts.dump_len)?;
-        self.acts.reads_hash = self.acts.find_reads_hash();
-        Ok(mem::replace(&mut self.acts, Actions::empty(0, HDR)))
+        check_len(self.dump_len)?;
+        self.acts.seal(self.dump_len as u16); // CAST: so it was just checked
+        Ok(mem::replace(&mut self.acts, Actions::empty(0)))
     }
 
     /// Appends an action whose dumped argument has `len` bytes.
@@ -113,8 +116,8 @@ impl<'k> Checker<'k> {
 
     /// Counts dumped bytes; stops long before the count could wrap.
     fn grow_dump(&mut self, n: u32) -> NlResult {
-        self.acts.dump_len = self.acts.dump_len.saturating_add(n);
-        check_len(self.acts.dump_len)
+        self.dump_len = self.dump_len.saturating_add(n);
+        check_len(self.dump_len)
     }
 
     /// Keeps bytes beside the list and says where.
@@ -208,7 +211,7 @@ impl<'k> Checker<'k> {
         }
         self.changes_key = true;
         self.shape.vlan_tci = tci.get();
-        self.add(Action::PushVlan { tpid, tci }, 4)
+        self.add(Action::PushVlan(PushVlan::new(tpid, tci)), 4)
     }
 
     pub fn pop_vlan(&mut self) -> NlResult {
@@ -474,7 +477,7 @@ impl<'k> Checker<'k> {
         let outer = Outer {
             shape: self.shape,
             opener: self.acts.as_slice().len(),
-            dump_len: self.acts.dump_len,
+            dump_len: self.dump_len,
             last,
         };
         *slot = Some(outer);
@@ -519,7 +522,7 @@ impl<'k> Checker<'k> {
             }
             _ => {}
         }
-        check_len(self.acts.dump_len.wrapping_sub(outer.dump_len))?;
+        check_len(self.dump_len.wrapping_sub(outer.dump_len))?;
         self.shape = outer.shape;
         self.changes_key = true; // so counts every list inside a list
         Ok(())

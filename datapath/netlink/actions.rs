@@ -568,7 +568,8 @@ fn put_flat(acts: &Actions, action: &Action, w: &mut Writer<'_>) -> Put {
             w.put(key_attr::TUNNEL, acts.tunnel_attrs(at, len))?;
             w.end_nest(set)
         }
-        Action::PushVlan { tpid, tci } => {
+        Action::PushVlan(tag) => {
+            let (tpid, tci) = tag.to_attr();
             let ([p0, p1], [t0, t1]) = (tpid.to_bytes(), tci.to_bytes());
             w.put(action_attr::PUSH_VLAN, &[p0, p1, t0, t1])
         }

@@ -553,6 +553,57 @@ fn in_place_is_decided_when_installed() {
 }
 
 #[test]
+fn a_straight_list_is_changes_and_an_output() {
+    let straight = |parts: &[Vec<u8>]| {
+        let acts = compile(&parts.concat(), &tcp4()).unwrap();
+        let before = acts.before_output().map(<[_]>::len);
+        acts.is_straight()
+            .then(|| (before.unwrap(), acts.last_port()))
+    };
+    let upcall = userspace(&[word(PID, 7)]);
+    let tag = push_vlan(0x8100, 0x1005);
+    let trunc = word(action_attr::TRUNC, 64);
+    let meter = word(action_attr::METER, 1);
+    let recirc = word(action_attr::RECIRC, 1);
+    let all = [
+        output(3),
+        upcall.clone(),
+        meter,
+        trunc,
+        tag.clone(),
+        pop_vlan(),
+        output(9),
+    ];
+    assert_eq!(straight(&all), Some((6, 9)));
+    assert_eq!(straight(&[tag.clone(), output(0)]), Some((1, 0)));
+
+    // One action has its own way.
+    assert_eq!(straight(&[output(1)]), None);
+    assert_eq!(straight(&[]), None);
+    // The last one takes the packet.
+    assert_eq!(straight(&[output(1), tag]), None);
+    assert_eq!(straight(&[output(1), upcall]), None);
+    // Who comes before does not let every packet go on, or hides the last output in a list of its own.
+    let not = [
+        clone(&output(1)),
+        sample(5, &output(1)),
+        dec_ttl(&output(1)),
+        recirc,
+        ct(true, 1),
+    ];
+    for other in not {
+        assert_eq!(straight(&[output(2), other.clone()]), None);
+        assert_eq!(straight(&[output(2), other, output(3)]), None);
+    }
+    let both = check_pkt_len(100, &output(1), &output(2));
+    assert_eq!(straight(&[both]), None);
+
+    let many = |n| (0..n).map(output).collect::<Vec<_>>();
+    assert_eq!(straight(&many(256)), Some((255, 255)));
+    assert_eq!(straight(&many(257)), None);
+}
+
+#[test]
 fn set_holds_exactly_one_key() {
     // A16, B5
     let ok = tcp4();

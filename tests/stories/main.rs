@@ -12,6 +12,7 @@ mod act_nsh;
 mod act_output;
 mod act_psample;
 mod act_recirc;
+mod act_straight;
 mod act_tunnel;
 mod bad_input;
 mod bug_classes;
