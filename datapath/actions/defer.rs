@@ -6,15 +6,18 @@
 //!
 //! C counterpart: `exec_actions_level`, `flow_keys` and `action_fifos` in `net/openvswitch/actions.c`.
 
+use super::execute::{Context, Key, Name};
 use super::list::Actions;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::Packet;
+use crate::datapath::env::{Env, Packet, PacketOps};
+use crate::datapath::error::DropReason;
 use crate::datapath::flow::parts::FlowKey;
 use crate::rust::sync::RcuPin;
 use core::cell::Cell;
 use core::ops::Range;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::{AllocError, KBox};
+use kernel::pr_warn;
 use kernel::sync::Arc;
 
 /// Levels at which a list that needs its own key still runs at once; each has one key copy.
@@ -205,4 +208,37 @@ impl Drop for Level<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().wrapping_sub(1));
     }
+}
+
+/// Puts a packet off until the outermost list has ended, or drops it. Its key then has the recirculation id `recirc_id`.
+#[cold]
+#[inline(never)]
+pub fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, recirc_id: u32, then: Then) {
+    // The outermost list may be another datapath's.
+    let Some(dp) = cx.dp.share(cx.bh) else {
+        return pkt.discard(DropReason::NotSpecified);
+    };
+    let work = Deferred {
+        dp,
+        pkt,
+        key_valid: key.valid,
+        then,
+    };
+    let Some(work) = cx.storage.push(work, key.key, recirc_id) else {
+        return;
+    };
+    if crate::World::log_allowed() {
+        match work.then {
+            Then::Run(..) => pr_warn!(
+                "{}: deferred action limit reached, drop sample action\n",
+                Name(cx.dp, cx.bh)
+            ),
+            Then::Recirculate => pr_warn!(
+                "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
+                Name(cx.dp, cx.bh),
+                recirc_id
+            ),
+        }
+    }
+    work.pkt.discard(DropReason::DeferredLimit);
 }

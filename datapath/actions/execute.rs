@@ -7,24 +7,25 @@
 //!
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
-use super::defer::{Deferred, Storage, Then};
-use super::list::{Action, Actions, HashAlg, Psample, Userspace};
+use super::defer::{defer, Storage, Then};
+use super::list::{Action, Actions, HashAlg};
 use super::nested::{self, Branch};
 use super::output::{output, output_copy};
+use super::straight::straight;
+use super::tell::tell;
 use super::{jhash, push_pop, set_field};
 use crate::datapath::conntrack::execute as conntrack;
 use crate::datapath::datapath::Datapath;
-use crate::datapath::env::{DeviceOps, Env, Packet, PacketOps, Sample};
+use crate::datapath::env::{DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract;
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::trace::{self, RECURSION_LIMIT};
-use crate::datapath::upcall;
 use crate::rust::sync::{BhGuard, GlobalPerCpu, ProcessContext, RcuRef};
 use core::ops::Range;
 use kernel::error::code::{EINVAL, ENETDOWN, ENOMEM};
 use kernel::error::Result;
-use kernel::{fmt, pr_crit, pr_warn};
+use kernel::{fmt, pr_crit};
 
 /// Every CPU's level, key copies and deferred lists. The module frees it when no packet can come any more.
 pub static STORAGE: GlobalPerCpu<Storage> = GlobalPerCpu::new();
@@ -39,7 +40,7 @@ pub fn init(ctx: &ProcessContext) -> Result {
 pub struct Context<'a> {
     pub dp: &'a Datapath,
     pub bh: &'a BhGuard,
-    storage: &'a Storage,
+    pub(super) storage: &'a Storage,
 }
 
 /// The list being executed: part of a flow's actions.
@@ -183,54 +184,6 @@ fn within<'a>(
     result
 }
 
-/// A list that ends with an output. What most have before it stands here by itself, so that packets come to it by few
-/// comparisons.
-#[inline(always)]
-fn straight(
-    cx: &Context<'_>,
-    mut pkt: Packet,
-    key: &mut Key<'_>,
-    acts: RcuRef<'_, Actions>,
-) -> Result {
-    let Some(before) = acts.get().before_output() else {
-        return stop(pkt, DropReason::NotSpecified); // so it is not called
-    };
-    for action in before {
-        let result = match *action {
-            Action::PushVlan(ref tag) => push_pop::push_vlan(&mut pkt, key, tag),
-            Action::SetAddresses { ref addresses, .. } => {
-                set_field::set_addresses(&mut pkt, key.key, addresses)
-            }
-            Action::SetTosTtl(ref set) => set_field::set_tos_ttl(&mut pkt, key.key, set),
-            Action::Set { field, at, .. } => {
-                set_field::set_from_bytes(&mut pkt, key.key, acts.get(), field, at)
-            }
-            Action::PopVlan => push_pop::pop_vlan(&mut pkt, key),
-            Action::Output(port) => {
-                output_copy(cx, &mut pkt, port, key.key);
-                continue;
-            }
-            Action::Userspace(ref action) => {
-                pkt = userspace(cx, acts.get(), None, action, pkt, key);
-                continue;
-            }
-            Action::Meter(id) => {
-                if exceeds_meter(cx.dp, pkt.len(), id, cx.bh) {
-                    return stop(pkt, DropReason::Meter);
-                }
-                continue;
-            }
-            ref change => edit(&mut pkt, key, acts.get(), change),
-        };
-        if let Err(e) = result {
-            pkt.discard(DropReason::ActionError);
-            return Err(e);
-        }
-    }
-    output(cx, pkt, acts.get().last_port(), key.key);
-    Ok(())
-}
-
 /// How a list starts.
 enum Start {
     Usual,
@@ -273,7 +226,7 @@ fn too_deep(dp: &Datapath, pkt: Packet, bh: &BhGuard) -> Result {
 }
 
 /// What a datapath's local device is called now, for the log.
-struct Name<'a>(&'a Datapath, &'a BhGuard);
+pub(super) struct Name<'a>(pub &'a Datapath, pub &'a BhGuard);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -331,7 +284,7 @@ fn run_from<'a, const TRACED: bool>(
         rest = after;
         let result = match *action {
             Action::Userspace(_) | Action::Psample(_) => {
-                pkt = show(cx, &list, action, pkt, key);
+                pkt = tell(cx, list.acts.get(), &list.range, action, pkt, key);
                 if rest.is_empty() {
                     return Ok(()); // consumed, not dropped
                 }
@@ -402,7 +355,7 @@ fn on_purpose(error: u32) -> DropReason {
 
 /// The end of a packet that is no error.
 #[inline(always)]
-fn stop(pkt: Packet, why: DropReason) -> Result {
+pub(super) fn stop(pkt: Packet, why: DropReason) -> Result {
     pkt.discard(why);
     Ok(())
 }
@@ -416,7 +369,7 @@ fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
 /// The actions that do nothing but change the packet and its key ([`Action::is_edit`]). Each is a function of its own, so
 /// that this one needs no stack.
 #[inline(never)]
-fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
+pub(super) fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {
     match *action {
         Action::SetAddresses { .. } | Action::SetTosTtl(_) | Action::Set { .. } => {
             set_field::set(pkt, key.key, acts, action)
@@ -465,7 +418,7 @@ fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) ->
 
 /// METER: whether the packet must go. A meter that does not exist lets all pass.
 #[inline(never)]
-fn exceeds_meter(dp: &Datapath, len: usize, id: u32, bh: &BhGuard) -> bool {
+pub(super) fn exceeds_meter(dp: &Datapath, len: usize, id: u32, bh: &BhGuard) -> bool {
     let Some(meter) = dp.meters.find(id, bh) else {
         return false;
     };
@@ -541,39 +494,6 @@ fn recirculate_later(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) {
     defer(cx, pkt, key, id, Then::Recirculate);
 }
 
-/// Puts a packet off until the outermost list has ended, or drops it. Its key then has the recirculation id `recirc_id`.
-#[cold]
-#[inline(never)]
-fn defer(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, recirc_id: u32, then: Then) {
-    // The outermost list may be another datapath's.
-    let Some(dp) = cx.dp.share(cx.bh) else {
-        return pkt.discard(DropReason::NotSpecified);
-    };
-    let work = Deferred {
-        dp,
-        pkt,
-        key_valid: key.valid,
-        then,
-    };
-    let Some(work) = cx.storage.push(work, key.key, recirc_id) else {
-        return;
-    };
-    if crate::World::log_allowed() {
-        match work.then {
-            Then::Run(..) => pr_warn!(
-                "{}: deferred action limit reached, drop sample action\n",
-                Name(cx.dp, cx.bh)
-            ),
-            Then::Recirculate => pr_warn!(
-                "{}: deferred action limit reached, drop recirc action (recirc_id={:#x})\n",
-                Name(cx.dp, cx.bh),
-                recirc_id
-            ),
-        }
-    }
-    work.pkt.discard(DropReason::DeferredLimit);
-}
-
 /// The end of a list, if it is the outermost.
 #[inline(never)]
 fn leave(storage: &Storage, depth: u32, bh: &BhGuard) {
@@ -639,103 +559,6 @@ fn track(
             Err(ready.err().unwrap_or(EINVAL))
         }
     }
-}
-
-/// The actions that give a copy to somebody else.
-#[inline(always)]
-fn show(
-    cx: &Context<'_>,
-    list: &List<'_>,
-    action: &Action,
-    mut pkt: Packet,
-    key: &Key<'_>,
-) -> Packet {
-    match action {
-        Action::Userspace(u) => {
-            return userspace(cx, list.acts.get(), Some(&list.range), u, pkt, key);
-        }
-        Action::Psample(p) => sample(cx, list.acts.get(), p, &mut pkt),
-        _ => {}
-    }
-    pkt
-}
-
-/// USERSPACE. `range`: the list being executed, if it is not all of `acts`. Failure to tell userspace is counted there and is
-/// no error of the list.
-#[inline(never)]
-fn userspace(
-    cx: &Context<'_>,
-    acts: &Actions,
-    range: Option<&Range<usize>>,
-    action: &Userspace,
-    mut pkt: Packet,
-    key: &Key<'_>,
-) -> Packet {
-    let _ = match acts.egress_port(action) {
-        None => {
-            let what = asked(acts, range, action, key);
-            upcall::action(cx.dp, &mut pkt, key.key, what, &[], cx.bh)
-        }
-        Some(port) => userspace_with_tunnel(cx, acts, range, action, &mut pkt, key, port),
-    };
-    pkt.meta_mut().cutlen = u32::MAX;
-    pkt
-}
-
-/// The same, telling the tunnel that the packet would take through `port` (spec A33).
-#[cold]
-#[inline(never)]
-fn userspace_with_tunnel(
-    cx: &Context<'_>,
-    acts: &Actions,
-    range: Option<&Range<usize>>,
-    action: &Userspace,
-    pkt: &mut Packet,
-    key: &Key<'_>,
-    port: u16,
-) -> Result {
-    let what = asked(acts, range, action, key);
-    let through = cx.dp.ports.get(port, cx.bh).map(|vport| &vport.dev);
-    upcall::action_with_tunnel(cx.dp, pkt, key.key, what, through, cx.bh)
-}
-
-/// What a USERSPACE action adds to its packet.
-#[inline(always)]
-fn asked<'a>(
-    acts: &'a Actions,
-    range: Option<&Range<usize>>,
-    action: &Userspace,
-    key: &Key<'_>,
-) -> upcall::Action<'a> {
-    let list = || match range {
-        Some(range) => (acts, range.clone()),
-        None => (acts, 0..acts.as_slice().len()),
-    };
-    upcall::Action {
-        pid: acts.userspace_pid(action),
-        key_valid: key.valid,
-        userdata: acts.userdata(action),
-        actions: action.with_actions.then(list),
-    }
-}
-
-/// PSAMPLE: shows the packet with the probability of the SAMPLE around it.
-#[inline(never)]
-fn sample(cx: &Context<'_>, acts: &Actions, action: &Psample, pkt: &mut Packet) {
-    let meta = pkt.meta_mut();
-    let cutlen = core::mem::replace(&mut meta.cutlen, u32::MAX);
-    let input = cx.dp.ports.get(meta.in_port, cx.bh);
-    let sample = Sample {
-        group: action.group,
-        cookie: acts.cookie(action),
-        probability: match meta.probability {
-            0 => u32::MAX,
-            p => p,
-        },
-        len: cutlen.min(pkt.len() as u32), // CAST: skb->len has 32 bits
-        in_ifindex: input.map_or(0, |vport| vport.dev.ifindex()),
-    };
-    pkt.sample(&cx.dp.net, &sample);
 }
 
 #[inline(never)]

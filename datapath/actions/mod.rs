@@ -5,10 +5,12 @@
 //! netlink::actions::parse ─► validate::Checker ─► list::Actions (in the flow) ─► execute::execute, per packet
 //! ```
 //!
-//! * [`list`]: what a compiled list is.
+//! * [`action`], [`list`]: what a compiled list is, and what in it.
 //! * [`validate`]: the only way to make one.
-//! * [`execute`]: runs one on a packet; [`output`], [`set_field`], [`push_pop`], [`nested`] and [`defer`] are its longer parts.
+//! * [`execute`]: runs one on a packet; [`straight`], [`output`], [`set_field`], [`push_pop`], [`tell`],
+//!   [`nested`] and [`defer`] are its longer parts.
 
+mod action;
 pub mod defer;
 pub mod execute;
 mod jhash;
@@ -17,6 +19,8 @@ mod nested;
 mod output;
 mod push_pop;
 pub mod set_field;
+mod straight;
+mod tell;
 pub mod validate;
 
 pub use list::{Action, Actions};
