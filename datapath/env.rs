@@ -275,7 +275,8 @@ pub trait PacketOps: Sized {
     /// `skb_vlan_push`: a tag already beside the data moves into the frame first. Where the network header's mark stands
     /// then depends on the kernel: at the header as before, or (since 6.12) at the tag.
     fn push_vlan(&mut self, tag: VlanTag) -> Result<()>;
-    /// The same for a packet without a tag beside the data (`__vlan_hwaccel_put_tag`), which cannot fail.
+    /// The same for a packet without a tag beside the data (`__vlan_hwaccel_put_tag`), which cannot fail. [`Self::mac_len`] is the
+    /// distance of the headers already, as after everything that moves one of them.
     fn put_vlan_beside(&mut self, tag: VlanTag);
     /// `skb_vlan_pop`: removes the outermost tag; the next in-frame tag, if any, moves beside the data.
     fn pop_vlan(&mut self) -> Result<()>;

@@ -39,6 +39,9 @@ pub(super) enum List {
     Many(KVVec<Action>),
 }
 
+/// Not a port: no OUTPUT has it (spec A27).
+const NO_PORT: u16 = u16::MAX;
+
 /// A validated action list. Only [`super::validate::Checker`] makes one, so every list that runs was checked.
 pub struct Actions {
     pub(super) list: List,
@@ -142,7 +145,7 @@ impl Actions {
         }
     }
 
-    /// That output's port.
+    /// That output's port; no port if the list is not straight.
     #[inline(always)]
     pub fn last_port(&self) -> u16 {
         self.last_port
@@ -155,10 +158,10 @@ impl Actions {
         let Some((&Action::Output(port), before)) = self.as_slice().split_last() else {
             return;
         };
-        if before.iter().all(Action::passes_on) {
-            // Longer ones run as any list.
-            self.before_output = u8::try_from(before.len()).unwrap_or(0);
-            self.last_port = port;
+        // Longer ones run as any list.
+        let n = u8::try_from(before.len()).unwrap_or(0);
+        if n != 0 && before.iter().all(Action::passes_on) {
+            (self.before_output, self.last_port) = (n, port);
         }
     }
 
@@ -189,7 +192,7 @@ impl Actions {
             orig_len,
             reads_hash: false,
             before_output: 0,
-            last_port: 0,
+            last_port: NO_PORT,
             dump_len: 0,
         }
     }

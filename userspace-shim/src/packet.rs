@@ -551,6 +551,7 @@ impl PacketOps for Packet {
 
     fn put_vlan_beside(&mut self, tag: VlanTag) {
         assert_eq!(self.vlan, None);
+        assert_eq!(self.mac_len, self.network.saturating_sub(self.mac));
         self.vlan = Some(tag);
     }
 
