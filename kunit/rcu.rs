@@ -235,9 +235,9 @@ mod tests {
     fn a_head_is_as_large_as_c_says() {
         assert_eq!(
             size_of::<sys::RcuHead>(),
-            size_of::<kernel::bindings::callback_head>()
+            size_of::<bindings::callback_head>()
         );
-        assert!(align_of::<sys::RcuHead>() >= align_of::<kernel::bindings::callback_head>());
+        assert!(align_of::<sys::RcuHead>() >= align_of::<bindings::callback_head>());
     }
 
     #[test]

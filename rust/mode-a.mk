@@ -12,5 +12,7 @@ $(obj)/kmod/main.o: $(rk)/bindings_generated.rs $(rk)/features.cfg
 rustflags-$(CONFIG_UML) += -Crelocation-model=static -Ccode-model=large
 # helpers.c: the kernel has what rust/kernel would need.
 ccflags-y += -DOVS_KERNEL_CRATE
+# Where the kernel has KUnit the module has suites.
+ccflags-$(filter y,$(CONFIG_KUNIT)) += -DOVS_KUNIT
 # UML's io.h adds to a null pointer, at which clang warns.
 ccflags-$(CONFIG_UML) += $(if $(CONFIG_CC_IS_CLANG),-Wno-null-pointer-arithmetic)

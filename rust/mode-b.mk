@@ -5,9 +5,10 @@
 #
 #   target.json  the target, then libcore and a compiler_builtins stub, both kept in the cache
 #   libkernel    rust/kernel/, the stand-in for the in-tree `kernel` crate
+#   libmacros    rust/macros/, the one for `macros`; only in a build with suites (OVS_KUNIT), of which nothing is in any other
 #   kmod/main.o  the module: one crate, fat LTO with all of the above, then objtool
 #
-# From the Makefile: OVS_RUSTC, OVS_RUSTC_VERSION, OVS_CORE_SRC, OVS_RS_CACHE, OVS_OPT.
+# From the Makefile: OVS_RUSTC, OVS_RUSTC_VERSION, OVS_CORE_SRC, OVS_RS_CACHE, OVS_OPT, OVS_KUNIT.
 
 OVS_RUSTC   ?= rustc
 OVS_OPT     ?= 3
@@ -84,6 +85,24 @@ quiet_cmd_ovs_core = CORE    $@
 $(rk)/libcore.rlib: $(rk)/target.json $(OVS_SRC)/rust/compiler_builtins.rs $(OVS_SRC)/tools/build-core.sh FORCE
 	$(call if_changed,ovs_core)
 
+# ---- KUnit ------------------------------------------------------------------------------------------
+ifneq ($(OVS_KUNIT),)
+rk_cfgs += '--cfg=CONFIG_KUNIT="y"'
+# rustc aligns statics like functions, and C wants the pointers to the suites one after the other.
+rk_flags := $(filter-out -Zmin-function-alignment=%,$(rk_flags))
+ccflags-y += -DOVS_KUNIT
+rk_suites := $(shell find $(OVS_SRC)/kunit -name '*.rs') $(OVS_SRC)/tests/vectors/keys.txt
+rk_macros := $(rk)/libmacros.so
+# For the host, against the compiler's own std.
+quiet_cmd_ovs_macros = RUSTC P $@
+      cmd_ovs_macros = MAKEFLAGS= RUSTC_BOOTSTRAP=1 $(OVS_RUSTC) --edition=2021 $(if $(OVS_STRICT),-Dwarnings) \
+	--crate-name macros --crate-type proc-macro --extern proc_macro -o $@ $<
+$(rk_macros): $(OVS_SRC)/rust/macros/lib.rs FORCE
+	$(call if_changed,ovs_macros)
+targets += rust/libmacros.so
+endif
+rk_extern_macros := $(if $(rk_macros),--extern macros=$(rk_macros))
+
 # ---- the `kernel` crate and the module -------------------------------------------------------------
 rk_kernel_rs := $(shell find $(OVS_SRC)/rust/kernel -name '*.rs')
 rk_module_rs := $(shell find $(OVS_SRC)/kmod $(OVS_SRC)/datapath $(OVS_SRC)/rust -name '*.rs' 2>/dev/null)
@@ -98,11 +117,11 @@ rk_clippy_lints := -Wclippy::all -Wclippy::undocumented_unsafe_blocks -Wclippy::
 
 quiet_cmd_ovs_kernel = RUSTC L $@
       cmd_ovs_kernel = $(if $(rk_clippy),$(call rk_run,$(rk_clippy)) $(rk_lints) $(rk_clippy_lints) \
-	--crate-name kernel --crate-type rlib --emit=metadata=$(rk)/clippy.rmeta $<;) \
-	$(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib \
+	--crate-name kernel --crate-type rlib $(rk_extern_macros) --emit=metadata=$(rk)/clippy.rmeta $<;) \
+	$(rk_rustc) $(rk_lints) --crate-name kernel --crate-type rlib $(rk_extern_macros) \
 	--emit=metadata=$(rk)/libkernel.rmeta,link=$@ $<
 $(rk)/libkernel.rlib: $(OVS_SRC)/rust/kernel/lib.rs $(rk_kernel_rs) $(OVS_SRC)/rust/bindings/lib.rs \
-		$(rk)/bindings_generated.rs $(rk)/libcore.rlib $(rk)/features.cfg FORCE
+		$(rk)/bindings_generated.rs $(rk)/libcore.rlib $(rk_macros) $(rk)/features.cfg FORCE
 	$(call if_changed,ovs_kernel)
 
 # A staticlib, because --emit=obj would not pull core in; of the archive only the crate's own member,
@@ -126,7 +145,7 @@ quiet_cmd_ovs_module = RUSTC   $@
 	$(AR) p $(rk)/libopenvswitch.a $$($(AR) t $(rk)/libopenvswitch.a | grep '^openvswitch\.') > $(rk)/lto.o; \
 	$(rk_renames); \
 	$(OBJCOPY) -R .llvmbc -R .llvmcmd -R .comment --redefine-syms=$(rk)/renames $(rk)/lto.o $@ $(rk_objtool)
-$(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk)/bindings_generated.rs \
+$(obj)/kmod/main.o: $(OVS_SRC)/kmod/main.rs $(rk_module_rs) $(rk_suites) $(rk)/bindings_generated.rs \
 		$(rk)/libcore.rlib $(rk)/libkernel.rlib FORCE
 	$(call if_changed,ovs_module)
 

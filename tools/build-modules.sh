@@ -12,12 +12,13 @@
 #   -c CC        the C compiler; else the one that built the kernel, from this machine or fetched into the cache, else a newer one
 #   OVS_STRICT   clippy, and no warning of rustc's or clippy's; in mode A the kernel's own set of both
 #   OVS_MODE     b: with our `kernel` crate, although the kernel has one (rust/mode.mk); a: refuses where it has none
+#   OVS_KUNIT    y: with the KUnit suites (docs/kunit.md) in mode B, too; a kernel's own crates have them wherever it has KUnit
 #   OVS_WITHOUT  features to do without, although the kernel has them: names, or all (tools/feature-test.sh)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 src=$PWD out=out kver=6.1 kdir='' opt=3 cc=''
-OVS_WITHOUT=${OVS_WITHOUT:-} OVS_MODE=${OVS_MODE:-}
+OVS_WITHOUT=${OVS_WITHOUT:-} OVS_MODE=${OVS_MODE:-} OVS_KUNIT=${OVS_KUNIT:-}
 while getopts o:k:d:O:c: o; do
 	case $o in
 	o) out=$OPTARG ;; k) kver=$OPTARG ;; d) kdir=$OPTARG ;; O) opt=$OPTARG ;; c) cc=$OPTARG ;;
@@ -129,7 +130,8 @@ done
 tools/feature-test.sh --without rust/helpers/features.list
 
 # ---- the compilers ---------------------------------------------------------------------------------------
-assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen)
+# cargo's half of the toolchain has the std of the host, for the macro of mode B's suites.
+assignments=$(tools/toolchain.sh rust && tools/toolchain.sh bindgen && { [ -z "$OVS_KUNIT" ] || [ -n "$crates" ] || tools/toolchain.sh cargo; })
 eval "$assignments"
 if [ -n "$crates" ]; then
 	text=$(sed -nE 's/^CONFIG_RUSTC_VERSION_TEXT="?([^"]*).*/\1/p' "$conf")
@@ -160,7 +162,7 @@ find "$m" -xtype l -delete
 
 # ---- the module -----------------------------------------------------------------------------------------------
 # No debugging information and so no BTF: Rust has none to make it of, and it would hold the paths of the build.
-export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT OVS_MODE
+export OVS_SRC=$src OVS_OPT=$opt OVS_WITHOUT OVS_MODE OVS_KUNIT
 say "building for $release with rustc $OVS_RUSTC_VERSION${crates:+ and the crates of the kernel}"
 # The kernel's make must not see our variables: O means another thing there.
 env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$m" --no-print-directory -j"$(nproc)" "${tools_of_kernel[@]}" CONFIG_DEBUG_INFO= CONFIG_DEBUG_INFO_BTF_MODULES= modules 2>&1 |

@@ -23,6 +23,9 @@
 #include <net/genetlink.h>
 #include <net/netlink.h>
 #include <net/net_namespace.h>
+#ifdef OVS_KUNIT
+#include <kunit/test.h>
+#endif
 #include "helpers.h"
 #include "../../kmod/tables.h"
 

@@ -20,6 +20,7 @@
 #include "tunnel_dev.c"
 #ifndef OVS_KERNEL_CRATE
 #include "kernel.c"
-#elif IS_BUILTIN(CONFIG_KUNIT)
+#endif
+#ifdef OVS_KUNIT
 #include "kunit.c"
 #endif

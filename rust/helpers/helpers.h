@@ -267,6 +267,7 @@ struct ovs_kunit_view {
 	u8 ip_summed, sw_hash, l4_hash, ignore_df, cloned;
 };
 
+void rust_helper_kunit_fail(const char *file, int line, const char *condition);
 struct sk_buff *rust_helper_kunit_paged(const u8 *bytes, unsigned int len, unsigned int linear);
 struct sk_buff *rust_helper_kunit_listed(const u8 *bytes, unsigned int len, unsigned int linear,
 					 unsigned int piece);

@@ -3,6 +3,8 @@
  * What the KUnit suites in kunit/ need of C: packets in all shapes, threads, a socket. Included by
  * helpers.c.
  */
+#include <kunit/test-bug.h>
+#include <kunit/test.h>
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/file.h>
@@ -19,6 +21,29 @@
 #include <net/netfilter/nf_conntrack_core.h>
 #include <net/netfilter/nf_conntrack_zones.h>
 #include <net/sock.h>
+
+/* ---- assertions of rust/kernel/kunit.rs ---- */
+
+#ifndef OVS_KERNEL_CRATE
+/*
+ * As KUNIT_ASSERT_TRUE(), for a place in Rust. Returns only in a thread that runs no case.
+ */
+void rust_helper_kunit_fail(const char *file, int line, const char *condition)
+{
+	const struct kunit_loc loc = { .file = file, .line = line };
+	const struct kunit_unary_assert assert = { .condition = condition, .expected_true = true };
+	struct kunit *test = kunit_get_current_test();
+
+	if (!test) {
+		pr_err("ASSERTION FAILED at %s:%d: %s\n", file, line, condition);
+		pr_err("Failure not reported to KUnit, as no case runs in this thread\n");
+		return;
+	}
+	__kunit_do_failed_assertion(test, &loc, KUNIT_ASSERTION, &assert.assert,
+				    kunit_unary_assert_format, NULL);
+	__kunit_abort(test);
+}
+#endif
 
 /* ---- packets ---- */
 

@@ -5,8 +5,8 @@
 //! module's sources compile unchanged against the kernel's own crate. What upstream lacks lives in
 //! `rust/sync` and `rust/net`. May touch: `core` and the C helpers declared in `leaf.rs`.
 //!
-//! All files but this one, `leaf.rs` and `panic.rs` are shared with `userspace-shim/kernel`, so
-//! that the tests run the containers that ship.
+//! All files but this one, `kunit.rs`, `leaf.rs` and `panic.rs` are shared with
+//! `userspace-shim/kernel`, so that the tests run the containers that ship.
 
 #![no_std]
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -19,6 +19,8 @@ mod panic;
 pub mod alloc;
 pub mod error;
 pub mod fmt;
+#[cfg(CONFIG_KUNIT = "y")]
+pub mod kunit;
 mod module;
 pub mod prelude;
 pub mod print;
@@ -31,4 +33,6 @@ pub mod types;
 mod assert;
 
 pub use core::ffi;
+#[cfg(CONFIG_KUNIT = "y")]
+pub use macros;
 pub use module::{Module, ThisModule};
