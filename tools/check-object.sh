@@ -7,7 +7,8 @@
 #   no relocation through the GOT: the module loader knows none;
 #   no section .modinfo twice, no writable and executable section;
 #   no second ud2 after a ud2, of which objtool of older kernels warns as an instruction that nothing reaches;
-#   no symbol exported, and no global symbol in the Rust half that C or the kernel does not refer to.
+#   no symbol exported, and no global symbol in the Rust half that C or the kernel does not refer to;
+#   no suite of KUnit's and nothing that only suites need, unless OVS_KUNIT asks for them.
 #
 # With SYMVERS, the Module.symvers of a kernel whose own crates the module was built against (rust/mode-a.mk), generic functions
 # are global symbols, which they are not after the fat LTO of mode B. There, instead:
@@ -40,6 +41,8 @@ check() { # DIR [SYMVERS]
 				awk 'NF == 3 { print $3 }' | sort -u | join - <(awk '{ print $2 }' "$symvers" | sort -u))
 		return $((bad > 0))
 	fi
+	[ -n "${OVS_KUNIT:-}" ] || while read -r line; do problem "made for KUnit: $line"; done < <(
+		{ readelf -SW "$ko" | grep -oE ' \.kunit[^ ]*' || :; nm "$ko" | grep -E '[ _]kunit_|__kunit' || :; } | head -n 5)
 	# C refers to a trampoline of ours as an undefined symbol of one of its objects.
 	names=$(find "$dir" -name '*.o' ! -name main.o ! -name 'openvswitch*.o' ! -name lto.o -path '*/*' \
 		-exec nm -u {} + 2>/dev/null | awk 'NF == 2 { print $2 }' | sort -u)
@@ -81,6 +84,11 @@ self_test() {
 	expect 1 "a second .modinfo passes"
 	good '.section __ksymtab_strings,"a"
 __ksymtab_f: .quad 0'; expect 1 "an exported symbol passes"
+	good '.section .kunit_test_suites,"aw"
+	.quad 0'; expect 1 "a suite passes"
+	OVS_KUNIT=y expect 0 "a suite that was asked for is refused"
+	good '.data
+	.quad rust_helper_kunit_fail'; expect 1 "what is for suites passes"
 	good '.globl leaked
 leaked:	nop'; expect 1 "a global symbol passes"
 	printf '0x0\tours\tvmlinux\tEXPORT_SYMBOL\t\n' > "$t/symvers"

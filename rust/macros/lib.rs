@@ -94,6 +94,10 @@ fn items(body: TokenStream) -> Result<(TokenStream, Vec<Ident>), Error> {
     while !rest.is_empty() {
         let (attributes, after) = attributes(rest);
         if let Some(test) = attributes.chunks(2).find(|a| is_test(a)) {
+            if let Some(cfg) = attributes.chunks(2).find(|a| content(a).starts_with("cfg")) {
+                let text = "a case is there whenever its suite is: `#[cfg]` goes to the module";
+                return Err(Error(cfg[1].span(), text));
+            }
             let case = function(after).ok_or_else(|| {
                 Error::at(
                     after,
@@ -123,9 +127,15 @@ fn items(body: TokenStream) -> Result<(TokenStream, Vec<Ident>), Error> {
 /// What is meant by an assertion in a case.
 const ASSERTIONS: &str = "
     #[allow(unused_macros)]
-    macro_rules! assert { ($condition:expr $(,)?) => { ::kernel::kunit_assert!($condition) }; }
+    macro_rules! assert {
+        ($condition:expr $(,)?) => { ::kernel::kunit_assert!($condition) };
+        ($($other:tt)*) => { ::core::compile_error!(\"in a case: `assert!(condition)`, without a message\") };
+    }
     #[allow(unused_macros)]
-    macro_rules! assert_eq { ($left:expr, $right:expr $(,)?) => { ::kernel::kunit_assert!($left == $right) }; }
+    macro_rules! assert_eq {
+        ($left:expr, $right:expr $(,)?) => { ::kernel::kunit_assert!($left == $right) };
+        ($($other:tt)*) => { ::core::compile_error!(\"in a case: `assert_eq!(left, right)`, without a message\") };
+    }
 ";
 
 /// Splits off the outer attributes at the beginning, two tokens each.
@@ -143,9 +153,17 @@ fn attributes(tokens: &[TokenTree]) -> (&[TokenTree], &[TokenTree]) {
     tokens.split_at(2 * n)
 }
 
+/// What stands in an attribute's brackets.
+fn content(attribute: &[TokenTree]) -> String {
+    match attribute {
+        [_, TokenTree::Group(group)] => group.stream().to_string(),
+        _ => String::new(),
+    }
+}
+
 /// Whether an attribute is `#[test]`.
 fn is_test(attribute: &[TokenTree]) -> bool {
-    matches!(attribute, [_, TokenTree::Group(group)] if group.stream().to_string() == "test")
+    content(attribute) == "test"
 }
 
 /// The name of the function that begins here, if it takes nothing.
