@@ -51,7 +51,7 @@ endef
 
 rk_flags := -Zunstable-options \
   -Cpanic=abort -Cforce-unwind-tables=n -Cembed-bitcode=y -Ccodegen-units=1 -Zfunction-sections=n \
-  -Crelocation-model=static -Ccode-model=kernel -Zplt=yes -Cno-redzone=y \
+  -Crelocation-model=static -Ccode-model=$(if $(CONFIG_UML),large,kernel) -Zplt=yes -Cno-redzone=y \
   -Csymbol-mangling-version=v0 -Copt-level=$(OVS_OPT) -Cdebuginfo=0 \
   -Cdebug-assertions=n -Coverflow-checks=n \
   -Ctarget-cpu=x86-64 -Ztune-cpu=generic \
@@ -94,9 +94,11 @@ ccflags-y += -DOVS_KUNIT
 rk_suites := $(shell find $(OVS_SRC)/kunit -name '*.rs') $(OVS_SRC)/tests/vectors/keys.txt
 rk_macros := $(rk)/libmacros.so
 # For the host, against the compiler's own std.
+rk_host = MAKEFLAGS= CLIPPY_CONF_DIR=$(OVS_SRC) RUSTC_BOOTSTRAP=1 $(1) --edition=2021 $(if $(OVS_STRICT),-Dwarnings) \
+	--crate-name macros --crate-type proc-macro --extern proc_macro
 quiet_cmd_ovs_macros = RUSTC P $@
-      cmd_ovs_macros = MAKEFLAGS= RUSTC_BOOTSTRAP=1 $(OVS_RUSTC) --edition=2021 $(if $(OVS_STRICT),-Dwarnings) \
-	--crate-name macros --crate-type proc-macro --extern proc_macro -o $@ $<
+      cmd_ovs_macros = $(if $(rk_clippy),$(call rk_host,$(rk_clippy)) -Wclippy::all --emit=metadata=$(rk)/clippy.rmeta $<;) \
+	$(call rk_host,$(OVS_RUSTC)) -o $@ $<
 $(rk_macros): $(OVS_SRC)/rust/macros/lib.rs FORCE
 	$(call if_changed,ovs_macros)
 targets += rust/libmacros.so

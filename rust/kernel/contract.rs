@@ -76,6 +76,14 @@ fn signatures() {
     pr_info!("{} {:?}\n", Shown, EINVAL);
 }
 
+/// What suites rely on, besides `kernel::macros::kunit_tests`, which makes one of the tests below.
+#[cfg(CONFIG_KUNIT = "y")]
+#[allow(dead_code, reason = "compiled, not run")]
+fn kunit_signatures() {
+    let _: fn(()) -> bool = kernel::kunit::is_test_result_ok;
+    let _: fn(Result) -> bool = kernel::kunit::is_test_result_ok;
+}
+
 static_assert!(size_of::<rcu::Guard>() == 0);
 static_assert!(size_of::<Option<KBox<u8>>>() == size_of::<usize>());
 static_assert!(size_of::<Option<Arc<u8>>>() == size_of::<usize>());
