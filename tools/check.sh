@@ -58,7 +58,7 @@ step 'the checks themselves: answers' tests/system/golden-test
 step 'the checks themselves: suites' tests/system/suites-test
 step 'the checks themselves: bench' tests/bench/bench-test
 step 'the checks themselves: KUnit' kunit/run --self-test
-step 'the macro of mode B'"'"'s suites' kunit/macros-test
+step 'KUnit without Rust in the kernel: the macro' kunit/macros-test
 step 'what a machine lacks, in one line' tools/toolchain-test.sh
 step 'walls' tools/check-layers.sh
 
