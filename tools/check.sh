@@ -75,6 +75,7 @@ builds() {
 others() {
 	step 'format and lints' tools/cargo.sh lint
 	step 'unit tests' tools/cargo.sh test
+	step 'RCU containers in all interleavings' tools/cargo.sh loom
 	step 'XenServer host tools' xenserver/host/check.sh
 	step 'RPMs: names, files, scriptlets, refusals' tools/rpm.sh check
 	step 'Debian package: contents, scripts' tools/deb.sh check
