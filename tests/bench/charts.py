@@ -69,6 +69,10 @@ def lines(figures, what):
     return out
 
 
+def plural(n):
+    return "1 mask" if n == 1 else "%s masks" % format(n, ",")
+
+
 def apart(wanted, least):
     """These positions, moved so far that there is `least` between neighbours."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
@@ -102,11 +106,11 @@ def chart(figures, what):
         path = " ".join("%.1f,%.1f" % (x.at(n), y.at(cost)) for n, cost in points)
         out.append('<polyline class="line %s %s" points="%s"/>' % (module, place, path))
         for n, cost in points:
-            out.append('<circle class="%s" cx="%.1f" cy="%.1f" r="3.5"><title>%s, %s, %s masks: %s</title></circle>' % (
-                module, x.at(n), y.at(cost), MODULES[module], PLACES[place], format(n, ","), format(round(cost), ",")))
-        out.append('<text class="%s" x="%d" y="%.1f">%s, %s:</text><text class="%s" x="%d" y="%.1f">%s with %s masks</text>' % (
+            out.append('<circle class="%s" cx="%.1f" cy="%.1f" r="3.5"><title>%s, %s, %s: %s</title></circle>' % (
+                module, x.at(n), y.at(cost), MODULES[module], PLACES[place], plural(n), format(round(cost), ",")))
+        out.append('<text class="%s" x="%d" y="%.1f">%s, %s:</text><text class="%s" x="%d" y="%.1f">%s with %s</text>' % (
             module, WIDTH - RIGHT + 12, label - 2, MODULES[module], PLACES[place], module, WIDTH - RIGHT + 12, label + 12,
-            format(round(points[-1][1]), ","), format(points[-1][0], ",")))
+            format(round(points[-1][1]), ","), plural(points[-1][0])))
     return "\n".join(out + ["</svg>", ""])
 
 
