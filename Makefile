@@ -79,7 +79,7 @@ bench:
 	@tools/vm.sh bench "$(KERNELS)"
 
 replay:
-	@tools/cargo.sh replay $(if $(FLOWS),"$(FLOWS)",--help)
+	@tools/cargo.sh replay $(if $(FLOWS),"$(FLOWS)",--help)$(if $(ARGS), $(ARGS))
 
 dist:
 	@tools/dist.sh

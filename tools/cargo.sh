@@ -44,6 +44,8 @@ asan)
 		cargo +nightly test --quiet --locked --target x86_64-unknown-linux-gnu --manifest-path $manifest ;;
 replay)
 	shift
+	bin=${CARGO_TARGET_DIR:-userspace-shim/target}/release/replay
+	[ -x "$bin" ] || say "building the tool, which happens once and takes about a minute"
 	cargo run --quiet --locked --release --manifest-path $manifest -p openvswitch-replay -- "$@" ;;
 lint)
 	rc=0

@@ -6,7 +6,7 @@
 
 use crate::line::{items, shown, Item};
 use crate::value::{
-    flags, halves, hex, masked, once, structure, unknown, Both,
+    flags, halves, hex, masked, octets, once, structure, unknown, Both,
     Kind::{self, Be16, Be32, Frag, Ipv4, Ipv6, Label, Mac, U8},
 };
 use openvswitch::client::Bytes;
@@ -80,6 +80,8 @@ const TUPLE6: &[(&str, Kind)] = &[
     ("dst_port", Be16),
     ("proto", U8),
 ];
+/// A namespace and a type in it; 0 and 0 are Ethernet.
+const PACKET_TYPE: &[(&str, Kind)] = &[("ns", Be16), ("id", Be16)];
 const NSH_CONTEXT: &[(&str, Kind)] = &[("c1", Be32), ("c2", Be32), ("c3", Be32), ("c4", Be32)];
 const CT_FLAGS: &[(&str, u32)] = &[
     ("new", 0x01),
@@ -221,10 +223,25 @@ fn one(out: Match, field: &Item<'_>, ports: &mut Ports, depth: usize) -> Result<
         "icmpv6" => made(ka::ICMPV6, ICMP, 2),
         "arp" => made(ka::ARP, ARP, 24),
         "nd" => made(ka::ND, ND, 28),
-        // The userspace datapath's way to say that it is Ethernet.
-        "packet_type" if text == "ns=0,id=0" => Ok(out),
-        _ => Err("the kernel's key has no such field".into()),
+        "ipv6_exthdrs" => {
+            let (key, mask) = masked(text, 16)?;
+            let bytes = |n: u128| (n as u16).to_ne_bytes().to_vec(); // CAST: 16 bits
+            Ok(out.put(ka::IPV6_EXTHDRS, &both(key, mask, bytes)))
+        }
+        // The same where the daemon has no name for it (3.1 to 4.0 on Linux 5.18 and later): its bytes, in host order.
+        "key32" => Ok(out.put(ka::IPV6_EXTHDRS, &octets(text, 2)?)),
+        // The userspace datapath's; what takes in Ethernet says nothing that the rest of the key does not.
+        "packet_type" => {
+            let ty = structure(text, PACKET_TYPE, 4)?;
+            let ethernet = ty.key.iter().zip(&ty.mask).all(|(k, m)| k & m == 0);
+            ethernet.then_some(out).ok_or_else(no_such_field)
+        }
+        _ => Err(no_such_field()),
     }
+}
+
+fn no_such_field() -> String {
+    "the kernel's key has no such field".into()
 }
 
 fn both(key: u128, mask: u128, bytes: impl Fn(u128) -> Vec<u8>) -> Both {

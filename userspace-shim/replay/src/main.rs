@@ -43,24 +43,41 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            eprintln!("{}: {why}", args.file.display());
+            eprintln!("{why}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: &Args) -> Result<replay::Report, String> {
+fn run(args: &Args) -> Result<String, String> {
     let mut bytes = vec![];
-    let read = if args.file.as_os_str() == "-" {
+    let stdin = args.file.as_os_str() == "-";
+    let read = if stdin {
         std::io::stdin().read_to_end(&mut bytes).map(|_| ())
     } else {
         std::fs::read(&args.file).map(|b| bytes = b)
     };
-    read.map_err(|e| e.to_string())?;
+    let name = if stdin {
+        "standard input".into()
+    } else {
+        args.file.display().to_string()
+    };
+    read.map_err(|e| format!("{name}: {e}"))?;
     let options = replay::Options {
         skip: args.skip,
         all: args.all,
         packets: args.packets,
     };
-    replay::replay(&String::from_utf8_lossy(&bytes), options)
+    told(&name, &bytes, options)
+}
+
+/// What there is to print of a dump of this name; the error is what to print instead.
+fn told(name: &str, bytes: &[u8], options: replay::Options) -> Result<String, String> {
+    let report = replay::replay(&String::from_utf8_lossy(bytes), options)
+        .map_err(|why| format!("{name}: {why}"))?;
+    if report.flows == 0 {
+        let all = format!("no flows in {name}\n{}", report.left);
+        return Err(all.trim_end().to_owned());
+    }
+    Ok(report.to_string())
 }

@@ -97,6 +97,8 @@ pub fn replay(text: &str, options: Options) -> Result<Report, String> {
     let table = Table::new(GFP_KERNEL).map_err(|_| "no memory".to_owned())?;
     let (mut ports, mut left, mut flows) = (Ports::default(), Left::default(), vec![]);
     let mut insert = Duration::ZERO;
+    // Editors and shells of other systems put a byte order mark first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (n, line) in text.lines().enumerate() {
         match add(&table, line, &mut ports, options, &mut insert) {
             Ok(Added::Flow(flow)) => flows.push(flow),
@@ -104,7 +106,10 @@ pub fn replay(text: &str, options: Options) -> Result<Report, String> {
             Ok(Added::Elsewhere) => left.elsewhere += 1,
             Ok(Added::Matched) => left.matched += 1,
             Err(_) if options.skip => left.unread += 1,
-            Err(why) => return Err(format!("line {}: {why}", n + 1)),
+            Err(why) => {
+                let line = n + 1;
+                return Err(format!("line {line}: {why}; --skip leaves such lines out"));
+            }
         }
         run_rcu();
     }
@@ -261,21 +266,24 @@ impl Rng {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "flows      {}", self.flows)?;
         for (what, n) in [
-            ("lines that could not be read", self.left.unread),
-            (
-                "of another datapath than the kernel module",
-                self.left.elsewhere,
-            ),
-            ("whose key an earlier flow matches", self.left.matched),
+            ("lines that could not be read", self.unread),
+            ("of another datapath than the kernel module", self.elsewhere),
+            ("whose key an earlier flow matches", self.matched),
         ] {
             if n > 0 {
                 writeln!(f, "left out   {n} {what}")?;
             }
         }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flows      {}\n{}", self.flows, self.left)?;
         writeln!(f, "masks      {}", self.masks)?;
         let visits = &self.visits;
         writeln!(

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Dumps of our own making, good and bad.
+//! Dumps of our own making, good and bad, and a recorded one.
 
 use crate::fields::Ports;
 use crate::line::parse;
 use crate::replay::{read, replay, Left, Options, Report};
+use crate::told;
 use openvswitch::datapath::flow::key::{tun_flag, MAC_PROTO_NONE, TUN_IPV6};
 use openvswitch::datapath::flow::mask::Mask;
 use openvswitch::datapath::netlink::key::FlowMatch;
 
 const CORPUS: &str = include_str!("flows.txt");
+/// What a daemon printed that has no name for attribute 32 of the key.
+const RECORDED: &str = include_str!("recorded.txt");
+const HINT: &str = "; --skip leaves such lines out";
 const KERNELS: Options = Options {
     skip: false,
     all: false,
@@ -33,9 +37,13 @@ fn mask(m: &FlowMatch) -> &Mask {
     &m.mask
 }
 
+/// Why a line is refused; the message says once how to go on without it.
 fn refusal(line: &str) -> String {
     let with = replay(line, KERNELS);
-    with.map(|r| r.to_string()).expect_err("a refusal")
+    let why = with.map(|r| r.to_string()).expect_err("a refusal");
+    let short = why.strip_suffix(HINT).expect("a hint");
+    assert!(!short.contains("--skip"), "{why}");
+    short.to_owned()
 }
 
 fn shown(text: &str, options: Options) -> Report {
@@ -165,6 +173,138 @@ fn a_dump_is_told_in_numbers() {
     assert_eq!((twice.flows, twice.left.matched), (11, 11));
 }
 
+#[test]
+fn a_recorded_dump() {
+    let report = shown(RECORDED, KERNELS);
+    assert_eq!((report.flows, report.masks), (10, 3));
+    assert_eq!(report.left, Left::default());
+    // Two flows take two visits, and had no packets.
+    assert!((report.visits.mean() - 1.2).abs() < 1e-9, "{report}");
+    assert_eq!(report.visits.most, 2);
+    assert_eq!(report.visits.weighted_mean(), Some(1.0));
+}
+
+#[test]
+fn extension_headers_of_ipv6() {
+    let key = |field: &str| {
+        let m = flow(&format!(
+            "in_port(1),eth(),eth_type(0x86dd),ipv6(proto=17,frag=no),{field},udp(dst=53)"
+        ));
+        let mask = mask(&m).key.ext().ipv6_exthdrs;
+        (m.key.ext().ipv6_exthdrs, mask)
+    };
+    let bytes = u16::from_ne_bytes;
+    assert_eq!(key("key32(00 00/00 00)"), (0, 0));
+    assert_eq!(key("key32(00 00)"), (0, 0xffff));
+    assert_eq!(key("key32(08 01/ff 01)"), (bytes([8, 1]), bytes([0xff, 1])));
+    assert_eq!(key("ipv6_exthdrs(0x108/0x1ff)"), (0x108, 0x1ff));
+    assert_eq!(key("ipv6_exthdrs(0x4)"), (4, 0xffff));
+    assert_eq!(key("ipv6_exthdrs(0/0)"), (0, 0));
+    for bad in [
+        "", "00", "00 0", "00 00 00", "00 00/", "00 00/00", "0000", "00 0g",
+    ] {
+        let why = format!("line 1: key32: bad value `{bad}`");
+        assert_eq!(refusal(&format!("key32({bad})")), why);
+    }
+    assert_eq!(
+        refusal("ipv6_exthdrs(0x10000)"),
+        "line 1: ipv6_exthdrs: bad value `0x10000`"
+    );
+}
+
+#[test]
+fn a_packet_type_that_ethernet_has() {
+    for ty in [
+        "ns=0,id=0",
+        "ns=0/0,id=0/0",
+        "ns=1/0,id=0x800/0",
+        "ns=0,id=0/0",
+    ] {
+        let m = flow(&format!(
+            "in_port(1),packet_type({ty}),eth(),eth_type(0x0800),ipv4(frag=no)"
+        ));
+        assert_ne!(m.key.mac_proto, MAC_PROTO_NONE, "{ty}");
+    }
+}
+
+/// As the command says it.
+fn answer(text: &str, options: Options) -> Result<String, String> {
+    told("flows.txt", text.as_bytes(), options)
+}
+
+#[test]
+fn without_flows_there_is_nothing_to_tell() {
+    for text in [
+        "",
+        "\n \n",
+        "# a comment\n",
+        "\u{feff}",
+        "flow-dump from pmd on cpu core: 3\n",
+    ] {
+        assert_eq!(answer(text, KERNELS).unwrap_err(), "no flows in flows.txt");
+    }
+    let tc = CORPUS
+        .lines()
+        .find(|l| l.contains("dp:tc"))
+        .expect("a line");
+    let skip = Options {
+        skip: true,
+        ..KERNELS
+    };
+    assert_eq!(
+        answer(&format!("{tc}\nnonsense\n"), skip).unwrap_err(),
+        "no flows in flows.txt\nleft out   1 lines that could not be read\n\
+         left out   1 of another datapath than the kernel module"
+    );
+    assert!(answer(CORPUS, KERNELS)
+        .unwrap()
+        .starts_with("flows      11\n"));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_line() {
+    assert_eq!(shown(&format!("\u{feff}{RECORDED}"), KERNELS).flows, 10);
+    let first = RECORDED
+        .lines()
+        .find(|l| !l.starts_with('#'))
+        .expect("a line");
+    assert_eq!(shown(&format!("\u{feff}{first}"), KERNELS).flows, 1);
+    assert_eq!(
+        refusal("\u{feff}nonsense"),
+        "line 1: not a field: `nonsense`"
+    );
+    // Only the first.
+    assert_eq!(refusal("\n\u{feff}#"), "line 2: not a field: `\\u{feff}#`");
+}
+
+#[test]
+fn a_refused_line_names_the_file_and_the_way_on() {
+    assert_eq!(
+        answer("nonsense\nnonsense", KERNELS).unwrap_err(),
+        format!("flows.txt: line 1: not a field: `nonsense`{HINT}")
+    );
+}
+
+#[test]
+fn make_passes_arguments_on() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let asked = std::process::Command::new("make")
+        .args([
+            "-n",
+            "-C",
+            root,
+            "replay",
+            "FLOWS=a b.txt",
+            "ARGS=--skip --packets 2",
+        ])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .expect("make");
+    let says = String::from_utf8_lossy(&asked.stdout);
+    let call = "tools/cargo.sh replay \"a b.txt\" --skip --packets 2";
+    assert!(says.lines().any(|l| l == call), "{says}");
+}
+
 /// Flows of an attack, as a dump: each has a mask of its own.
 fn attack() -> String {
     let mut out = String::new();
@@ -202,7 +342,7 @@ fn no_line_is_left_out_unsaid() {
     let good = attack();
     let text = format!("{good}\nnonsense\n{good}");
     let why = replay(&text, KERNELS).map(|r| r.flows).unwrap_err();
-    assert_eq!(why, "line 130: not a field: `nonsense`");
+    assert_eq!(why, format!("line 130: not a field: `nonsense`{HINT}"));
     let report = shown(
         &text,
         Options {
@@ -241,6 +381,11 @@ fn what_is_wrong_is_said_in_one_line() {
             "packet_type(ns=1,id=0x800)".into(),
             "packet_type: the kernel's key has no such field",
         ),
+        (
+            "packet_type(ns=0/0,id=0x800)".into(),
+            "packet_type: the kernel's key has no such field",
+        ),
+        ("packet_type(ns=x)".into(), "packet_type: ns: bad value `x`"),
         (
             "ipv4(src=10.0.0.256)".into(),
             "ipv4: src: bad value `10.0.0.256`",
@@ -315,7 +460,7 @@ fn what_is_wrong_is_said_in_one_line() {
             "key of more than 16384 bytes",
         ),
         ("\u{7}\u{fffd}".into(), "not a field: `\\u{7}�`"),
-    ] as [(String, &str); 30]
+    ] as [(String, &str); 32]
     {
         assert_eq!(refusal(&line), format!("line 1: {why}"), "{line}");
     }

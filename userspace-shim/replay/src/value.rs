@@ -131,6 +131,18 @@ pub fn hex(text: &str, len: usize) -> Result<Vec<u8>, String> {
         .collect()
 }
 
+/// `00 0f/ff ff`: so many bytes and their mask, each as two hexadecimal digits, as a daemon prints what it has no name for.
+pub fn octets(text: &str, len: usize) -> Result<Both, String> {
+    let (key, mask) = halves(text);
+    let bytes = |text: &str| -> Option<Vec<u8>> {
+        let all: Option<Vec<u8>> = text.split(' ').map(byte).collect();
+        all.filter(|b| b.len() == len)
+    };
+    let pair = bytes(key).zip(mask.map_or(Some(vec![0xff; len]), bytes));
+    let (key, mask) = pair.ok_or_else(|| format!("bad value {}", shown(text)))?;
+    Ok(Both { key, mask })
+}
+
 /// A set of flags: `a|b` or `0` is all of it, `+a-b` and `VALUE/MASK` a part.
 pub fn flags(text: &str, names: &[(&str, u32)], all: u32) -> Result<(u32, u32), String> {
     let bad = |what: &str| format!("unknown flag {}", shown(what));
