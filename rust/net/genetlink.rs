@@ -167,10 +167,15 @@ impl PacketMessage {
         let skb = self.msg.skb.as_ptr();
         // SAFETY: exclusively owned; by the invariant there is memory for padding.
         unsafe {
-            while (*skb).len & 3 != 0 {
-                (*skb).data.add((*skb).len as usize).write(0);
-                self.msg.resize((*skb).len.wrapping_add(1));
+            let mut len = (*skb).len;
+            if len & 3 == 0 {
+                return;
             }
+            while len & 3 != 0 {
+                (*skb).data.add(len as usize).write(0);
+                len = len.wrapping_add(1);
+            }
+            self.msg.resize(len);
         }
     }
 }

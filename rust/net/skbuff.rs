@@ -220,7 +220,6 @@ impl SkBuff {
 
     /// `N` bytes at `off`, for writing; private to this packet, with all that is before them. EINVAL, ENOMEM.
     #[inline(always)]
-    #[allow(clippy::as_underscore)] // `int` or `unsigned int`, by the kernel's age
     pub fn writable<const N: usize>(&mut self, off: usize) -> Result<&mut [u8; N]> {
         const { assert!(N < 1 << 16) };
         let end = off.checked_add(N);
@@ -236,6 +235,7 @@ impl SkBuff {
     /// [`Self::writable`] where something is to be done for it.
     #[cold]
     #[inline(never)]
+    #[allow(clippy::as_underscore)] // `int` or `unsigned int`, by the kernel's age
     fn make_writable(&mut self, off: usize, n: usize) -> Result {
         if off >> 31 != 0 {
             return Err(EINVAL);
