@@ -106,6 +106,12 @@ pub(super) fn fail_nth(n: u32) -> u32 {
     unsafe { bindings::rust_helper_kunit_fail_nth(n) }
 }
 
+/// Whether the allocation that fails may be kmemleak's own, for another that goes well.
+pub(super) fn leaks_are_watched() -> bool {
+    // SAFETY: always allowed.
+    unsafe { bindings::rust_helper_kunit_leaks_watched() }
+}
+
 /// Whether this kernel lets allocations fail on demand, those that may sleep among them.
 pub(super) fn can_fail() -> bool {
     fail_nth(1);

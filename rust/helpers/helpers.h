@@ -285,6 +285,7 @@ void rust_helper_kunit_watch(struct sk_buff *skb);
 u32 rust_helper_kunit_freed(void);
 u32 rust_helper_kunit_dst_refs(const struct sk_buff *skb);
 u32 rust_helper_kunit_fail_nth(u32 n);
+bool rust_helper_kunit_leaks_watched(void);
 void *rust_helper_kunit_thread(int (*f)(void *arg), void *arg);
 bool rust_helper_kunit_thread_ends(void);
 int rust_helper_kunit_thread_stop(void *task);

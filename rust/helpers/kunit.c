@@ -417,6 +417,12 @@ u32 rust_helper_kunit_fail_nth(u32 n)
 }
 #endif
 
+/* Whether an allocation that fails on demand may be one that watches another, which then does not fail. */
+bool rust_helper_kunit_leaks_watched(void)
+{
+	return IS_ENABLED(CONFIG_DEBUG_KMEMLEAK);
+}
+
 /* ---- threads ---- */
 
 /* Runs f(arg) in a thread; NULL without memory. */
