@@ -41,16 +41,18 @@ fn group(number: c_uint) -> Group {
     }
 }
 
-/// The families' array in C.
-fn families() -> *const bindings::genl_family {
-    (&raw const tables::ovs_families).cast()
+/// A family of ours, in C's array of them.
+#[inline]
+fn raw_family(group: Group) -> *const bindings::genl_family {
+    let families: *const bindings::genl_family = (&raw const tables::ovs_families).cast();
+    families.wrapping_add(number(group) as usize)
 }
 
 /// A family of ours.
 #[inline]
 pub fn family(group: Group) -> Family {
-    // SAFETY: `number` is an index of the array; all of them are registered while the module is in use.
-    unsafe { Family::from_raw(families().add(number(group) as usize)) }
+    // SAFETY: registered while the module is in use.
+    unsafe { Family::from_raw(raw_family(group)) }
 }
 
 /// The `dp_ifindex` and the attributes of a message that userspace sent.
@@ -210,7 +212,7 @@ unsafe fn dump_batch(
             seq: (*(*cb).nlh).nlmsg_seq,
             portid: bindings::rust_helper_netlink_cb_portid(cb),
             cmd: crate::datapath::abi::cmd::GET,
-            version: (*families().add(number(group) as usize)).version as u8, // CAST: small by definition
+            version: (*raw_family(group)).version as u8, // CAST: small by definition
             dp_ifindex,
         };
         // The cursor lies in the first words of the callback's context, which the kernel zeroes for the first batch.

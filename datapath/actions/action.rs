@@ -12,8 +12,7 @@ use crate::datapath::wire::be::Be16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Action {
-    // What only changes the packet and its key comes first: [`Self::is_edit`] is a comparison. The order is that of their need for
-    // few comparisons.
+    // What only changes the packet and its key, those first that need few comparisons most.
     PushVlan(PushVlan),
     /// SET of both Ethernet addresses, whole. Not `masked`: dumped as SET (spec A6, A19).
     SetAddresses {
@@ -292,8 +291,7 @@ impl Action {
     }
 
     /// Whether it does nothing but change the packet and its key.
-    #[inline(always)]
-    pub fn is_edit(&self) -> bool {
+    fn is_edit(&self) -> bool {
         match self {
             Self::SetAddresses { .. }
             | Self::SetTosTtl(_)

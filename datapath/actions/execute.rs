@@ -115,8 +115,7 @@ fn execute_output(
     port: u16,
     bh: &BhGuard,
 ) -> Result {
-    let mut key = Key { key, valid: true };
-    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
         output(cx, pkt, port, key.key);
         Ok(())
     })
@@ -131,8 +130,7 @@ fn execute_straight(
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
 ) -> Result {
-    let mut key = Key { key, valid: true };
-    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
         straight(cx, pkt, key, acts)
     })
 }
@@ -146,8 +144,7 @@ fn execute_list(
     acts: RcuRef<'_, Actions>,
     bh: &BhGuard,
 ) -> Result {
-    let mut key = Key { key, valid: true };
-    within(dp, pkt, &mut key, acts, bh, |cx, pkt, key| {
+    within(dp, pkt, key, acts, bh, |cx, pkt, key| {
         run::<false>(cx, List::whole(acts), pkt, key)
     })
 }
@@ -157,11 +154,12 @@ fn execute_list(
 fn within<'a>(
     dp: &'a Datapath,
     mut pkt: Packet,
-    key: &mut Key<'_>,
+    key: &mut FlowKey,
     acts: RcuRef<'a, Actions>,
     bh: &'a BhGuard,
     run: impl FnOnce(&Context<'a>, Packet, &mut Key<'_>) -> Result,
 ) -> Result {
+    let mut key = Key { key, valid: true };
     let Some(storage) = STORAGE.get(bh) else {
         pkt.discard(DropReason::NoMem);
         return Err(ENOMEM);
@@ -174,7 +172,7 @@ fn within<'a>(
         false => start(storage, acts.get(), level.depth()),
     };
     let result = match how {
-        Start::Usual => run(&cx, pkt, key),
+        Start::Usual => run(&cx, pkt, &mut key),
         Start::Traced => traced(cx, pkt, key.key, acts),
         Start::Refused => too_deep(dp, pkt, bh),
     };
@@ -241,7 +239,7 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Runs a list from its first action on.
+/// Runs a list from its first action on, which who has a whole list finds without looking at its range.
 #[inline(always)]
 fn run<const TRACED: bool>(
     cx: &Context<'_>,
@@ -366,7 +364,7 @@ fn behind<'a>(action: &Action, after: &'a [Action]) -> &'a [Action] {
     after.get(action.body_len()..).unwrap_or(&[])
 }
 
-/// The actions that do nothing but change the packet and its key ([`Action::is_edit`]). Each is a function of its own, so
+/// The actions that do nothing but change the packet and its key. Each is a function of its own, so
 /// that this one needs no stack.
 #[inline(never)]
 pub(super) fn edit(pkt: &mut Packet, key: &mut Key<'_>, acts: &Actions, action: &Action) -> Result {

@@ -417,7 +417,7 @@ u32 rust_helper_kunit_fail_nth(u32 n)
 }
 #endif
 
-/* Whether an allocation that fails on demand may be one that watches another, which then does not fail. */
+/* Whether the allocation that fails on demand may be kmemleak's, for another that goes well. */
 bool rust_helper_kunit_leaks_watched(void)
 {
 	return IS_ENABLED(CONFIG_DEBUG_KMEMLEAK);

@@ -189,16 +189,20 @@ fn a10_an_upcall_of_what_was_put_off_counts_where_it_came_in() {
     assert_eq!(m.dp_ifindex(), inner.switch.dp);
 }
 
+/// Recirculation ids 0 to 2, each with `n` recirculations to the next.
+fn fan_out(lab: &mut Lab, n: u32) {
+    for id in 0..3 {
+        lab.flow(id, 1, (0..n).fold(list(), |l, _| l.recirc(id + 1)));
+    }
+}
+
 /// Lists of n recirculations, each of which leads to such a list, have n³ ends at the deepest level. All lists inside an
 /// outermost one have 65,536 actions together (A10).
 #[test]
 fn a10_recirculations_do_not_multiply_without_end() {
     let ends = |n: u32| {
         let mut lab = Lab::new();
-        let many = |to: u32| (0..n).fold(list(), |l, _| l.recirc(to));
-        lab.flow(0, 1, many(1));
-        lab.flow(1, 1, many(2));
-        lab.flow(2, 1, many(3));
+        fan_out(&mut lab, n);
         lab.flow(3, 1, list().output(2));
         let once = || {
             take_log();
@@ -220,10 +224,7 @@ fn a10_recirculations_do_not_multiply_without_end() {
 fn a10_what_was_put_off_is_among_them() {
     for (n, sent) in [(2, 8), (40, 0)] {
         let mut lab = Lab::new();
-        let many = |to: u32| (0..n).fold(list(), |l, _| l.recirc(to));
-        lab.flow(0, 1, many(1));
-        lab.flow(1, 1, many(2));
-        lab.flow(2, 1, many(3));
+        fan_out(&mut lab, n);
         lab.flow(3, 1, list().recirc(4));
         lab.flow(4, 1, list().output(2));
         assert!(lab.devs[0].receive(&udp()));
