@@ -107,6 +107,8 @@ impl Drop for Execution {
 
 impl kernel::Module for Openvswitch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // SAFETY: called once, when the module is loaded, before anything else of it.
+        unsafe { sys::OVS_MUTEX.init() };
         pr_info!("Open vSwitch switching datapath\n");
         // SAFETY: the thread that loads the module, with no lock held.
         let ctx = unsafe { ProcessContext::assume() };

@@ -79,7 +79,8 @@ unsafe impl<T: PodField, const N: usize> PodField for [T; N] {}
 /// [`Pod`]. Compilation fails if there is padding, if a field may be invalid, or if a `words`
 /// struct is not made of whole, aligned 64-bit words (add `#[repr(align(8))]`).
 ///
-/// ```ignore
+/// ```
+/// # use openvswitch::pod;
 /// pod! {
 ///     /// Addresses.
 ///     #[derive(PartialEq, Eq)]

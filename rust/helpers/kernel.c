@@ -6,6 +6,7 @@
 #include <linux/bug.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -28,6 +29,16 @@ void rust_helper_rcu_read_lock(void)
 void rust_helper_rcu_read_unlock(void)
 {
 	rcu_read_unlock();
+}
+
+void rust_helper___mutex_init(struct mutex *mutex, const char *name, struct lock_class_key *class)
+{
+	__mutex_init(mutex, name, class);
+}
+
+void rust_helper_mutex_lock(struct mutex *mutex)
+{
+	mutex_lock(mutex);
 }
 
 void rust_helper_WARN(void)

@@ -4,7 +4,6 @@
 #include <linux/cpumask.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -38,19 +37,6 @@ static __always_inline gfp_t ovs_gfp(u32 flags)
 void *rust_helper_kvmalloc(size_t size, u32 flags)
 {
 	return kvmalloc(size, ovs_gfp(flags));
-}
-
-/* Serialises all changes of the switch's configuration. */
-static DEFINE_MUTEX(ovs_mutex);
-
-void rust_helper_ovs_mutex_lock(void)
-{
-	mutex_lock(&ovs_mutex);
-}
-
-void rust_helper_ovs_mutex_unlock(void)
-{
-	mutex_unlock(&ovs_mutex);
 }
 
 void rust_helper_cond_resched(void)

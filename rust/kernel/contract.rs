@@ -190,6 +190,26 @@ mod tests {
     #[repr(align(64))]
     struct Aligned(#[allow(dead_code, reason = "only its address matters")] [u8; 40]);
 
+    kernel::sync::global_lock! {
+        // SAFETY: the only test that has it begins with `init`.
+        unsafe(uninit) static LOCKED_COUNT: Mutex<u32> = 5;
+    }
+
+    #[test]
+    fn global_locks_guard_their_values() {
+        use core::sync::atomic::{AtomicBool, Ordering};
+        static READY: AtomicBool = AtomicBool::new(false); // suites can be run again
+        if !READY.swap(true, Ordering::Relaxed) {
+            // SAFETY: only the first time.
+            unsafe { LOCKED_COUNT.init() };
+        }
+        let mut n = LOCKED_COUNT.lock();
+        let before = *n;
+        *n += 1;
+        drop(n);
+        assert_eq!(*LOCKED_COUNT.lock(), before + 1);
+    }
+
     #[test]
     fn scope_guards_run_unless_dismissed() {
         let mut n = 0;

@@ -2,11 +2,14 @@
 //! The calls into the kernel. C half: `rust/helpers/kernel.c`. Userspace counterpart:
 //! `userspace-shim/kernel/src/leaf.rs`.
 
-use crate::bindings;
+use crate::{bindings, sync::LockClassKey};
 use core::{
     alloc::Layout,
     ffi::{c_ulong, CStr},
+    pin::Pin,
 };
+
+pub(crate) use bindings::{lock_class_key as LockClass, mutex as Mutex};
 
 /// The size to ask for. `kmalloc` aligns to 8, and powers of two to their size.
 #[inline]
@@ -61,6 +64,34 @@ pub(crate) fn rcu_read_lock() {
 pub(crate) unsafe fn rcu_read_unlock() {
     // SAFETY: by this function's contract.
     unsafe { bindings::rust_helper_rcu_read_unlock() }
+}
+
+/// # Safety
+///
+/// `mutex` is static memory that nobody else uses yet.
+pub(crate) unsafe fn mutex_init(
+    mutex: *mut Mutex,
+    name: &'static CStr,
+    class: Pin<&'static LockClassKey>,
+) {
+    // SAFETY: by this function's contract; the others are static.
+    unsafe { bindings::rust_helper___mutex_init(mutex, name.as_ptr(), class.as_ptr()) }
+}
+
+/// # Safety
+///
+/// It is initialised. This thread may sleep, and does not hold it.
+pub(crate) unsafe fn mutex_lock(mutex: *mut Mutex) {
+    // SAFETY: by this function's contract.
+    unsafe { bindings::rust_helper_mutex_lock(mutex) }
+}
+
+/// # Safety
+///
+/// This thread holds it.
+pub(crate) unsafe fn mutex_unlock(mutex: *mut Mutex) {
+    // SAFETY: by this function's contract.
+    unsafe { bindings::mutex_unlock(mutex) }
 }
 
 pub(crate) fn printk(level: u8, prefix: &CStr, text: &CStr) {

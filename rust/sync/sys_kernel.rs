@@ -11,9 +11,13 @@ use core::{
     ffi::{c_ulong, c_void, CStr},
     mem, ptr,
 };
-use kernel::alloc::{
-    flags::{__GFP_NOWARN, GFP_ATOMIC, GFP_KERNEL},
-    AllocError, Flags,
+use kernel::{
+    alloc::{
+        flags::{__GFP_NOWARN, GFP_ATOMIC, GFP_KERNEL},
+        AllocError, Flags,
+    },
+    prelude::*,
+    sync::GlobalGuard,
 };
 
 /// Storage that `call_rcu` needs inside an object: C's `struct rcu_head`.
@@ -293,20 +297,18 @@ impl Default for RawSpinLock {
     }
 }
 
-/// Takes the mutex that serialises all changes. May sleep.
-pub fn ovs_mutex_lock() {
-    // SAFETY: `rust/sync`, the only caller, has evidence that it may sleep (`MaySleep`).
-    unsafe { c::rust_helper_ovs_mutex_lock() }
+kernel::sync::global_lock! {
+    /// Serialises all changes of the switch's configuration.
+    // SAFETY: the module's `init` begins with `OVS_MUTEX.init()`; nothing enters the module before.
+    pub unsafe(uninit) static OVS_MUTEX: Mutex<()> = ();
 }
 
-/// Releases it.
-///
-/// # Safety
-///
-/// This thread holds it.
-pub unsafe fn ovs_mutex_unlock() {
-    // SAFETY: by this function's contract.
-    unsafe { c::rust_helper_ovs_mutex_unlock() }
+/// Evidence that this thread holds the mutex, until it is dropped.
+pub type OvsMutexGuard = GlobalGuard<OVS_MUTEX>;
+
+/// Takes the mutex that serialises all changes. May sleep: `rust/sync`, the only caller, has evidence of that (`MaySleep`).
+pub fn ovs_mutex_lock() -> OvsMutexGuard {
+    OVS_MUTEX.lock()
 }
 
 /// Lets others run, if there are any. May sleep.

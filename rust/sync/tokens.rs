@@ -217,14 +217,14 @@ pub(super) fn section_lasts(section: u32) -> bool {
 /// References read under it stay valid as long as it is borrowed, even if what they point to is
 /// removed meanwhile: nothing is freed in the mutex section that retired it
 /// ([`Retired`](super::Retired)).
-pub struct OvsGuard(#[allow(dead_code, reason = "marker")] NotThreadSafe);
+pub struct OvsGuard(#[allow(dead_code, reason = "released when dropped")] sys::OvsMutexGuard);
 
 impl OvsGuard {
     /// Takes the mutex. May sleep.
     pub fn lock(_ctx: &ProcessContext) -> Self {
-        sys::ovs_mutex_lock();
+        let held = sys::ovs_mutex_lock();
         SECTION.fetch_add(1, Ordering::Relaxed);
-        Self(NotThreadSafe)
+        Self(held)
     }
 
     /// Takes the RTNL too. May sleep.
@@ -244,10 +244,8 @@ impl OvsGuard {
 
 impl Drop for OvsGuard {
     fn drop(&mut self) {
-        // Pairs with `section_lasts`: what this section read happens before it is freed.
+        // Pairs with `section_lasts`: what this section read happens before it is freed. The mutex is released after this.
         SECTION.fetch_add(1, Ordering::Release);
-        // SAFETY: `lock` took it on this thread.
-        unsafe { sys::ovs_mutex_unlock() };
     }
 }
 

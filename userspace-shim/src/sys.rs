@@ -11,7 +11,8 @@ use core::{
 };
 use kernel::{
     alloc::{AllocError, Flags},
-    testing::rcu,
+    testing::{rcu, RawMutex},
+    types::NotThreadSafe,
 };
 use std::{
     alloc::Layout,
@@ -309,61 +310,15 @@ fn nest_spin_lock(take: bool) {
 #[cfg(loom)]
 fn nest_spin_lock(_take: bool) {}
 
-/// A lock that is not tied to a guard's scope.
-#[cfg(not(loom))]
-struct RawMutex(Mutex<bool>, Condvar);
-
-#[cfg(not(loom))]
-impl RawMutex {
-    const fn new() -> Self {
-        Self(Mutex::new(false), Condvar::new())
-    }
-
-    fn lock(&self) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while *held {
-            held = self.1.wait(held).unwrap_or_else(PoisonError::into_inner);
-        }
-        *held = true;
-    }
-
-    fn unlock(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.1.notify_one();
-    }
-}
-
 #[cfg(not(loom))]
 static OVS_MUTEX: RawMutex = RawMutex::new();
 #[cfg(not(loom))]
 static RTNL: RawMutex = RawMutex::new();
 
-/// The same for loom, whose threads must not block the machine's.
-#[cfg(loom)]
-struct RawMutex(loom::sync::atomic::AtomicBool);
-
-#[cfg(loom)]
-impl RawMutex {
-    fn lock(&self) {
-        use loom::sync::atomic::Ordering;
-        while self
-            .0
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            loom::thread::yield_now();
-        }
-    }
-
-    fn unlock(&self) {
-        self.0.store(false, loom::sync::atomic::Ordering::Release);
-    }
-}
-
 #[cfg(loom)]
 loom::lazy_static! {
-    static ref OVS_MUTEX: RawMutex = RawMutex(loom::sync::atomic::AtomicBool::new(false));
-    static ref RTNL: RawMutex = RawMutex(loom::sync::atomic::AtomicBool::new(false));
+    static ref OVS_MUTEX: RawMutex = RawMutex::new();
+    static ref RTNL: RawMutex = RawMutex::new();
 }
 
 thread_local! {
@@ -377,23 +332,24 @@ fn may_sleep() {
     assert_eq!(BH_DEPTH.get(), 0, "sleeping lock with BH disabled");
 }
 
+/// Evidence that this thread holds the mutex, until it is dropped.
+pub struct OvsMutexGuard(NotThreadSafe);
+
 /// Takes the mutex that serialises all changes. May sleep.
-pub fn ovs_mutex_lock() {
+pub fn ovs_mutex_lock() -> OvsMutexGuard {
     may_sleep();
     assert!(!MUTEX_HELD.get(), "deadlock: this thread holds the mutex");
     assert!(!RTNL_HELD.get(), "lock order: the mutex under the RTNL");
     OVS_MUTEX.lock();
     MUTEX_HELD.set(true);
+    OvsMutexGuard(NotThreadSafe)
 }
 
-/// Releases it.
-///
-/// # Safety
-///
-/// This thread holds it.
-pub unsafe fn ovs_mutex_unlock() {
-    MUTEX_HELD.set(false);
-    OVS_MUTEX.unlock();
+impl Drop for OvsMutexGuard {
+    fn drop(&mut self) {
+        MUTEX_HELD.set(false);
+        OVS_MUTEX.unlock();
+    }
 }
 
 /// Lets others run: what [`testing::on_resched`] has said. May sleep.

@@ -28,9 +28,11 @@ class Vm:
         args = ["qemu-system-x86_64", "-M", "q35", *accel, "-cpu", "max,-cx16", "-smp", str(smp), "-m", str(mem),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none",
                 "-kernel", kernel.vmlinuz, "-initrd", initrd,
+                # norandmaps: QEMU's translations are found by virtual address, so that with programs at random ones
+                # each start of a program translates it anew: half of the time of a suite.
                 # On a busy machine the TSC is calibrated wrongly by factors; the HPET keeps the host's time.
                 "-append", ("tsc=reliable " if icount else "clocksource=hpet tsc=nowatchdog ") +
-                           "console=ttyS0 quiet loglevel=5 slab_nomerge panic=-1 nokaslr no5lvl mitigations=auto "
+                           "console=ttyS0 quiet loglevel=5 slab_nomerge panic=-1 nokaslr norandmaps no5lvl mitigations=auto "
                            "rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_timeout=60 no_timer_check "
                            "cryptomgr.notests apparmor=0 audit=0 nowatchdog " + append,
                 "-serial", "file:" + self.console,

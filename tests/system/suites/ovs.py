@@ -53,7 +53,7 @@ class Ovs:
     smp = 1
     timeout = 300  # seconds a test may take; the slowest takes 100 on an idle machine
     guess = 12.0  # seconds of a test that was never timed
-    at_once = 8  # tests in one run of the suite, whose start takes some seconds
+    at_once = 40  # tests in one run of the suite, whose start takes ten seconds
 
     def __init__(self, version, suite):
         self.name = "ovs-" + version

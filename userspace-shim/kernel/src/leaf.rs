@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The leaves on `std`. Kernel counterpart: `rust/kernel/leaf.rs`.
 
-use crate::testing;
-use core::{alloc::Layout, ffi::CStr};
+use crate::{sync::LockClassKey, testing};
+use core::{alloc::Layout, ffi::CStr, pin::Pin};
+
+pub(crate) use testing::RawMutex as Mutex;
+/// There is no lockdep here.
+pub(crate) struct LockClass;
 
 pub(crate) fn kmalloc(layout: Layout, flags: u32) -> *mut u8 {
     testing::alloc::alloc(layout, flags)
@@ -28,6 +32,35 @@ pub(crate) fn rcu_read_lock() {
 /// This thread holds the read lock.
 pub(crate) unsafe fn rcu_read_unlock() {
     testing::rcu::read_unlock();
+}
+
+/// # Safety
+///
+/// `mutex` is static memory that nobody else uses yet.
+pub(crate) unsafe fn mutex_init(
+    mutex: *mut Mutex,
+    _name: &'static CStr,
+    class: Pin<&'static LockClassKey>,
+) {
+    assert!(!class.as_ptr().is_null());
+    // SAFETY: by this function's contract.
+    unsafe { mutex.write(Mutex::new()) }
+}
+
+/// # Safety
+///
+/// It is initialised. This thread does not hold it.
+pub(crate) unsafe fn mutex_lock(mutex: *mut Mutex) {
+    // SAFETY: by this function's contract.
+    unsafe { &*mutex }.lock();
+}
+
+/// # Safety
+///
+/// This thread holds it.
+pub(crate) unsafe fn mutex_unlock(mutex: *mut Mutex) {
+    // SAFETY: by this function's contract.
+    unsafe { &*mutex }.unlock();
 }
 
 pub(crate) fn printk(level: u8, prefix: &CStr, text: &CStr) {

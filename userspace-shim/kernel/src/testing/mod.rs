@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What tests may ask of the shim: failing allocations, leak counts, grace periods, log lines.
+//! What tests may ask of the shim: failing allocations, leak counts, grace periods, log lines, locks.
 
 pub mod alloc;
+mod lock;
 pub mod log;
 #[cfg_attr(loom, path = "rcu_loom.rs")]
 pub mod rcu;
+
+pub use lock::RawMutex;
 
 #[cfg(test)]
 mod tests {
