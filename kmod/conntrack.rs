@@ -188,7 +188,8 @@ impl TrackedOps for SkBuff {
         SkBuff::ct_find(self, net.as_ref(), template, natted)
     }
 
-    #[inline(always)]
+    const LEAVES_EXPECTATIONS: bool = SkBuff::CT_LEAVES_EXPECTATIONS;
+
     fn expected_by(&mut self, net: &Namespace, template: &Template) -> Option<Connection> {
         SkBuff::ct_expected_by(self, net.as_ref(), template).map(connection)
     }

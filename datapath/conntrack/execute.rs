@@ -209,17 +209,28 @@ fn defragment(cx: &Context<'_>, pkt: Packet, key: &mut FlowKey) -> Result<Option
 
 /// Tracks without commit.
 fn look_up(cx: &Context<'_>, mut pkt: Packet, key: &mut FlowKey) -> Step {
-    if let Some(master) = pkt.expected_by(cx.net, &cx.ct.template) {
-        // Not tracked yet, which would use the expectation up; a packet that is lost on its way to userspace would have.
-        let state = cs::TRACKED | cs::NEW | cs::RELATED;
-        state::write(key, state, cx.ct.spec.zone, Some(&master));
+    // A packet that is lost on its way to userspace must not have used the expectation up.
+    if !Packet::LEAVES_EXPECTATIONS && is_expected(cx, &mut pkt, key) {
         return Ok(pkt);
     }
     let (mut pkt, conn) = find(cx, pkt, key)?;
     if conn.is_some() {
         pkt.deliver_events();
+    } else if Packet::LEAVES_EXPECTATIONS {
+        // Nothing that begins a connection, such as the FIN after a file without a byte, whose SYN was not committed either.
+        is_expected(cx, &mut pkt, key);
     }
     Ok(pkt)
+}
+
+/// Whether a connection expects the packet; then the key says so (spec C4).
+fn is_expected(cx: &Context<'_>, pkt: &mut Packet, key: &mut FlowKey) -> bool {
+    let Some(master) = pkt.expected_by(cx.net, &cx.ct.template) else {
+        return false;
+    };
+    let state = cs::TRACKED | cs::NEW | cs::RELATED;
+    state::write(key, state, cx.ct.spec.zone, Some(&master));
+    true
 }
 
 /// Tracks, then writes what the action says and enters the connection into the table (spec C12).

@@ -120,8 +120,11 @@ pub trait TrackedOps: PacketOps {
     /// (spec C7). `natted`: the packet was rewritten, so the connection has its tuple the other way round. For a packet
     /// without a connection.
     fn find_connection(&mut self, net: &Net, template: &Template, natted: bool) -> bool;
-    /// The connection that expects this packet, on kernels whose tracker would forget that it does when it sees the
-    /// packet; `None` on all others (spec 8.3). A connection in the way of the expectation is deleted. For any packet.
+    /// Whether [`track`](Self::track) without commit leaves an expectation that the packet meets in place. Where it does not,
+    /// the packet must not be tracked (spec C4).
+    const LEAVES_EXPECTATIONS: bool;
+    /// The connection that expects this packet. One in the way of the expectation is deleted, unless tracking would have found
+    /// it. For a packet that has none.
     fn expected_by(&mut self, net: &Net, template: &Template) -> Option<Connection>;
     /// Its connection is one of this namespace, zone, helper and timeout policy (spec C7).
     fn fits(&self, net: &Net, template: &Template) -> bool;

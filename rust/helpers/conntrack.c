@@ -164,17 +164,24 @@ bool rust_helper_ct_find(struct net *net, struct sk_buff *skb, const struct nf_c
 }
 
 #ifdef HAVE_CT_EXPECT_UNLINK
-/* A template that is not "confirmed" leaves expectations alone. */
-bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
-			     bool ipv6, struct ovs_ct_conn *out)
+/* A template that is not "confirmed" leaves expectations alone, and its connections are found. */
+static bool ovs_ct_yields(struct nf_conn *ct)
 {
 	return false;
 }
 #else
 /*
- * The connection that expects the packet. A connection with the expected tuple, which helpers do
- * not look for, would be found first, and the expectation never used up: it goes.
+ * Helpers do not look for a connection with the tuple that they expect. It would be found first,
+ * and the expectation never used up.
  */
+static bool ovs_ct_yields(struct nf_conn *ct)
+{
+	nf_ct_delete(ct, 0, 0);
+	return true;
+}
+#endif
+
+/* The connection that expects the packet, which has none. */
 bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const struct nf_conn *tmpl,
 			     bool ipv6, struct ovs_ct_conn *out)
 {
@@ -183,6 +190,7 @@ bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const s
 	struct nf_conntrack_expect *exp;
 	struct nf_conntrack_tuple tuple;
 	struct nf_conn *master;
+	bool yields = true;
 
 	if (!nf_ct_get_tuplepr(skb, skb_network_offset(skb), OVS_NFPROTO(ipv6), net, &tuple))
 		return false;
@@ -195,14 +203,14 @@ bool rust_helper_ct_expected(struct net *net, const struct sk_buff *skb, const s
 	if (h) {
 		struct nf_conn *ct = nf_ct_tuplehash_to_ctrack(h);
 
-		nf_ct_delete(ct, 0, 0);
+		yields = ovs_ct_yields(ct);
 		nf_ct_put(ct);
 	}
-	ovs_ct_describe(master, IP_CT_NEW, out);
+	if (yields)
+		ovs_ct_describe(master, IP_CT_NEW, out);
 	nf_ct_put(master);
-	return true;
+	return yields;
 }
-#endif
 
 static bool ovs_ct_helper_fits(const struct nf_conn *ct, const struct nf_conn *tmpl)
 {

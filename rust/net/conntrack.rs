@@ -338,8 +338,10 @@ impl SkBuff {
         }
     }
 
-    /// The connection that expects it, where tracking would use the expectation up.
-    #[cfg(not(HAVE_CT_EXPECT_UNLINK))]
+    /// Whether tracking it without commit leaves an expectation that it meets in place.
+    pub const CT_LEAVES_EXPECTATIONS: bool = cfg!(HAVE_CT_EXPECT_UNLINK);
+
+    /// The connection that expects it.
     pub fn ct_expected_by(&mut self, net: NetRef<'_>, template: &Template) -> Option<Conn> {
         let mut conn = MaybeUninit::uninit();
         // SAFETY: as in `ct_describe`; the namespace and the template are alive.
@@ -353,13 +355,6 @@ impl SkBuff {
             )
             .then(|| conn.assume_init())
         }
-    }
-
-    /// The connection that expects it, where tracking would use the expectation up: never.
-    #[cfg(HAVE_CT_EXPECT_UNLINK)]
-    #[inline(always)]
-    pub fn ct_expected_by(&mut self, _net: NetRef<'_>, _template: &Template) -> Option<Conn> {
-        None
     }
 
     /// Its connection is what the template would make.

@@ -404,6 +404,8 @@ impl TrackedOps for Packet {
         true
     }
 
+    const LEAVES_EXPECTATIONS: bool = true;
+
     fn expected_by(&mut self, _net: &FakeNet, _template: &FakeTemplate) -> Option<Connection> {
         None
     }

@@ -21,6 +21,7 @@ import tty
 MODULE = "openvswitch"
 OUT = "/run/out"
 STOCK = "/guest/stock.ko"
+KMEMLEAK = "/sys/kernel/debug/kmemleak"  # where the kernel has it
 
 BAD = re.compile(
     r"WARNING:|WARN_ON|\bBUG\b|Oops|general protection|Call Trace|refcount_t|use-after-free|KASAN|UBSAN|"
@@ -30,7 +31,7 @@ BAD = re.compile(
     r"kernel NULL pointer|unable to handle|slab.*(corrupt|Objects remaining)|still has objects|"
     r"memory leak|page allocation failure|invalid opcode|double fault|Hardware error")
 # "hw csum failure" and the like go through WARN; these lines are known to be harmless.
-HARMLESS = re.compile(r"stall warnings timeout|lockdep checking is enabled|use-after-free debug is enabled|Kernel command line|Command line:|loading out-of-tree module|module verification failed")
+HARMLESS = re.compile(r"stall warnings timeout|memory leak detector initialized|lockdep checking is enabled|use-after-free debug is enabled|Kernel command line|Command line:|loading out-of-tree module|module verification failed")
 OUT_OF_TREE, UNSIGNED = 1 << 12, 1 << 13
 
 
@@ -142,6 +143,24 @@ def unload():
     return None
 
 
+def kmemleak(what):
+    if os.path.exists(KMEMLEAK):
+        with open(KMEMLEAK, "w") as f:
+            f.write(what)
+
+
+def leaked():
+    """What nobody refers to, where the kernel has kmemleak: asked twice, since an object must be some seconds old, and
+    its only reference may have been in a register."""
+    if not os.path.exists(KMEMLEAK):
+        return ""
+    for _ in range(2):
+        time.sleep(6)
+        kmemleak("scan")
+    with open(KMEMLEAK) as f:
+        return f.read()
+
+
 def ask(port, req):
     """Run a case on the stock module of this kernel. Returns what the case on ours is told of its answers."""
     said = "/run/asked"
@@ -212,6 +231,7 @@ def run(port, req):
     with open("/dev/kmsg", "w") as f:
         f.write("<6>%s\n" % mark)
     taint0 = taint()
+    kmemleak("clear")
     if not why and not req.get("keep_module"):
         p = quiet("modprobe", MODULE)
         if p.returncode:
@@ -230,6 +250,11 @@ def run(port, req):
         gone = unload()
         if gone:
             why.append(gone)
+    leaks = leaked()
+    if leaks:
+        why.append("kmemleak: %d objects" % leaks.count("unreferenced object"))
+        with open(OUT + "/kmemleak", "w") as f:
+            f.write(leaks)
     lines = kernel_log_since(mark)
     allow = re.compile(req["allow"]) if req.get("allow") else None
     bad = [l for l in lines if BAD.search(l) and not HARMLESS.search(l) and not (allow and allow.search(l))]
