@@ -7,7 +7,7 @@ pub use core::{
 };
 
 pub use crate::{
-    alloc::{flags::*, AllocError, Flags, KBox, KVBox, KVVec, KVec, VBox, VVec},
+    alloc::{flags::*, KBox, KVBox, KVVec, KVec, VBox, VVec},
     error::{code::*, Error, Result},
     module, pr_alert, pr_crit, pr_debug, pr_emerg, pr_err, pr_info, pr_notice, pr_warn,
     static_assert,

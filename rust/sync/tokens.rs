@@ -217,14 +217,18 @@ pub(super) fn section_lasts(section: u32) -> bool {
 /// References read under it stay valid as long as it is borrowed, even if what they point to is
 /// removed meanwhile: nothing is freed in the mutex section that retired it
 /// ([`Retired`](super::Retired)).
-pub struct OvsGuard(#[allow(dead_code, reason = "released when dropped")] sys::OvsMutexGuard);
+pub struct OvsGuard(
+    #[allow(dead_code, reason = "released when dropped")] sys::OvsMutexGuard,
+    // Upstream's guard of a lock is Sync, for what it lends. This one is evidence of who changes things.
+    #[allow(dead_code, reason = "marker")] NotThreadSafe,
+);
 
 impl OvsGuard {
     /// Takes the mutex. May sleep.
     pub fn lock(_ctx: &ProcessContext) -> Self {
         let held = sys::ovs_mutex_lock();
         SECTION.fetch_add(1, Ordering::Relaxed);
-        Self(held)
+        Self(held, NotThreadSafe)
     }
 
     /// Takes the RTNL too. May sleep.
@@ -273,3 +277,29 @@ impl Drop for LeaveRtnl {
         unsafe { sys::rtnl_unlock() };
     }
 }
+
+/// Compiles only while none of the types is `Send` or `Sync`, whatever `kernel` crate they are made of.
+macro_rules! bound_to_their_threads {
+    ($($token:ty),+) => {
+        const _: () = {
+            trait Bound<Why> {
+                const OK: () = ();
+            }
+            impl<T> Bound<()> for T {}
+            struct IsSend;
+            impl<T: Send> Bound<IsSend> for T {}
+            struct IsSync;
+            impl<T: Sync> Bound<IsSync> for T {}
+            // Ambiguous with a second implementation.
+            $(const _: () = <$token as Bound<_>>::OK;)+
+        };
+    };
+}
+bound_to_their_threads!(
+    ProcessContext,
+    RcuGuard,
+    BhGuard,
+    BhSection,
+    OvsGuard,
+    OvsRtnl
+);

@@ -23,8 +23,17 @@ OUT = "/run/out"
 STOCK = "/guest/stock.ko"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"  # where the kernel has it
 
+# What a kernel says when something is wrong with it, or with us: lockdep, RCU, KASAN, UBSAN, kmemleak, the debugging of lists, objects,
+# slabs and references, and what every kernel has.
+COMPLAINTS = re.compile(
+    r'^(?:BUG\b|WARNING:|UBSAN:|KASAN:|KFENCE:|ODEBUG: (?!selftest|\d+ of)|Oops|Kernel panic|Internal error|general protection|refcount_t:|DEBUG_LOCKS_WARN_ON|unreferenced object'
+    r'|kernel BUG at|RTNL: assertion failed|INFO: (?:possible|suspicious|rcu|task|trying)|rcu: INFO:|unregister_netdevice: waiting for)'
+    r'|^kmemleak: [1-9]\d* new suspected|^kmemleak: .*disabled|\bBUG: (?:KASAN|sleeping|scheduling|spinlock|key|unable)|KASAN: .* in |UBSAN: '
+    r'|possible (?:recursive|circular|irq lock)|inconsistent lock state|suspicious RCU usage|list_(?:add|del) corruption|[Ss]leeping function called'
+    r'|scheduling while atomic|ref_tracker: .*(?:leaked|has)|can\'t free all objects|Objects remaining|still has objects'
+    r'|(?<!out-of-tree module )taint(?:s|ing) kernel|Disabling lock debugging|BUG: MAX_LOCK|Failure not reported to KUnit')
 BAD = re.compile(
-    r"WARNING:|WARN_ON|\bBUG\b|Oops|general protection|Call Trace|refcount_t|use-after-free|KASAN|UBSAN|"
+    COMPLAINTS.pattern + r"|WARNING:|WARN_ON|\bBUG\b|Oops|general protection|Call Trace|refcount_t|use-after-free|KASAN|UBSAN|"
     r"rcu.*(stall|self-detected)|scheduling while atomic|sleeping function|unregister_netdevice: waiting|"
     r"hung task|blocked for more than|soft lockup|hard LOCKUP|bad page|stack guard|suspicious RCU|"
     r"possible recursive|lockdep|field-spanning|disagrees about|Unknown symbol|Unknown rela|"
@@ -143,22 +152,36 @@ def unload():
     return None
 
 
-def kmemleak(what):
-    if os.path.exists(KMEMLEAK):
-        with open(KMEMLEAK, "w") as f:
-            f.write(what)
+def write(path, text):
+    """To a file of the kernel's that not every kernel has."""
+    if os.path.exists(path):
+        with open(path, "w") as f:
+            f.write(text)
 
 
 def leaked():
-    """What nobody refers to, where the kernel has kmemleak: asked twice, since an object must be some seconds old, and
-    its only reference may have been in a register."""
+    """What nobody refers to since the last time, where the kernel has kmemleak. Scanned twice: an object must be some seconds
+    old, and not have changed since a scan before. What has been reported is not reported again."""
     if not os.path.exists(KMEMLEAK):
         return ""
-    for _ in range(2):
-        time.sleep(6)
-        kmemleak("scan")
-    with open(KMEMLEAK) as f:
-        return f.read()
+    try:
+        for _ in range(2):
+            time.sleep(6)
+            write(KMEMLEAK, "scan")
+        with open(KMEMLEAK) as f:
+            found = f.read()
+        write(KMEMLEAK, "clear")
+        return found
+    except OSError as e:
+        return "unreferenced object: not looked for: %s" % e
+
+
+def lockdep_is_off():
+    """It ends for good with the first report, whosever it was."""
+    if not os.path.exists("/proc/lockdep_stats"):
+        return False
+    with open("/proc/lockdep_stats") as f:
+        return re.search(r"debug_locks:\s+0", f.read()) is not None
 
 
 def ask(port, req):
@@ -185,6 +208,7 @@ def ask(port, req):
         open(said, "w").close()
     if child.returncode or late:
         env["ASKED_IN_PART"] = "1"
+    leaked()  # that is the C module's
     shutil.copy(said, OUT + "/stock-golden.txt")
     return env
 
@@ -231,7 +255,9 @@ def run(port, req):
     with open("/dev/kmsg", "w") as f:
         f.write("<6>%s\n" % mark)
     taint0 = taint()
-    kmemleak("clear")
+    write("/sys/kernel/debug/clear_warn_once", "1")  # ours must warn, although the C module or another case did
+    if lockdep_is_off():
+        why.append("lockdep is off: a case before, or the C module, had a report")
     if not why and not req.get("keep_module"):
         p = quiet("modprobe", MODULE)
         if p.returncode:
@@ -295,6 +321,7 @@ def main():
     port = Port(given) if given else Port("/dev/vport0p1") if os.path.exists("/dev/vport0p1") else Port(
         (glob.glob("/dev/vport*p1") or ["/dev/vport0p1"])[0])
     leftovers()  # of the kernel's own: drivers that are built in make devices
+    leaked()  # while the kernel started
     early = [l for l in dmesg() if BAD.search(l) and not HARMLESS.search(l)]
     with open("/proc/uptime") as f:
         up = float(f.read().split()[0])

@@ -32,7 +32,6 @@ pub mod types;
 #[path = "../../../rust/kernel/assert.rs"]
 mod assert;
 
-pub use core::ffi;
 pub use module::{Module, ThisModule};
 
 #[cfg(test)]
