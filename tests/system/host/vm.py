@@ -16,14 +16,15 @@ class Died(Exception):
 
 
 class Vm:
-    def __init__(self, kernel, image, guest, ko=None, smp=1, mem=768, console=None, append="", qemu=(), icount=False):
+    def __init__(self, kernel, image, guest, ko=None, smp=1, mem=768, console=None, append="", qemu=(), icount=False, tb=256):
         self.prepare(console)
         initrd = kernel.initrd(self.work, dict(guest), ko)
         if icount:
             accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2026-01-01",
                      "-seed", "1"]
         else:
-            accel = ["-accel", "tcg,thread=%s,tb-size=256" % ("multi" if smp > 1 else "single")]
+            # When its translations fill `tb` MiB QEMU forgets them all.
+            accel = ["-accel", "tcg,thread=%s,tb-size=%d" % ("multi" if smp > 1 else "single", tb)]
         # cx16 off: QEMU 7.2 emulates cmpxchg16b wrongly and 6.12 faults on it.
         args = ["qemu-system-x86_64", "-M", "q35", *accel, "-cpu", "max,-cx16", "-smp", str(smp), "-m", str(mem),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none",
