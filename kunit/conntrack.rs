@@ -272,7 +272,7 @@ mod tests {
         if !can_fail() {
             return Ok(());
         }
-        let mut bad = 0;
+        let (mut bad, mut failures) = (0, 0);
         for ipv6 in [false, true] {
             let whole = Whole::new(ipv6, 2500)?;
             // Another zone each time: what was left over does not count.
@@ -284,7 +284,9 @@ mod tests {
                         let _bh = BhGuard::enter();
                         skb.ct_defragment(init_net(), zone, ipv6)
                     };
-                    failed |= fail_nth(0) == 0;
+                    let reached = fail_nth(0) == 0;
+                    failures += usize::from(reached);
+                    failed |= reached;
                     if let Ok(Some((skb, _))) = result {
                         done = true;
                         bad += usize::from(!holds(&skb, whole.l3())?);
@@ -297,6 +299,8 @@ mod tests {
             }
         }
         assert_eq!(bad, 0);
+        // The queue, and the head that the fragments are put into.
+        assert!(failures >= 4);
         Ok(())
     }
 }
