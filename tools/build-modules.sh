@@ -77,7 +77,7 @@ crates=''
 [ ! -e "$kdir/rust/libkernel.rmeta" ] || ! grep -qs '^CONFIG_RUST=y' "$conf" || crates=y
 case $OVS_MODE$crates in
 '' | y | ay) ;;
-b*) crates='' ;;
+b | by) crates='' ;;
 a) die "kernel $release has no crates to build against (CONFIG_RUST=y, rust/libkernel.rmeta): MODE=a cannot be" ;;
 *) die "no MODE=$OVS_MODE; there are a, against the kernel's own crates, and b, with all that is needed brought along" ;;
 esac
