@@ -9,7 +9,7 @@ use super::device::Device;
 use super::forward::attach;
 use super::netlink::{request, Answer, Socket, DUMP};
 use super::packet::UDP4;
-use super::requests::DEVICE;
+use super::requests::{dp_del, dp_new, put_key, put_output, DEVICE, UFID};
 use crate::datapath::abi::{
     cmd, ct_limit_cmd, dp_attr, flow_attr, key_attr, meter_attr, meter_cmd, packet_attr,
     packet_cmd, vport_attr,
@@ -17,25 +17,14 @@ use crate::datapath::abi::{
 use crate::datapath::env::Group;
 use crate::datapath::netlink::attr::Attrs;
 use crate::datapath::netlink::nlm;
-use crate::datapath::netlink::writer::{Put, Writer};
 use kernel::prelude::*;
 
-const NAME: [u8; 16] = *b"ovs-kunit0\0\0\0\0\0\0";
-/// `OVS_ACTION_ATTR_OUTPUT`
-const OUTPUT: u16 = 1;
-const UFID: [u8; 16] = *b"sixteen bytes id";
-
 pub(super) fn new_datapath(sock: &Socket) -> Result<Answer> {
-    sock.ask(&request(Group::Datapath, cmd::NEW, nlm::ECHO, 0, |w| {
-        w.put_name(dp_attr::NAME, &NAME)?;
-        w.put_u32(dp_attr::UPCALL_PID, 0)
-    })?)
+    sock.ask(&dp_new(0)?)
 }
 
 pub(super) fn delete_datapath(sock: &Socket) -> Result<Answer> {
-    sock.ask(&request(Group::Datapath, cmd::DEL, 0, 0, |w| {
-        w.put_name(dp_attr::NAME, &NAME)
-    })?)
+    sock.ask(&dp_del(0)?)
 }
 
 /// Runs `f` with a socket and a datapath's ifindex; both are gone when it returns.
@@ -63,21 +52,6 @@ fn flows(sock: &Socket, dp: i32) -> Result<usize> {
         .ask(&request(Group::Flow, cmd::GET, DUMP, dp, |_| Ok(()))?)?
         .replies()
         .count())
-}
-
-/// Frames of one type from the local port.
-fn put_key(w: &mut Writer<'_>, ty: u16) -> Put {
-    let key = w.nest(flow_attr::KEY)?;
-    w.put_u32(key_attr::IN_PORT, 0)?;
-    w.put(key_attr::ETHERNET, &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])?;
-    w.put(key_attr::ETHERTYPE, &ty.to_be_bytes())?;
-    w.end_nest(key)
-}
-
-fn put_output(w: &mut Writer<'_>, attr: u16, port: u32) -> Put {
-    let actions = w.nest(attr)?;
-    w.put_u32(OUTPUT, port)?;
-    w.end_nest(actions)
 }
 
 fn new_flow(dp: i32, ty: u16) -> Result<KVec<u8>> {

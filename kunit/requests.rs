@@ -12,7 +12,7 @@ use crate::datapath::abi::{
 };
 use crate::datapath::env::Group;
 use crate::datapath::netlink::nlm;
-use crate::datapath::netlink::writer::{Put, Writer};
+use crate::datapath::netlink::writer::{Mark, Put, Writer};
 use kernel::prelude::*;
 
 /// That of [`with_datapath`](super::genetlink::with_datapath).
@@ -21,7 +21,7 @@ const OTHER: [u8; 16] = *b"ovs-kunit9\0\0\0\0\0\0";
 const PORT: [u8; 16] = *b"ovs-kunit8\0\0\0\0\0\0";
 /// A device of the suite's, which is port 1 where a packet is executed.
 pub(super) const DEVICE: [u8; 16] = *b"ovs-kunit1\0\0\0\0\0\0";
-const UFID: [u8; 16] = *b"sixteen bytes id";
+pub(super) const UFID: [u8; 16] = *b"sixteen bytes id";
 const METER: u32 = 5;
 
 // ---- ovs_datapath ----
@@ -136,20 +136,24 @@ pub(super) fn port_dump(dp: i32) -> Result<KVec<u8>> {
 
 // ---- ovs_flow: one with a UFID, and one with a mask and much to do, found by its key ----
 
-fn put_key(w: &mut Writer<'_>) -> Put {
+/// Frames of one type from the local port; the nest is open.
+fn begin_key(w: &mut Writer<'_>, ty: u16) -> Put<Mark> {
     let key = w.nest(flow_attr::KEY)?;
     w.put_u32(key_attr::IN_PORT, 0)?;
     w.put(key_attr::ETHERNET, &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])?;
-    w.put(key_attr::ETHERTYPE, &[0x88, 0xb5])?;
+    w.put(key_attr::ETHERTYPE, &ty.to_be_bytes())?;
+    Ok(key)
+}
+
+/// Frames of one type from the local port.
+pub(super) fn put_key(w: &mut Writer<'_>, ty: u16) -> Put {
+    let key = begin_key(w, ty)?;
     w.end_nest(key)
 }
 
 /// UDP over IPv6, whose addresses and ports lie in a part of the key of its own.
 fn put_much_key(w: &mut Writer<'_>) -> Put {
-    let key = w.nest(flow_attr::KEY)?;
-    w.put_u32(key_attr::IN_PORT, 0)?;
-    w.put(key_attr::ETHERNET, &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])?;
-    w.put(key_attr::ETHERTYPE, &[0x86, 0xdd])?;
+    let key = begin_key(w, 0x86dd)?;
     let mut ip = [0; 40];
     (ip[0], ip[16], ip[36], ip[38]) = (0x20, 0x20, 17, 64);
     w.put(key_attr::IPV6, &ip)?;
@@ -168,8 +172,8 @@ fn put_mask(w: &mut Writer<'_>) -> Put {
     w.end_nest(mask)
 }
 
-fn put_output(w: &mut Writer<'_>, port: u32) -> Put {
-    let list = w.nest(flow_attr::ACTIONS)?;
+pub(super) fn put_output(w: &mut Writer<'_>, attr: u16, port: u32) -> Put {
+    let list = w.nest(attr)?;
     w.put_u32(action_attr::OUTPUT, port)?;
     w.end_nest(list)
 }
@@ -229,29 +233,29 @@ fn ufid_request(
 
 pub(super) fn flow_new(dp: i32) -> Result<KVec<u8>> {
     ufid_request(cmd::NEW, nlm::CREATE, dp, |w| {
-        put_key(w)?;
-        put_output(w, 0)
+        put_key(w, 0x88b5)?;
+        put_output(w, flow_attr::ACTIONS, 0)
     })
 }
 
 pub(super) fn flow_again(dp: i32) -> Result<KVec<u8>> {
     ufid_request(cmd::NEW, 0, dp, |w| {
-        put_key(w)?;
-        put_output(w, 7)
+        put_key(w, 0x88b5)?;
+        put_output(w, flow_attr::ACTIONS, 7)
     })
 }
 
 pub(super) fn flow_set_7(dp: i32) -> Result<KVec<u8>> {
     ufid_request(cmd::SET, 0, dp, |w| {
-        put_key(w)?;
-        put_output(w, 7)
+        put_key(w, 0x88b5)?;
+        put_output(w, flow_attr::ACTIONS, 7)
     })
 }
 
 pub(super) fn flow_set_0(dp: i32) -> Result<KVec<u8>> {
     ufid_request(cmd::SET, 0, dp, |w| {
-        put_key(w)?;
-        put_output(w, 0)
+        put_key(w, 0x88b5)?;
+        put_output(w, flow_attr::ACTIONS, 0)
     })
 }
 

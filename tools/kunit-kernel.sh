@@ -11,9 +11,9 @@ cd "$(dirname "$0")/.."
 arch=$1
 shift
 fragments=(kunit/net.config "kunit/$arch.config")
+sanitizers=$(cd kunit && ls ./*.config | sed -E 's|./(.*).config|\1|' | grep -vxE 'net|um|x86_64' | tr '\n' ' ')
 for sanitizer; do
-	[[ -e kunit/$sanitizer.config && ! $sanitizer =~ ^(net|um|x86_64)$ ]] || die "no sanitizer $sanitizer; SAN= takes one of" \
-		"$(cd kunit && ls ./*.config | sed -E 's|./(.*).config|\1|' | grep -vxE 'net|um|x86_64' | tr '\n' ' ')"
+	case " $sanitizers" in *" $sanitizer "*) ;; *) die "no sanitizer $sanitizer; SAN= takes one of $sanitizers" ;; esac
 	fragments+=("kunit/$sanitizer.config")
 done
 

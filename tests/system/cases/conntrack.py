@@ -71,9 +71,7 @@ def u(data=b"x", sp=1000, dp=53, src=A, dst=B):
 
 
 def t(flags, seq, ack, data=b"", sp=1000, dp=80, src=A, dst=B, fam=4):
-    h = be16(sp) + be16(dp) + be32(seq) + be32(ack) + be16(5 << 12 | flags) + be16(8192)
-    c = csum(pseudo(src, dst, 6, 20 + len(data)) + h + b"\0\0\0\0" + data)
-    seg = h + be16(c) + b"\0\0" + data
+    seg = tcp(data, sp, dp, flags, src, dst, seq=seq, ack=ack)
     return eth(0x800, ipv4(6, seg, src, dst)) if fam == 4 else eth(0x86dd, ipv6(6, seg, src, dst))
 
 

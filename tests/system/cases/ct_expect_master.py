@@ -21,9 +21,7 @@ LABELS = bytes(range(0xa0, 0xb0))
 
 
 def t(flags, seq, ack, data=b"", sp=3000, dp=21, src=A, dst=B):
-    h = be16(sp) + be16(dp) + be32(seq) + be32(ack) + be16(5 << 12 | flags) + be16(8192)
-    c = csum(pseudo(src, dst, 6, 20 + len(data)) + h + b"\0\0\0\0" + data)
-    return eth(0x800, ipv4(6, h + be16(c) + b"\0\0" + data, src, dst))
+    return eth(0x800, ipv4(6, tcp(data, sp, dp, flags, src, dst, seq=seq, ack=ack), src, dst))
 
 
 def run(label, frame, *actions):

@@ -55,8 +55,8 @@ def udp(data=b"hello, datapath!", s=1000, d=2000, src="10.0.0.1", dst="10.0.0.2"
     return h + be16(c if check else 0) + data
 
 
-def tcp(data=b"", s=1000, d=2000, flags=0x02, src="10.0.0.1", dst="10.0.0.2", doff=5, options=b"", partial=False):
-    h = be16(s) + be16(d) + be32(1) + be32(2) + be16(doff << 12 | flags) + be16(8192)
+def tcp(data=b"", s=1000, d=2000, flags=0x02, src="10.0.0.1", dst="10.0.0.2", doff=5, options=b"", partial=False, seq=1, ack=2):
+    h = be16(s) + be16(d) + be32(seq) + be32(ack) + be16(doff << 12 | flags) + be16(8192)
     tail = b"\0\0" + options + data
     if partial:  # the sum of the pseudo header only: hardware adds the rest
         c = ~csum(pseudo(src, dst, 6, len(h) + 2 + len(tail))) & 0xffff
