@@ -14,6 +14,7 @@ use crate::World;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::alloc::flags::{GFP_KERNEL, GFP_KERNEL_ACCOUNT};
 use kernel::alloc::{KBox, KVec};
+use kernel::error::code::EOPNOTSUPP;
 use kernel::error::Result;
 use kernel::pr_warn;
 
@@ -23,7 +24,13 @@ const BUCKETS: usize = 512;
 
 /// A namespace's limits, once there are any. It ends with the namespace, in a context that may sleep.
 #[derive(Default)]
-pub struct Limits(OnceSlot<Set>);
+pub struct Limits {
+    count: OnceSlot<ConnCount>,
+    set: OnceSlot<Set>,
+}
+
+/// The right to count in a namespace, which nobody had before.
+pub struct NewCount(KBox<ConnCount>);
 
 /// Limits that were set, or could be.
 struct Set {
@@ -31,7 +38,6 @@ struct Set {
     default: AtomicU32,
     /// By the zone's low bits.
     zones: KVec<RcuList<ZoneEntry>>,
-    count: ConnCount,
 }
 
 /// A zone's own limit.
@@ -63,9 +69,31 @@ impl NewLimit {
 }
 
 impl Limits {
+    /// What a namespace's first datapath brings along, whether limits are ever set or not: nf_conncount of kernels before
+    /// 6.12 has the namespace's own stack track its connections, of which flows then see the state of what comes from the
+    /// local port (spec L5). None if it is there, or if the kernel counts nothing. May sleep. ENOMEM.
+    pub fn prepare_count(&self, net: &Net) -> Result<Option<NewCount>> {
+        if self.count.get().is_some() {
+            return Ok(None);
+        }
+        match ConnCount::new(net) {
+            Ok(count) => Ok(Some(NewCount(KBox::new(count, GFP_KERNEL)?))),
+            Err(EOPNOTSUPP) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Counts from now on. May sleep: under no lock.
+    pub fn start_count(&self, new: NewCount) {
+        self.count.get_or_fill(new.0);
+    }
+
     /// Makes room for limits; whoever sets one calls this first. May sleep. ENOMEM.
     pub fn enable(&self, net: &Net) -> Result {
-        if self.0.get().is_some() {
+        if self.count.get().is_none() {
+            self.start_count(NewCount(KBox::new(ConnCount::new(net)?, GFP_KERNEL)?));
+        }
+        if self.set.get().is_some() {
             return Ok(());
         }
         let mut zones = KVec::with_capacity(BUCKETS, GFP_KERNEL)?;
@@ -75,15 +103,14 @@ impl Limits {
         let set = Set {
             default: AtomicU32::new(UNLIMITED),
             zones,
-            count: ConnCount::new(net)?,
         };
-        self.0.get_or_fill(KBox::new(set, GFP_KERNEL)?);
+        self.set.get_or_fill(KBox::new(set, GFP_KERNEL)?);
         Ok(())
     }
 
     /// Sets a zone's limit. What it does not need it gives back, to be freed after the lock.
     pub fn set(&self, new: NewLimit, ovs: &OvsGuard) -> Option<NewLimit> {
-        let bucket = self.0.get().and_then(|set| set.bucket(new.zone))?;
+        let bucket = self.set.get().and_then(|set| set.bucket(new.zone))?;
         let old = bucket.iter(ovs).find(|entry| entry.zone == new.zone);
         if let Some(entry) = old {
             entry.limit.store(new.limit, Ordering::Relaxed);
@@ -95,35 +122,35 @@ impl Limits {
 
     /// Sets the limit of all zones that have none of their own.
     pub fn set_default(&self, limit: u32, _ovs: &OvsGuard) {
-        if let Some(set) = self.0.get() {
+        if let Some(set) = self.set.get() {
             set.default.store(limit, Ordering::Relaxed);
         }
     }
 
     /// Takes a zone's own limit away.
     pub fn remove(&self, zone: u16, ovs: &OvsGuard) -> Option<Retired<ZoneEntry>> {
-        let bucket = self.0.get().and_then(|set| set.bucket(zone))?;
+        let bucket = self.set.get().and_then(|set| set.bucket(zone))?;
         bucket.remove(ovs, |entry| entry.zone == zone)
     }
 
     /// The limit of zones that have none of their own.
     pub fn default(&self) -> u32 {
-        self.0
+        self.set
             .get()
             .map_or(UNLIMITED, |set| set.default.load(Ordering::Relaxed))
     }
 
     /// A zone's limit, and how many connections it has.
     pub fn get(&self, net: &Net, zone: u16, rcu: &RcuGuard) -> (u32, u32) {
-        match self.0.get() {
-            Some(set) => (set.limit(zone, rcu), set.count.get(net, zone)),
-            None => (UNLIMITED, 0),
+        match (self.set.get(), self.count.get()) {
+            (Some(set), Some(count)) => (set.limit(zone, rcu), count.get(net, zone)),
+            _ => (UNLIMITED, 0),
         }
     }
 
     /// Zones that have limits of their own.
     pub fn zones<'g>(&'g self, rcu: &'g RcuGuard) -> impl Iterator<Item = u16> + 'g {
-        let buckets = self.0.get().map(|set| set.zones.iter());
+        let buckets = self.set.get().map(|set| set.zones.iter());
         buckets
             .into_iter()
             .flatten()
@@ -147,17 +174,19 @@ impl Set {
 
 /// Counts a packet's new connection. True, and logged, if its zone then has too many (spec C12).
 pub fn exceeded(net: &Net, pkt: &Packet, spec: &Spec) -> bool {
-    match net.state().ct_limits.0.get() {
-        Some(set) => exceeds(set, net, pkt, spec),
+    let limits = &net.state().ct_limits;
+    match limits.set.get() {
+        Some(set) => exceeds(limits, set, net, pkt, spec),
         None => false,
     }
 }
 
 #[cold]
 #[inline(never)]
-fn exceeds(set: &Set, net: &Net, pkt: &Packet, spec: &Spec) -> bool {
+fn exceeds(limits: &Limits, set: &Set, net: &Net, pkt: &Packet, spec: &Spec) -> bool {
     let limit = set.limit(spec.zone, &RcuGuard::new());
-    if limit == UNLIMITED || set.count.add(net, pkt, spec.ipv6, spec.zone) <= limit {
+    let within = |count: &ConnCount| count.add(net, pkt, spec.ipv6, spec.zone) <= limit;
+    if limit == UNLIMITED || limits.count.get().is_none_or(within) {
         return false;
     }
     if World::log_allowed() {

@@ -57,7 +57,7 @@ fn readers_and_writers() {
     });
     net.exit();
     kernel::testing::rcu::barrier();
-    assert_eq!(live(), before);
+    assert_eq!(live(), before + COUNTS);
 }
 
 /// Stops the readers also when the writer panics.

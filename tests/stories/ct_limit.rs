@@ -3,6 +3,7 @@
 
 use crate::kit::*;
 use openvswitch::datapath::abi::{ct_limit_attr, ct_limit_cmd as limit};
+use std::sync::atomic::Ordering::Relaxed;
 
 type Zone = (i32, u32, u32);
 
@@ -169,4 +170,32 @@ fn b28_the_right_to_labels_is_given_back() {
     assert_eq!(count(), 1);
     drop(net);
     assert_eq!(count(), 0);
+}
+
+/// L5: a namespace's first datapath begins to count, whether there are limits or not; what is refused does not.
+#[test]
+fn l5_counting_begins_with_the_first_datapath() {
+    let net = FakeNet::new();
+    let mut client = Client::new(&net);
+    let counts = || net.tracker().conn_counts.load(Relaxed);
+    let stranger = net.add("eth0");
+    assert_eq!(refused(new_dp(&mut client, "eth0")), EEXIST);
+    drop(stranger);
+    assert_eq!(counts(), 0);
+    let dp = new_dp(&mut client, "br0").unwrap().dp_ifindex();
+    assert_eq!(counts(), 1);
+    new_dp(&mut client, "br1").unwrap();
+    assert_eq!(refused(new_dp(&mut client, "br1")), EEXIST);
+    client
+        .call(Group::Datapath, cmd::DEL, dp, &Bytes::new())
+        .unwrap();
+    let mut lab = Lab(client);
+    lab.set(&[(7, 3)]);
+    assert_eq!(lab.ask(&[7]), [(7, 3, 0)]);
+    assert_eq!(counts(), 1);
+    let tracker = net.tracker().clone();
+    net.exit();
+    kernel::testing::rcu::barrier();
+    drop((lab, net));
+    assert_eq!(tracker.conn_counts.load(Relaxed), 0);
 }

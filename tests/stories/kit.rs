@@ -12,6 +12,9 @@ pub use openvswitch::sys::testing::{fail_nth, live, take_log};
 pub const NETDEV: u32 = 1;
 pub const INTERNAL: u32 = 2;
 
+/// Objects with which a namespace counts connections, from its first datapath (L5) until its memory goes.
+pub const COUNTS: isize = 2;
+
 /// A namespace with a datapath `br0` in it. Ends with the value, and frees what the switch held.
 pub struct Switch {
     pub net: FakeNet,

