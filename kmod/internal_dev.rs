@@ -88,8 +88,9 @@ pub fn is_internal(dev: NetDevice<'_>) -> bool {
     }
 }
 
-/// The vport of an internal device.
-pub fn vport<'g>(dev: NetDevice<'g>, _token: &'g impl ReadToken) -> Option<&'g Vport> {
+/// The vport of an internal device. Evidence of the mutex does as well as a read section: the section of the mutex that takes
+/// a port out takes its device off the namespace's list, so that what was found under the mutex is a port until it is released.
+pub fn vport<'g>(dev: NetDevice<'_>, _token: &'g impl ReadToken) -> Option<&'g Vport> {
     if !is_internal(dev) {
         return None;
     }

@@ -14,7 +14,7 @@ use crate::rust::net::conntrack::LabelSpace;
 use crate::rust::net::genetlink::Message;
 use crate::rust::net::netdev::NetDevice;
 use crate::rust::net::netns::NetRef;
-use crate::rust::sync::{MaySleep, OvsRtnl, ProcessContext, RcuGuard};
+use crate::rust::sync::{MaySleep, OvsGuard, OvsRtnl, ProcessContext, RcuGuard};
 use crate::tables::{self, called_by_address, declared_in_c, OvsNet};
 use core::ffi::c_int;
 use core::ptr::NonNull;
@@ -86,6 +86,14 @@ impl NetOps for Namespace {
         // SAFETY: the namespace is there, the read section lasts for 'g.
         let dev = unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }?;
         internal_dev::vport(dev, rcu)
+    }
+
+    fn internal_vport_locked<'g>(&self, ifindex: i32, ovs: &'g OvsGuard) -> Option<&'g Vport> {
+        let _rcu = RcuGuard::new();
+        let net = self.as_ref().as_ptr();
+        // SAFETY: the namespace is there, the read section lasts as long as the device is looked at.
+        let dev = unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }?;
+        internal_dev::vport(dev, ovs)
     }
 
     fn has_listeners(&self, group: Group) -> bool {

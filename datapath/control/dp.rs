@@ -167,7 +167,7 @@ fn destroy(rtnl: &OvsRtnl, dp: &Arc<Datapath>) {
 /// The datapath a request means: by the name of its local port if given, else by ifindex (spec D5).
 fn find(req: &Request<'_>, attrs: &DpRequest<'_>, ovs: &OvsGuard) -> NlResult<Arc<Datapath>> {
     let Some(name) = attrs.name else {
-        return find_dp(req.net, req.dp_ifindex, ovs);
+        return find_dp(req.net, req.dp_ifindex, ovs).cloned();
     };
     match vport::find_by_name(req.net, &name, ovs) {
         Some(port) if port.no == LOCAL => Ok(port.dp.clone()),

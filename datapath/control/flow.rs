@@ -48,7 +48,7 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
     let wanted = parse_get(req, &mut key)?;
     let ovs = OvsGuard::lock(req.ctx);
     let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
-    let flow = find(&dp, &wanted.which, &ovs)?;
+    let flow = find(dp, &wanted.which, &ovs)?;
     let mut msg = Message::new(req, wanted.ufid_flags);
     msg.make_room_for(&flow, None, &ovs)?;
     msg.fill(cmd::GET, &flow, &ovs)?;
@@ -66,7 +66,7 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
             dp.table.flush(&ovs);
             Ok(Outcome::Done)
         }
-        Some(wanted) => del_one(req, &dp, &wanted, &ovs),
+        Some(wanted) => del_one(req, dp, &wanted, &ovs),
     }
 }
 
@@ -127,12 +127,12 @@ impl<'m> PreparedNew<'m> {
 
     fn commit(&mut self, req: &Request<'_>, ovs: &OvsGuard) -> NlResult<Outcome> {
         let dp = find_dp(req.net, req.dp_ifindex, ovs)?;
-        let flow = match self.insert(&dp, ovs)? {
+        let flow = match self.insert(dp, ovs)? {
             Ok(flow) => flow,
             Err(_) if req.flags & (nlm::CREATE | nlm::EXCL) != 0 => {
                 return Err(NlError::new(EEXIST, c"Such a flow exists"));
             }
-            Err(found) => self.modify(&dp, found, ovs)?,
+            Err(found) => self.modify(dp, found, ovs)?,
         };
         Ok(self.msg.event(cmd::NEW, flow, ovs))
     }
@@ -207,7 +207,7 @@ impl<'m> PreparedSet<'m> {
 
     fn commit(&mut self, req: &Request<'_>, ovs: &OvsGuard) -> NlResult<Outcome> {
         let dp = find_dp(req.net, req.dp_ifindex, ovs)?;
-        let flow = find(&dp, &self.which, ovs)?;
+        let flow = find(dp, &self.which, ovs)?;
         if must_notify(req) {
             self.msg
                 .make_room_for(&flow, self.actions.as_deref(), ovs)?;

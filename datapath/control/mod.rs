@@ -18,7 +18,7 @@ use crate::datapath::env::{Device, DeviceOps, Env, Group, Net, NetOps, Reply, Re
 use crate::datapath::error::{NlError, NlResult};
 use crate::datapath::netlink::writer::{MsgHeader, Put, Writer};
 use crate::datapath::netlink::Request;
-use crate::datapath::ports::port::VportType;
+use crate::datapath::ports::port::{Vport, VportType};
 use crate::rust::sync::{OvsGuard, OvsRtnl, ProcessContext, RcuGuard, RcuList, TIDY};
 use crate::World;
 use core::ops::Range;
@@ -142,9 +142,8 @@ pub fn dump(
 ///
 /// The device may be in another namespace than the datapath. Unlike C, the datapath is then not found: a
 /// container that was given an internal port must not command the host's switch (spec W18).
-pub fn find_dp(net: &Net, dp_ifindex: i32, _ovs: &OvsGuard) -> NlResult<Arc<Datapath>> {
-    // The mutex keeps the answer true after the read section.
-    find_dp_rcu(net, dp_ifindex, &RcuGuard::new()).cloned()
+pub fn find_dp<'g>(net: &Net, dp_ifindex: i32, ovs: &'g OvsGuard) -> NlResult<&'g Arc<Datapath>> {
+    of_port(net, net.internal_vport_locked(dp_ifindex, ovs))
 }
 
 /// The same for readers.
@@ -153,7 +152,11 @@ pub fn find_dp_rcu<'g>(
     dp_ifindex: i32,
     rcu: &'g RcuGuard,
 ) -> NlResult<&'g Arc<Datapath>> {
-    match net.internal_vport(dp_ifindex, rcu) {
+    of_port(net, net.internal_vport(dp_ifindex, rcu))
+}
+
+fn of_port<'g>(net: &Net, port: Option<&'g Vport>) -> NlResult<&'g Arc<Datapath>> {
+    match port {
         Some(port) if port.dp.net == *net => Ok(&port.dp),
         _ => Err(no_dp()),
     }

@@ -131,7 +131,7 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     // A device that is refused goes after the locks.
     let mut refused = None;
     let ovs = OvsGuard::lock(req.ctx);
-    let dp = find_dp(req.net, req.dp_ifindex, &ovs)?;
+    let dp = find_dp(req.net, req.dp_ifindex, &ovs)?.clone();
     let no = choose_number(&ovs, &dp, wanted)?;
     let spec = spec?;
     let rtnl = ovs.with_rtnl();

@@ -87,12 +87,19 @@ impl Masks {
     }
 
     /// A flow that has `mask` is not in the table (any more). With the last one the mask goes. Cannot fail.
+    #[inline]
     pub fn release(&self, mask: &Arc<SharedMask>, ovs: &OvsGuard) {
-        let flows = mask.flows.load(Relaxed).saturating_sub(1);
-        mask.flows.store(flows, Relaxed);
-        if flows != 0 {
-            return;
+        let flows = mask.flows.load(Relaxed);
+        if flows > 1 {
+            mask.flows.store(flows - 1, Relaxed);
+        } else {
+            self.remove(mask, ovs);
         }
+    }
+
+    #[inline(never)]
+    fn remove(&self, mask: &Arc<SharedMask>, ovs: &OvsGuard) {
+        mask.flows.store(0, Relaxed);
         let same = |m: &Arc<SharedMask>| Arc::ptr_eq(m, mask);
         if let Some(entry) = self.table.find::<0>(hash(&mask.mask), ovs, same) {
             drop(self.table.remove(ovs, entry));

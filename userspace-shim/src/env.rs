@@ -291,6 +291,12 @@ impl FakeNet {
         dev
     }
 
+    fn internal(&self, ifindex: i32) -> Option<FakeDevice> {
+        let devices = lock(&self.0.devices);
+        let mut internal = devices.iter().filter(|d| d.is_internal());
+        internal.find(|d| d.ifindex() == ifindex).cloned()
+    }
+
     /// The namespace's connection tracker.
     pub fn tracker(&self) -> &Arc<Tracker> {
         &self.0.tracker
@@ -425,11 +431,11 @@ impl NetOps for FakeNet {
     }
 
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport> {
-        let devices = lock(&self.0.devices);
-        let dev = devices
-            .iter()
-            .find(|d| d.is_internal() && d.ifindex() == ifindex)?;
-        dev.0.vport.get(rcu)
+        self.internal(ifindex)?.0.vport.get(rcu)
+    }
+
+    fn internal_vport_locked<'g>(&self, ifindex: i32, ovs: &'g OvsGuard) -> Option<&'g Vport> {
+        self.internal(ifindex)?.0.vport.get(ovs)
     }
 
     fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport> {
