@@ -492,10 +492,9 @@ pub trait NetOps: PartialEq + Send + Sync {
     fn state(&self) -> &crate::datapath::control::PerNet;
     /// The vport of the OVS internal device with this ifindex in this namespace (spec N7).
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport>;
-    /// The same for who holds the mutex, under which a port and its device leave the switch and the namespace together.
+    /// The same for who holds the mutex, without which no device stops being a port.
     fn internal_vport_locked<'g>(&self, ifindex: i32, ovs: &'g OvsGuard) -> Option<&'g Vport>;
-    /// The ports whose OVS internal device is in this namespace now, wherever their datapath is (spec W17). The devices
-    /// of ports that were unlinked with this token may still be among them.
+    /// The ports whose OVS internal device is in this namespace now, wherever their datapath is (spec W17).
     fn internal_ports<'g>(&'g self, rtnl: &'g OvsRtnl) -> impl Iterator<Item = &'g Vport>;
     /// True if someone listens to the family's multicast group (spec N9).
     fn has_listeners(&self, group: Group) -> bool;

@@ -12,6 +12,7 @@ use crate::rust::net::netns::NetRef;
 use crate::rust::net::skbuff::SkBuff;
 use crate::rust::sync::{BhGuard, MaySleep, OvsRtnl, RcuGuard, ReadToken};
 use crate::tables::{self, declared_in_c};
+use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{to_result, Result};
@@ -56,21 +57,32 @@ pub unsafe fn register(_rtnl: &OvsRtnl, dev: NetDevice<'_>, local: bool) -> Resu
 ///
 /// # Safety
 ///
-/// `dev` is one of ours; `vport` lives until a grace period after [`leave`].
+/// `dev` is one of ours; `vport` lives until a grace period after [`leave`], and until the mutex section of that ends.
 pub unsafe fn publish(dev: NetDevice<'_>, vport: &Vport) {
-    // SAFETY: a word in the device, aligned.
-    let slot = unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) };
+    // SAFETY: one of ours, by the caller.
+    let slot = unsafe { slot(dev) };
     slot.store(ptr::from_ref(vport).cast_mut().cast(), Ordering::Release);
 }
 
-/// Stops the device and puts it among those that leave.
+/// Where a device of ours has its vport.
+///
+/// # Safety
+///
+/// `dev` is one of ours.
+unsafe fn slot(dev: NetDevice<'_>) -> &AtomicPtr<c_void> {
+    // SAFETY: a word in the device, aligned, which is there as long as the device.
+    unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) }
+}
+
+/// Takes the vport away, stops the device and puts it among those that leave.
 ///
 /// # Safety
 ///
 /// Registered by [`register`], and only once here.
 pub unsafe fn leave(rtnl: &OvsRtnl, dev: NetDevice<'_>, leaving: &mut Leaving) {
-    // SAFETY: valid device, RTNL held, by the caller.
+    // SAFETY: valid device of ours, RTNL held, by the caller.
     unsafe {
+        slot(dev).store(ptr::null_mut(), Ordering::Release);
         bindings::rust_helper_netif_stop_queue(dev.as_ptr());
         dev.set_promiscuity(rtnl, -1);
         leaving.add(rtnl, dev);
@@ -88,15 +100,15 @@ pub fn is_internal(dev: NetDevice<'_>) -> bool {
     }
 }
 
-/// The vport of an internal device. Evidence of the mutex does as well as a read section: the section of the mutex that takes
-/// a port out takes its device off the namespace's list, so that what was found under the mutex is a port until it is released.
+/// The vport of an internal device, if it is a port.
 pub fn vport<'g>(dev: NetDevice<'_>, _token: &'g impl ReadToken) -> Option<&'g Vport> {
     if !is_internal(dev) {
         return None;
     }
-    // SAFETY: a word in the device, aligned.
-    let slot = unsafe { AtomicPtr::from_ptr(tables::ovs_internal_dev_slot(dev.as_ptr())) };
-    // SAFETY: null or what `publish` was given, which outlives those who found the device.
+    // SAFETY: one of ours, as was just seen.
+    let slot = unsafe { slot(dev) };
+    // SAFETY: null or what `publish` was given. Until `leave` takes that away, under the mutex, it lives; after that until the
+    // read sections and the mutex section that may have found it end, one of which `_token` is evidence of.
     unsafe { slot.load(Ordering::Acquire).cast::<Vport>().as_ref() }
 }
 

@@ -233,7 +233,8 @@ impl DeviceOps for Port {
             linked?;
             port.linked.store(true, Ordering::Relaxed);
         } else if let Some(dev) = port.dev() {
-            // SAFETY: one of ours; the vport is freed a grace period after `unlink_all`, which makes the device leave.
+            // SAFETY: one of ours; the vport is freed a grace period after `unlink_all`, which makes the device leave, and after
+            // that section of the mutex (`Retired`).
             unsafe { internal_dev::publish(dev, vport) };
         }
         Ok(())

@@ -29,9 +29,6 @@ pub struct Limits {
     set: OnceSlot<Set>,
 }
 
-/// The right to count in a namespace, which nobody had before.
-pub struct NewCount(KBox<ConnCount>);
-
 /// Limits that were set, or could be.
 struct Set {
     /// Of zones that have none of their own.
@@ -69,30 +66,27 @@ impl NewLimit {
 }
 
 impl Limits {
-    /// What a namespace's first datapath brings along, whether limits are ever set or not: nf_conncount of kernels before
-    /// 6.12 has the namespace's own stack track its connections, of which flows then see the state of what comes from the
-    /// local port (spec L5). None if it is there, or if the kernel counts nothing. May sleep. ENOMEM.
-    pub fn prepare_count(&self, net: &Net) -> Result<Option<NewCount>> {
-        if self.count.get().is_some() {
-            return Ok(None);
-        }
-        match ConnCount::new(net) {
-            Ok(count) => Ok(Some(NewCount(KBox::new(count, GFP_KERNEL)?))),
-            Err(EOPNOTSUPP) => Ok(None),
-            Err(e) => Err(e),
+    /// Counts from now on, whether limits are ever set or not; a namespace's first datapath begins with it. nf_conncount of
+    /// kernels before 6.12 has the namespace's own stack track its connections, so that flows see the state of what comes
+    /// from the local port (spec L5). Nothing to do if the kernel counts nothing. May sleep. ENOMEM and others.
+    pub fn count(&self, net: &Net) -> Result {
+        match self.start_count(net) {
+            Err(EOPNOTSUPP) => Ok(()),
+            done => done,
         }
     }
 
-    /// Counts from now on. May sleep: under no lock.
-    pub fn start_count(&self, new: NewCount) {
-        self.count.get_or_fill(new.0);
+    fn start_count(&self, net: &Net) -> Result {
+        if self.count.get().is_none() {
+            let count = KBox::new(ConnCount::new(net)?, GFP_KERNEL)?;
+            self.count.get_or_fill(count);
+        }
+        Ok(())
     }
 
     /// Makes room for limits; whoever sets one calls this first. May sleep. ENOMEM.
     pub fn enable(&self, net: &Net) -> Result {
-        if self.count.get().is_none() {
-            self.start_count(NewCount(KBox::new(ConnCount::new(net)?, GFP_KERNEL)?));
-        }
+        self.start_count(net)?;
         if self.set.get().is_some() {
             return Ok(());
         }

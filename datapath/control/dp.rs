@@ -54,8 +54,8 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let listed = ListBox::new(dp.clone(), GFP_KERNEL)?;
     let change = Change::prepare(&attrs)?;
     let local = PortSpec::internal(req, &name, attrs.ifindex, &pids)?;
-    let limits = &req.net.state().ct_limits;
-    let count = limits.prepare_count(req.net)?;
+    // Not undone when the request is refused: who repeats it would have netfilter's hooks come and go.
+    req.net.state().ct_limits.count(req.net)?;
     // A device that is refused goes after the locks.
     let mut refused = None;
     let rtnl = OvsGuard::lock(req.ctx).with_rtnl();
@@ -67,10 +67,6 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let dp = req.net.state().dps.push(&rtnl, listed);
     let header = reply_header(req, Group::Datapath, version::DATAPATH, cmd::NEW);
     let filled = fill(&mut reply, |w| write(w, header, dp, &rtnl));
-    drop(rtnl);
-    if let Some(count) = count {
-        limits.start_count(count);
-    }
     Ok(notify(filled, reply))
 }
 

@@ -172,16 +172,15 @@ fn b28_the_right_to_labels_is_given_back() {
     assert_eq!(count(), 0);
 }
 
-/// L5: a namespace's first datapath begins to count, whether there are limits or not; what is refused does not.
+/// L5: a namespace's first datapath begins to count, whether there are limits or not.
 #[test]
 fn l5_counting_begins_with_the_first_datapath() {
     let net = FakeNet::new();
     let mut client = Client::new(&net);
     let counts = || net.tracker().conn_counts.load(Relaxed);
-    let stranger = net.add("eth0");
-    assert_eq!(refused(new_dp(&mut client, "eth0")), EEXIST);
-    drop(stranger);
-    assert_eq!(counts(), 0);
+    let nameless = Bytes::new().u32(dp_attr::UPCALL_PID, 0);
+    let refusal = client.call(Group::Datapath, cmd::NEW, 0, &nameless);
+    assert_eq!((refused(refusal), counts()), (EINVAL, 0));
     let dp = new_dp(&mut client, "br0").unwrap().dp_ifindex();
     assert_eq!(counts(), 1);
     new_dp(&mut client, "br1").unwrap();
@@ -198,4 +197,57 @@ fn l5_counting_begins_with_the_first_datapath() {
     kernel::testing::rcu::barrier();
     drop((lab, net));
     assert_eq!(tracker.conn_counts.load(Relaxed), 0);
+}
+
+/// L5: refused for what others have, it goes on counting: whoever repeats that does not have it begin and end each time.
+#[test]
+fn l5_a_refused_datapath_begins_once() {
+    let net = FakeNet::new();
+    let mut client = Client::new(&net);
+    net.add("eth0");
+    for _ in 0..3 {
+        assert_eq!(refused(new_dp(&mut client, "eth0")), EEXIST);
+        assert_eq!(net.tracker().conn_counts.load(Relaxed), 1);
+    }
+}
+
+/// L5: without memory there is neither a datapath nor a count of which nobody knows.
+#[test]
+fn l5_the_first_datapath_without_memory() {
+    let mut struck = [0; 2];
+    for n in 1.. {
+        let net = FakeNet::new();
+        let mut client = Client::new(&net);
+        kernel::testing::rcu::barrier();
+        let before = live();
+        fail_nth(n);
+        let result = new_dp(&mut client, "br0");
+        let done = openvswitch::sys::testing::fail_pending();
+        fail_nth(0);
+        if done {
+            result.unwrap();
+            break;
+        }
+        assert_eq!(result.unwrap_err().errno, ENOMEM, "allocation {n}");
+        kernel::testing::rcu::barrier();
+        let counts = net.tracker().conn_counts.load(Relaxed);
+        assert_eq!(live(), before + COUNTS * counts, "allocation {n}");
+        struck[counts as usize] += 1;
+    }
+    assert!(struck[0] >= 2);
+}
+
+/// L5: of two who come first at once one begins, and what the other has brought goes.
+#[test]
+fn l5_two_first_datapaths_at_once() {
+    for _ in 0..50 {
+        let net = FakeNet::new();
+        std::thread::scope(|scope| {
+            for name in ["br0", "br1"] {
+                let net = &net;
+                scope.spawn(move || drop(new_dp(&mut Client::new(net), name).unwrap()));
+            }
+        });
+        assert_eq!(net.tracker().conn_counts.load(Relaxed), 1);
+    }
 }

@@ -14,6 +14,7 @@ use crate::datapath::env::conntrack::{
 use crate::datapath::env::PacketOps;
 use crate::env::FakeNet;
 use crate::packet::Packet;
+use crate::sys::may_sleep;
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KBox;
 use kernel::error::code::*;
@@ -676,12 +677,14 @@ pub struct FakeConnCount {
 
 impl Drop for FakeConnCount {
     fn drop(&mut self) {
+        may_sleep();
         self.tracker.conn_counts.fetch_sub(1, SeqCst);
     }
 }
 
 impl ConnCountOps for FakeConnCount {
     fn new(net: &FakeNet) -> Result<Self> {
+        may_sleep();
         let memory = KBox::new(0, GFP_KERNEL)?;
         net.tracker().conn_counts.fetch_add(1, SeqCst);
         Ok(Self {

@@ -327,7 +327,7 @@ thread_local! {
 }
 
 /// What holds for every lock that may sleep.
-fn may_sleep() {
+pub(crate) fn may_sleep() {
     assert!(!rcu::read_lock_held(), "sleeping lock in a read section");
     assert_eq!(BH_DEPTH.get(), 0, "sleeping lock with BH disabled");
 }
