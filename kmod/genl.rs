@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Requests from userspace, and messages to it.
 //!
-//! C counterpart: the `genl_family`s of `net/openvswitch/datapath.c`, which are in `tables.c`.
+//! C counterpart: the `genl_family`s of `net/openvswitch/datapath.c`, which are in `families.c`.
 
 use crate::datapath::control::{self, Outcome};
 use crate::datapath::env::{Group, PacketOps, ReplyOps, UpcallOps};
@@ -69,7 +69,7 @@ unsafe fn parts<'a>(nlh: *const bindings::nlmsghdr) -> NlResult<(i32, &'a [u8])>
 ///
 /// # Safety
 ///
-/// Called by `tables.c` with a request that the kernel has validated.
+/// Called by `families.c` with a request that the kernel has validated.
 #[no_mangle]
 unsafe extern "C" fn ovs_genl_doit(
     _skb: *mut bindings::sk_buff,
@@ -168,7 +168,7 @@ unsafe fn explain(extack: *mut bindings::netlink_ext_ack, e: &NlError) {
 ///
 /// # Safety
 ///
-/// Called by `tables.c` with the buffer and the state of a dump.
+/// Called by `families.c` with the buffer and the state of a dump.
 #[no_mangle]
 unsafe extern "C" fn ovs_genl_dumpit(
     skb: *mut bindings::sk_buff,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Internal devices: the host's own legs in the switch (spec W10 to W16).
 //!
-//! C counterpart: `net/openvswitch/vport-internal_dev.c`; the tables are in `tables.c`.
+//! C counterpart: `net/openvswitch/vport-internal_dev.c`; the tables are in `device.c`.
 
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::DeviceName;
@@ -128,7 +128,7 @@ pub fn vports_in<'g>(net: NetRef<'g>, rtnl: &'g OvsRtnl) -> impl Iterator<Item =
 ///
 /// # Safety
 ///
-/// Called by `tables.c` with a packet of the kernel's own. Softirqs cannot run on this CPU: BH is disabled, or for netpoll
+/// Called by `device.c` with a packet of the kernel's own. Softirqs cannot run on this CPU: BH is disabled, or for netpoll
 /// interrupts are; and no interrupt calls.
 #[no_mangle]
 unsafe extern "C" fn ovs_internal_dev_xmit(

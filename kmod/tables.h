@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What tables.c and the Rust half of kmod/ want of each other. Each Rust function here is called by
+ * What the C files and the Rust half of kmod/ want of each other. Each Rust function here is called by
  * address; the file in kmod/ that defines it says in which context.
  */
 #ifndef OVS_TABLES_H
@@ -48,14 +48,21 @@ struct ovs_trace {
 /* Stands for OVS_ACTION_ATTR_SET_TO_MASKED, whose number is the kernel's. */
 #define OVS_TRACE_SET_TO_MASKED 0xffff
 
-/* tables.c */
+/* device.c */
 extern const struct net_device_ops ovs_internal_dev_ops;
-extern unsigned int ovs_net_id;
+extern struct rtnl_link_ops ovs_internal_link_ops;
 struct net_device *ovs_internal_dev_alloc(struct net *net, const char *name, int ifindex);
 void ovs_internal_dev_free(struct net_device *dev);
 int ovs_internal_dev_register(struct net_device *dev, bool local);
 void **ovs_internal_dev_slot(struct net_device *dev);
+
+/* families.c */
 extern struct genl_family ovs_families[OVS_FAMILIES];
+int ovs_families_register(void);
+void ovs_families_unregister(void);
+
+/* tables.c */
+extern unsigned int ovs_net_id;
 void ovs_net_queue_notify(struct net *net);
 void ovs_net_rearm(struct ovs_net *on);
 struct ovs_net *ovs_net_of_notify(struct work_struct *work);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `tables.c` offers and wants.
+//! What the C files beside this one offer and want.
 //!
 //! C counterpart: `tables.h`, whose prototypes bindgen translates: a signature that changes there fails to build here.
 

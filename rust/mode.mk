@@ -47,7 +47,8 @@ quiet_cmd_ovs_expect = EXPECT  $@
 	$(OVS_SRC)/rust/helpers/features.expected;) touch $@
 $(rk)/features.ok: $(rk)/features.h $(OVS_SRC)/rust/helpers/features.expected $(OVS_SRC)/tools/check-features.sh FORCE
 	$(call if_changed,ovs_expect)
-$(rk)/bindings_generated.rs $(obj)/kmod/tables.o $(obj)/kmod/trace.o $(obj)/rust/helpers/helpers.o: $(rk)/features.ok
+rk_c_objects := $(addprefix $(obj)/,kmod/device.o kmod/families.o kmod/tables.o kmod/trace.o rust/helpers/helpers.o)
+$(rk)/bindings_generated.rs $(rk_c_objects): $(rk)/features.ok
 
 # The words of bindgen_parameters, quoted for the shell.
 rk_bindgen_args = $(shell awk '!/^$(hash)/ { for (i = 1; i <= NF; i++) printf "\047%s\047 ", $$i }' \
@@ -62,7 +63,7 @@ $(rk)/bindings_generated.rs: private part-of-module := y
 $(rk)/bindings_generated.rs: $(src)/rust/bindings/bindings.h $(rk_c_headers) \
 		$(src)/rust/bindings/bindgen_parameters $(rk)/features.h FORCE
 	$(call if_changed,ovs_bindgen)
-$(obj)/kmod/tables.o $(obj)/kmod/trace.o $(obj)/rust/helpers/helpers.o: $(rk)/features.h
+$(rk_c_objects): $(rk)/features.h
 
 # The objtool of some old kernels takes gcc's jump into the cold part of a function for one out of it.
 ccflags-y += $(if $(CONFIG_OBJTOOL),,$(call cc-option,-fno-reorder-blocks-and-partition))
