@@ -103,7 +103,8 @@ fn words(addr: [u8; 16]) -> [u32; 4] {
 
 impl ConnCountOps for ConnCount {
     fn new(net: &Namespace) -> Result<Self> {
-        // SAFETY: the limits in the state of the namespace are all that has one, and go before it (`ovs_net_free_state`).
+        // SAFETY: it goes into the state of the namespace, which goes before that (`ovs_net_free_state`), or at once in the
+        // request that made it, whose socket keeps the namespace.
         unsafe { ConnCount::init(net.as_ref()) }
     }
 

@@ -5,9 +5,7 @@
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/hardirq.h>
-#include <linux/module.h>
 #include <linux/netdevice.h>
-#include <linux/openvswitch.h>
 #include <net/rtnetlink.h>
 #include "tables.h"
 

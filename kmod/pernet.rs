@@ -64,6 +64,13 @@ impl Namespace {
         // SAFETY: there by the invariant.
         unsafe { NetRef::from_raw(self.0.as_ptr()) }
     }
+
+    /// The device with this ifindex that is in the namespace now.
+    fn device<'r>(&self, ifindex: i32, _rcu: &'r RcuGuard) -> Option<NetDevice<'r>> {
+        let net = self.as_ref().as_ptr();
+        // SAFETY: the namespace is there, the read section lasts for 'r.
+        unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }
+    }
 }
 
 impl NetOps for Namespace {
@@ -82,18 +89,11 @@ impl NetOps for Namespace {
     }
 
     fn internal_vport<'g>(&self, ifindex: i32, rcu: &'g RcuGuard) -> Option<&'g Vport> {
-        let net = self.as_ref().as_ptr();
-        // SAFETY: the namespace is there, the read section lasts for 'g.
-        let dev = unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }?;
-        internal_dev::vport(dev, rcu)
+        internal_dev::vport(self.device(ifindex, rcu)?, rcu)
     }
 
     fn internal_vport_locked<'g>(&self, ifindex: i32, ovs: &'g OvsGuard) -> Option<&'g Vport> {
-        let _rcu = RcuGuard::new();
-        let net = self.as_ref().as_ptr();
-        // SAFETY: the namespace is there, the read section lasts as long as the device is looked at.
-        let dev = unsafe { NetDevice::from_raw(bindings::dev_get_by_index_rcu(net, ifindex)) }?;
-        internal_dev::vport(dev, ovs)
+        internal_dev::vport(self.device(ifindex, &RcuGuard::new())?, ovs)
     }
 
     fn has_listeners(&self, group: Group) -> bool {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How many connections a zone may have (spec L1 to L6).
 //!
-//! A namespace in which nobody has ever set a limit has no more than an empty slot for them, and its packets find that
-//! out with one look.
+//! Connections are counted from a namespace's first datapath on (spec L5). Where nobody has ever set a limit there is
+//! no more than an empty slot for the limits, and packets find that out with one look.
 //!
 //! C counterpart: `struct ovs_ct_limit_info` in `net/openvswitch/conntrack.c`.
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What bindgen reads: the kernel's headers that rust/ and kmod/ need, our helpers, and what
- * tables.c and kmod/ want.
+ * the two halves of kmod/ want.
  */
 #include <linux/compiler.h>
 #ifndef asm_volatile_goto /* kernels that define it for gcc alone */
