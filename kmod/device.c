@@ -29,6 +29,7 @@ static int internal_dev_stop(struct net_device *dev)
 static netdev_tx_t internal_dev_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	if (unlikely(hardirq_count())) {
+		dev->stats.tx_dropped++;
 		dev_kfree_skb_any(skb);
 		return NETDEV_TX_OK;
 	}

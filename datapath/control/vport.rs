@@ -126,7 +126,13 @@ pub fn new(req: &Request<'_>) -> NlResult<Outcome> {
     let spec = port_type(&kind).and_then(|kind| match kind {
         NewType::Netdev => PortSpec::netdev(req, &name, &pids),
         NewType::Internal => PortSpec::internal(req, &name, ifindex, &pids),
-        NewType::Tunnel(kind) => PortSpec::tunnel(req, kind, &name, attrs.options, &pids),
+        NewType::Tunnel(kind) => {
+            // A request that is refused anyway must not load a driver (spec W22).
+            let rcu = RcuGuard::new();
+            must_be_free(find_dp_rcu(req.net, req.dp_ifindex, &rcu)?, wanted, &rcu)?;
+            drop(rcu);
+            PortSpec::tunnel(req, kind, &name, attrs.options, &pids)
+        }
     });
     // A device that is refused goes after the locks.
     let mut refused = None;
@@ -395,9 +401,14 @@ fn choose_number(ovs: &OvsGuard, dp: &Datapath, wanted: u16) -> NlResult<u16> {
             .lowest_free(ovs)
             .ok_or_else(|| NlError::new(EFBIG, c"All port numbers are in use"));
     }
-    match dp.ports.get(wanted, ovs) {
-        Some(_) => Err(NlError::new(EBUSY, c"Port number is in use")),
-        None => Ok(wanted),
+    must_be_free(dp, wanted, ovs)?;
+    Ok(wanted)
+}
+
+fn must_be_free(dp: &Datapath, number: u16, token: &impl ReadToken) -> NlResult {
+    match dp.ports.get(number, token) {
+        Some(_) if number != LOCAL => Err(NlError::new(EBUSY, c"Port number is in use")),
+        _ => Ok(()),
     }
 }
 

@@ -574,7 +574,8 @@ int rust_helper_ct_call_helper(struct sk_buff *skb, bool ipv6)
 static void ovs_ct_be_liberal(struct nf_conn *ct)
 {
 	if (nf_ct_protonum(ct) != IPPROTO_TCP || !nf_ct_is_confirmed(ct) ||
-	    ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
+	    ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED ||
+	    !test_bit(IPS_ASSURED_BIT, &ct->status))
 		return;
 	ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
 	ct->proto.tcp.seen[IP_CT_DIR_REPLY].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
@@ -689,8 +690,37 @@ int rust_helper_ct_replace_labels(struct sk_buff *skb, const u32 *value, const u
 #endif
 }
 
+#ifdef HAVE_CT_EXPECT_UNLINK
+/*
+ * Tracked without commit, the connection left its expectation in place. Now that it is entered
+ * nobody else may come by it (spec C4).
+ */
+static void ovs_ct_use_expectation(const struct nf_conn *ct)
+{
+	struct nf_conntrack_expect *exp;
+
+	if (nf_ct_is_confirmed(ct) || !ct->master)
+		return;
+	exp = nf_ct_expect_find_get(nf_ct_net(ct), nf_ct_zone(ct),
+				    &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple);
+	if (!exp)
+		return;
+	if (exp->master == ct->master && !(exp->flags & NF_CT_EXPECT_PERMANENT))
+		nf_ct_unexpect_related(exp);
+	nf_ct_expect_put(exp);
+}
+#else
+static void ovs_ct_use_expectation(const struct nf_conn *ct)
+{
+}
+#endif
+
 int rust_helper_ct_confirm(struct sk_buff *skb)
 {
+	const struct nf_conn *ct = ovs_ct_of(skb);
+
+	if (ct)
+		ovs_ct_use_expectation(ct);
 	return ovs_ct_verdict(nf_conntrack_confirm(skb));
 }
 

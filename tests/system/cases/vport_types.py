@@ -118,6 +118,13 @@ sh("modprobe -r", *DRIVERS)  # an earlier case's
 if any(os.path.isdir("/sys/module/" + m) for m in DRIVERS):
     raise SystemExit("the module, loaded, needs drivers of tunnels (W22)")
 s.new_dp("dp0", 1000)
+ip("link add d2 type dummy")
+s.new_port(1000, "d2", 7)
+for want, dp, number in (("ENODEV", 4711, 8), ("EBUSY", 1000, 7)):
+    r = s.vport(NEW, dp, named("t0"), attr(VPORT.TYPE, u32(VXLAN)), attr(VPORT.UPCALL_PID, u32(0)), attr(VPORT.PORT_NO, u32(number)), options(dst(4789)))
+    if r.error != want or os.path.isdir("/sys/module/vxlan"):
+        raise SystemExit("%s, and the driver is %sloaded (W22)" % (r.error, "" if os.path.isdir("/sys/module/vxlan") else "not "))
+ip("link del d2")
 if s.vport(NEW, 1000, named("t0"), attr(VPORT.TYPE, u32(GRE)), attr(VPORT.UPCALL_PID, u32(0))).error == "EAFNOSUPPORT":
     for kind in (GRE, VXLAN, GENEVE):  # a kernel whose drivers make no devices for others
         new("0.1 type %d" % kind, kind, "t0", options(dst(4789)))
