@@ -11,7 +11,7 @@ use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract::{self, extract_into};
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::flow::stats::Sample;
-use crate::datapath::flow::table::Table;
+use crate::datapath::flow::table::{Lookup, Table};
 use crate::datapath::meters::MeterTable;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::ports::table::PortTable;
@@ -127,10 +127,15 @@ impl Datapath {
         self.ports.local(bh).map(|port| port.dp.clone())
     }
 
-    /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again.
+    /// Finds the flow for `key` and does what it says, or asks userspace.
     #[inline]
-    pub fn process(&self, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
-        let found = self.table.lookup(key, bh);
+    pub fn process(&self, pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
+        self.proceed(self.table.lookup(key, bh), pkt, key, bh);
+    }
+
+    /// What comes after the look-up. Where recirculated packets start again.
+    #[inline]
+    pub fn proceed(&self, found: Lookup<'_>, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
         let stats = self.stats.get(bh);
         stats.mask_hit.add(u64::from(found.masks_probed));
         let Some(flow) = found.flow else {

@@ -262,6 +262,8 @@ pub trait PacketOps: Sized {
 
     /// `skb->protocol`, host order.
     fn protocol(&self) -> u16;
+    /// `skb->inner_protocol`, host order: what stands behind labels that were pushed.
+    fn inner_protocol(&self) -> u16;
     fn set_protocol(&mut self, proto: u16);
     fn priority(&self) -> u32;
     fn set_priority(&mut self, v: u32);
@@ -318,6 +320,8 @@ pub trait PacketOps: Sized {
 
     /// True for an aggregate that a device or the stack will cut up (`skb_is_gso`).
     fn is_gso(&self) -> bool;
+    /// About how many packets an aggregate stands for, not fewer; 1 for every other packet.
+    fn segments(&self) -> u32;
     /// True for a UDP-fragmentation aggregate (`SKB_GSO_UDP`, spec K27, U11).
     fn is_gso_udp(&self) -> bool;
     /// True for an aggregate whose segments have at most `len` bytes, L2 header included (`skb_gso_validate_mac_len`).

@@ -9,7 +9,7 @@
 //! May use `netlink`: an upcall is a message. C counterpart: `ovs_dp_upcall()` in `net/openvswitch/datapath.c`.
 
 use crate::datapath::abi::{dp_feature, packet_attr, packet_cmd, version};
-use crate::datapath::actions::Actions;
+use crate::datapath::actions::{aggregate, Actions};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{
     Device, Env, Group, Packet, PacketOps, Reply, ReplyOps, Upcall, UpcallOps,
@@ -228,6 +228,7 @@ fn queue_segments(
     request: &Request<'_>,
     bh: &BhGuard,
 ) -> Result {
+    aggregate::check_upcall(pkt, bh)?;
     // The key of an aggregate of fragments is that of the first one.
     let later = Core {
         ip_frag: FRAG_LATER,

@@ -199,6 +199,7 @@ impl PacketOps for SkBuff {
         fn reset_mac_len(&mut self);
 
         fn protocol(&self) -> u16;
+        fn inner_protocol(&self) -> u16;
         fn set_protocol(&mut self, proto: u16);
         fn priority(&self) -> u32;
         fn set_priority(&mut self, v: u32);
@@ -222,6 +223,7 @@ impl PacketOps for SkBuff {
         fn sctp_checksum(&mut self, off: usize) -> u32;
 
         fn is_gso(&self) -> bool;
+        fn segments(&self) -> u32;
         fn is_gso_udp(&self) -> bool;
         fn segments_fit(&self, len: usize) -> bool;
         fn for_each_segment(

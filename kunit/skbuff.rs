@@ -280,10 +280,47 @@ mod tests {
         make_partial(&mut tagged, 2, 20);
         tagged.vlan_untag()?;
 
-        for (skb, len) in [(eth, 46), (mpls, 56), (nsh, 60), (tagged, 56)].iter_mut() {
+        let mut tracked = packet(&UDP4, Shape::Linear)?;
+        make_partial(&mut tracked, 0, 16);
+        assert!(tracked.pull_rcsum(14));
+
+        for (skb, len) in [
+            (eth, 46),
+            (mpls, 56),
+            (nsh, 60),
+            (tagged, 56),
+            (tracked, 46),
+        ]
+        .iter_mut()
+        {
             assert_eq!((skb.len(), skb.summed()), (*len, 0));
             assert_eq!(skb.complete_checksum(), Ok(()));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn headers_do_not_grow_until_a_sum_would_begin_before_the_packet() -> Result {
+        let mut header = KVec::new();
+        header.extend_from_slice(&[0x0f, 0xfe, 2, 3, 0, 0, 0, 0], GFP_KERNEL)?; // 62 words
+        header.extend_from_slice(&[0; 240], GFP_KERNEL)?;
+        let mut skb = packet(&pattern(61_000)?, Shape::Linear)?;
+        mark_ipv4(&mut skb);
+        make_partial(&mut skb, 60_800, 6);
+        let mut pushed = 0;
+        let why = loop {
+            match skb.push_nsh(&header) {
+                Ok(()) => pushed += 1,
+                Err(why) => break why,
+            }
+        };
+        assert_eq!((why, skb.summed()), (EMSGSIZE, checksum::PARTIAL));
+        assert!((1..4).contains(&pushed));
+        let labelled = skb.push_mpls([0; 4], 0x8847, 0);
+        let framed = skb.push_eth(&[0; 6], &[0; 6]);
+        skb.set_vlan_beside(0x8100, 1);
+        assert_eq!((labelled.is_ok(), framed.is_ok()), (true, true)); // there is room for less
+        assert_eq!(skb.complete_checksum(), Ok(()));
         Ok(())
     }
 
@@ -431,6 +468,41 @@ mod tests {
                 Ok(())
             })?;
             assert_eq!((count, rest), (3, 3000 - 34));
+        }
+        Ok(())
+    }
+
+    /// The header of IPv6 fragments is put in between, where the bytes before it were.
+    #[test]
+    fn an_ipv6_aggregate_of_fragments_stays_whole_when_it_is_cut() -> Result {
+        let mut frame = KVec::new();
+        frame.extend_from_slice(&UDP4[..12], GFP_KERNEL)?;
+        // 2008 bytes of UDP.
+        frame.extend_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0, 7, 0xd8, 17, 64], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0x11; 32], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0, 1, 0, 2, 7, 0xd8, 0, 0], GFP_KERNEL)?;
+        frame.extend_from_slice(&[0x5a; 2000], GFP_KERNEL)?;
+        for shape in [Shape::Linear, Shape::Paged(62)] {
+            let mut skb = packet(&frame, shape)?;
+            skb.set_protocol(0x86dd);
+            skb.set_mac_header(0);
+            skb.set_network_header(14);
+            skb.set_transport_header(54);
+            skb.reset_mac_len();
+            make_partial(&mut skb, 54, 6);
+            // SAFETY: valid and ours.
+            unsafe {
+                bindings::rust_helper_kunit_make_gso(skb.as_ptr(), 1000, bindings::ovs_gso_GSO_UDP)
+            };
+            let before = place(&skb);
+            let mut fragments = 0;
+            skb.for_each_segment(&mut |fragment, _| {
+                fragments += usize::from(bytes(fragment)?.get(20) == Some(&44));
+                Ok(())
+            })?;
+            assert_eq!(fragments, 3);
+            assert!(holds(&skb, &frame)?);
+            assert_eq!(place(&skb), before);
         }
         Ok(())
     }

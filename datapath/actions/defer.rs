@@ -25,9 +25,16 @@ const KEY_COPIES: usize = 3;
 /// Lists that can be put off until the outermost ends.
 const FIFO_SLOTS: usize = 9;
 
-/// Actions that the lists inside an outermost one may have together (spec A10). A list of n recirculations, each of which leads to such a
-/// list, and so on to the deepest level, would have n⁴ of them, with BHs disabled.
-const WORK_MAX: u32 = 1 << 16;
+/// What the lists inside an outermost one and the copies of an aggregate may cost together, counted in packets that aggregates stand
+/// for, or nodes that look-ups visit (spec A10). A list of n recirculations, each of which leads to such a list, and so on to the
+/// deepest level, would have n⁴ actions, and n outputs of an aggregate of m packets n·m, with BHs disabled.
+const WORK_MAX: u32 = 1 << 18;
+/// What an action of a list inside another costs.
+const ACTION: u32 = 4;
+/// What a look-up costs beside the nodes that it visits.
+pub const LOOKUP: u32 = 8;
+/// What an upcall of a list inside another costs, and one that a recirculation leads to.
+pub const UPCALL: u32 = 64;
 
 /// A list, or a recirculation, that runs when the outermost list has ended.
 pub struct Deferred {
@@ -108,9 +115,31 @@ impl Storage {
     /// Whether the outermost list may have a list of so many actions inside it, too.
     pub fn allows(&self, actions: usize) -> bool {
         let actions = u32::try_from(actions).unwrap_or(u32::MAX);
-        let work = self.work.get().saturating_add(actions).saturating_add(1);
+        let cost = actions.saturating_add(1).saturating_mul(ACTION);
+        let work = self.work.get().saturating_add(cost);
         self.work.set(work);
         work <= WORK_MAX
+    }
+
+    /// Whether one more copy, or one more upcall, of what stands for so many packets is possible. Outside of lists there is no more
+    /// than one.
+    pub fn affords(&self, packets: u32) -> bool {
+        let work = self.work.get();
+        self.spend(packets);
+        work <= WORK_MAX
+    }
+
+    /// Counts what has happened.
+    pub fn spend(&self, cost: u32) {
+        if self.level.get() != 0 {
+            self.work.set(self.work.get().saturating_add(cost));
+        }
+    }
+
+    /// Whether the list that runs is inside another one.
+    #[inline(always)]
+    pub fn is_inside(&self) -> bool {
+        self.level.get() > 1
     }
 
     /// The key copy of the current level, if it has one; give it back with [`Self::put_key`].
@@ -153,7 +182,7 @@ impl Storage {
         self.head.get() != 0
     }
 
-    /// The same, or [`Self::allows`] was asked.
+    /// The same, or [`Self::allows`] or [`Self::affords`] was asked.
     #[inline(always)]
     pub fn is_touched(&self) -> bool {
         self.head.get() | self.work.get() as usize != 0 // CAST: usize has at least 32 bits

@@ -7,13 +7,13 @@
 //!
 //! C counterpart: `ovs_execute_actions()` in `net/openvswitch/actions.c`.
 
-use super::defer::{defer, Storage, Then};
+use super::defer::{self, defer, Storage, Then};
 use super::list::{Action, Actions, HashAlg};
 use super::nested::{self, Branch};
 use super::output::{output, output_copy};
 use super::straight::straight;
 use super::tell::tell;
-use super::{jhash, push_pop, set_field};
+use super::{aggregate, jhash, push_pop, set_field};
 use crate::datapath::conntrack::execute as conntrack;
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{DeviceOps, Env, Packet, PacketOps};
@@ -436,7 +436,7 @@ fn run_on_copy<const TRACED: bool>(
     key: &mut Key<'_>,
 ) -> Result {
     let list = outer.inner(branch.len, branch.behind.wrapping_add(after));
-    let Ok(mut copy) = pkt.try_clone() else {
+    let Some(mut copy) = aggregate::copy(cx, pkt) else {
         return Ok(());
     };
     branch.mark(&mut copy);
@@ -466,9 +466,9 @@ fn run_on_copy<const TRACED: bool>(
 
 #[inline(never)]
 fn recirculate_copy(cx: &Context<'_>, pkt: &mut Packet, key: &Key<'_>, id: u32) -> Result {
-    match pkt.try_clone() {
-        Ok(copy) => recirculate(cx, copy, key, id),
-        Err(_) => Ok(()),
+    match aggregate::copy(cx, pkt) {
+        Some(copy) => recirculate(cx, copy, key, id),
+        None => Ok(()),
     }
 }
 
@@ -481,9 +481,23 @@ fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result 
     };
     own.copy_from(key.key);
     own.recirc_id = id;
-    cx.dp.process(pkt, &mut own, cx.bh);
+    look_up_again(cx, pkt, &mut own);
     cx.storage.put_key(own);
     Ok(())
+}
+
+/// What one packet may cost includes its look-ups, and those that lead to userspace (spec A10).
+fn look_up_again(cx: &Context<'_>, pkt: Packet, key: &mut FlowKey) {
+    if !cx.storage.affords(defer::LOOKUP) {
+        _ = too_deep(cx.dp, pkt, cx.bh);
+        return;
+    }
+    let found = cx.dp.table.lookup(key, cx.bh);
+    cx.storage.spend(found.masks_probed);
+    if found.flow.is_none() {
+        cx.storage.spend(defer::UPCALL);
+    }
+    cx.dp.proceed(found, pkt, key, cx.bh);
 }
 
 #[cold]
@@ -524,7 +538,7 @@ fn run_deferred(storage: &Storage, bh: &BhGuard) {
                     _ => run::<false>(&cx, list, work.pkt, &mut key),
                 };
             }
-            Then::Recirculate => dp.process(work.pkt, &mut own, bh),
+            Then::Recirculate => look_up_again(&Context { dp, bh, storage }, work.pkt, &mut own),
         }
         storage.put_deferred_key(own);
     }

@@ -9,8 +9,10 @@
 //! * [`validate`]: the only way to make one.
 //! * [`execute`]: runs one on a packet; [`straight`], [`output`], [`set_field`], [`push_pop`], [`tell`],
 //!   [`nested`] and [`defer`] are its longer parts.
+//! * [`aggregate`]: what packets may cost that stand for many.
 
 mod action;
+pub mod aggregate;
 pub mod defer;
 pub mod execute;
 mod jhash;

@@ -3,6 +3,7 @@
 //!
 //! C counterpart: `do_output()` in `net/openvswitch/actions.c` and `ovs_vport_send()` in `vport.c`.
 
+use super::aggregate;
 use super::execute::Context;
 use crate::datapath::env::{Device, DeviceOps, Env, Packet, PacketOps};
 use crate::datapath::error::DropReason;
@@ -33,7 +34,7 @@ pub fn output(cx: &Context<'_>, mut pkt: Packet, port: u16, key: &Core) {
 /// A copy to a port, none if memory is short (spec A32). The packet itself is no longer to be truncated (spec A28).
 #[inline(never)]
 pub fn output_copy(cx: &Context<'_>, pkt: &mut Packet, port: u16, key: &FlowKey) {
-    if let Ok(copy) = pkt.try_clone() {
+    if let Some(copy) = aggregate::copy(cx, pkt) {
         output(cx, copy, port, key);
     }
     pkt.meta_mut().cutlen = u32::MAX;
@@ -96,6 +97,11 @@ fn fragment(cx: &Context<'_>, mut pkt: Packet, dev: &Device, key: &Core) {
     if too_small || pkt.len() < end {
         return pkt.discard(DropReason::NotSpecified);
     }
+    let fragments = pkt.len() / usize::from(mru).saturating_sub(header).max(ipv4::FRAG_UNIT);
+    // CAST: no packet has more bytes.
+    if !aggregate::affords(cx, fragments as u32) {
+        return pkt.discard(DropReason::RecursionLimit);
+    }
     if pkt.pull(end).is_err() {
         return pkt.discard(DropReason::NoMem);
     }
@@ -127,12 +133,20 @@ fn send(cx: &Context<'_>, mut pkt: Packet, dev: &Device, mac_proto: u8) {
         }
     } else if mac_proto == MAC_PROTO_ETHERNET && dev.is_l3() {
         mark_as_payload(&mut pkt);
-    } else if mac_proto != MAC_PROTO_NONE || !dev.is_l3() || pkt.len() == 0 {
-        // Queueing disciplines and drivers do not expect packets without a single byte.
+    } else if mac_proto != MAC_PROTO_NONE
+        || !dev.is_l3()
+        || pkt.len() == 0
+        || pkt.vlan_tag().is_some()
+    {
+        // Queueing disciplines and drivers do not expect packets without a single byte, nor tags for what has no place for one.
         return pkt.discard(DropReason::NotSpecified);
     }
     let over = pkt.len().saturating_sub(dev.hard_header_len() as usize) > dev.mtu() as usize;
-    if over && !pkt.is_gso() && is_over_mtu(&pkt, dev) {
+    if pkt.is_gso() {
+        if aggregate::is_too_deep(&mut pkt) {
+            return pkt.discard(DropReason::NotSpecified);
+        }
+    } else if over && is_over_mtu(&pkt, dev) {
         return over_mtu(pkt, dev);
     }
     dev.send(pkt, cx.bh)

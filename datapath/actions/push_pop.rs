@@ -10,12 +10,16 @@ use crate::datapath::env::{Packet, PacketOps, VlanTag};
 use crate::datapath::flow::key::{MAC_PROTO_ETHERNET, MAC_PROTO_NONE};
 use crate::datapath::wire::be::Be16;
 use crate::datapath::wire::ether::{self, ty, VLAN_HLEN};
-use kernel::error::code::{EINVAL, ENOMEM};
+use kernel::error::code::{EINVAL, ENOMEM, EPROTO};
 use kernel::error::Result;
 
-/// Beside the data, as most do.
+/// Beside the data, as most do. EPROTO without an Ethernet header: a nested list is checked as if what is outside had left it
+/// alone (A4), and some kernels insert a tag without a look at what is there.
 #[inline(always)]
 pub fn push_vlan(pkt: &mut Packet, key: &mut Key<'_>, tag: &PushVlan) -> Result {
+    if key.key.mac_proto != MAC_PROTO_ETHERNET {
+        return Err(EPROTO);
+    }
     if pkt.vlan_tag().is_some() {
         return push_another_vlan(pkt, key, tag.tag());
     }

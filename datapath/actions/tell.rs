@@ -3,11 +3,13 @@
 //!
 //! C counterpart: `output_userspace()` and `execute_psample()` in `net/openvswitch/actions.c`.
 
+use super::defer::UPCALL;
 use super::execute::{Context, Key};
 use super::list::{Action, Actions, Psample, Userspace};
 use crate::datapath::env::{DeviceOps, Packet, PacketOps, Sample};
 use crate::datapath::upcall;
 use core::ops::Range;
+use kernel::error::code::EFBIG;
 use kernel::error::Result;
 
 /// One of these actions; `range` of `acts` is the list being executed.
@@ -40,6 +42,7 @@ pub fn userspace(
     key: &Key<'_>,
 ) -> Packet {
     let _ = match acts.egress_port(action) {
+        _ if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => Err(EFBIG),
         None => {
             let what = asked(acts, range, action, key);
             upcall::action(cx.dp, &mut pkt, key.key, what, &[], cx.bh)

@@ -71,6 +71,11 @@ pub fn execute(
         return Err(e);
     }
     if key.ip_frag != FRAG_NONE {
+        // The actions of a SET are checked for the request's key, which need not be the flow's (spec F7).
+        if (key.eth_type.get() == ty::IPV6) != ct.spec.ipv6 {
+            pkt.discard(DropReason::Conntrack);
+            return Err(EINVAL);
+        }
         match defragment(&cx, pkt, key)? {
             Some(whole) => pkt = whole,
             None => return Ok(None),

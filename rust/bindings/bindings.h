@@ -66,6 +66,7 @@ enum ovs_skb_offset {
 	SKB_OFFSET_active_extensions = offsetof(struct sk_buff, active_extensions),
 #endif
 	SKB_OFFSET_inner_network_header = offsetof(struct sk_buff, inner_network_header),
+	SKB_OFFSET_inner_protocol = offsetof(struct sk_buff, inner_protocol),
 };
 
 enum ovs_netlink_callback_offset {

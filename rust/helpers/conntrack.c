@@ -699,7 +699,7 @@ static void ovs_ct_use_expectation(const struct nf_conn *ct)
 {
 	struct nf_conntrack_expect *exp;
 
-	if (nf_ct_is_confirmed(ct) || !ct->master)
+	if (!ct->master)
 		return;
 	exp = nf_ct_expect_find_get(nf_ct_net(ct), nf_ct_zone(ct),
 				    &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple);
@@ -718,10 +718,14 @@ static void ovs_ct_use_expectation(const struct nf_conn *ct)
 int rust_helper_ct_confirm(struct sk_buff *skb)
 {
 	const struct nf_conn *ct = ovs_ct_of(skb);
+	bool is_new = ct && !nf_ct_is_confirmed(ct);
+	int verdict = ovs_ct_verdict(nf_conntrack_confirm(skb));
 
-	if (ct)
+	/* Another packet's connection may be in its place now, of the same master. */
+	ct = ovs_ct_of(skb);
+	if (is_new && ct && verdict == OVS_CT_ACCEPT)
 		ovs_ct_use_expectation(ct);
-	return ovs_ct_verdict(nf_conntrack_confirm(skb));
+	return verdict;
 }
 
 void rust_helper_ct_deliver_events(struct sk_buff *skb)

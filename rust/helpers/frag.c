@@ -190,6 +190,10 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct ne
 	memcpy(r.l2, skb->data, r.l2_len);
 
 	skb_pull(skb, r.l2_len);
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		rust_helper_skb_forget_sum(skb);
+	/* A socket may have an MTU of its own, or be none of the IP layer's. */
+	skb_orphan(skb);
 	if (ipv6)
 		ovs_frag_v6(net, skb, &r, mru);
 	else

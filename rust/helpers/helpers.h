@@ -58,6 +58,7 @@ struct sk_buff *rust_helper_skb_alloc_linear(unsigned int len);
 struct sk_buff *rust_helper_skb_share_check(struct sk_buff *skb);
 int rust_helper_pskb_trim(struct sk_buff *skb, unsigned int len);
 void rust_helper_skb_forget_sum(struct sk_buff *skb);
+bool rust_helper_skb_may_grow(const struct sk_buff *skb, unsigned int len);
 void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len);
 int rust_helper_skb_vlan_untag(struct sk_buff *skb);
 struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb);

@@ -3,6 +3,7 @@
 #include <linux/if_vlan.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <net/ipv6.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/sctp/checksum.h>
 #include "helpers.h"
@@ -55,6 +56,20 @@ void rust_helper_skb_forget_sum(struct sk_buff *skb)
 		skb->ip_summed = CHECKSUM_NONE;
 }
 
+/*
+ * Marks, and the place where a sum begins, are distances from the start of the buffer, of 16 bits.
+ * Where headers grow beyond that the sum seems to begin before the packet, for which the kernel
+ * warns, or up to 5.10 ends (BUG). What devices put in front of it has a page of room.
+ */
+bool rust_helper_skb_may_grow(const struct sk_buff *skb, unsigned int len)
+{
+	unsigned int last = skb_transport_header_was_set(skb) ? skb->transport_header : 0;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		last = max_t(unsigned int, last, skb->csum_start);
+	return last + len <= U16_MAX - SZ_4K;
+}
+
 void rust_helper_skb_push_rcsum(struct sk_buff *skb, unsigned int len)
 {
 	skb_push_rcsum(skb, len);
@@ -74,11 +89,18 @@ int rust_helper_skb_vlan_untag(struct sk_buff *skb)
 	return err;
 }
 
-/* A clone of skb with the tag beside its data pushed into them. */
+/*
+ * A clone of skb with the tag beside its data pushed into them. Before 6.1.y and 7.x the kernel
+ * does not look whether there is a header to push it into.
+ */
 struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb)
 {
 	struct sk_buff *nskb = skb_clone(skb, GFP_ATOMIC);
 
+	if (nskb && !pskb_may_pull(nskb, ETH_HLEN)) {
+		kfree_skb(nskb);
+		return NULL;
+	}
 	return nskb ? __vlan_hwaccel_push_inside(nskb) : NULL;
 }
 
@@ -119,7 +141,8 @@ bool rust_helper_skb_segments_fit(const struct sk_buff *skb, unsigned int len)
 /*
  * Segments with paged data, as a list; NULL or an ERR_PTR if there are none. They are those of a
  * clone: whoever cuts up a tunnel's packet leaves it without the outer headers, and of a list of
- * frames the first segment is the packet itself.
+ * frames the first segment is the packet itself. Fragments of UDP are made in place of the bytes
+ * that the clone shares, with IPv6 room for the header is made in front.
  */
 struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 {
@@ -127,6 +150,11 @@ struct sk_buff *rust_helper_skb_gso_segment(struct sk_buff *skb)
 
 	if (!whole)
 		return ERR_PTR(-ENOMEM);
+	if (skb_shinfo(whole)->gso_type & SKB_GSO_UDP &&
+	    skb_cow_head(whole, sizeof(struct frag_hdr))) {
+		kfree_skb(whole);
+		return ERR_PTR(-ENOMEM);
+	}
 	segments = __skb_gso_segment(whole, NETIF_F_SG, false);
 	consume_skb(whole);
 	return segments;

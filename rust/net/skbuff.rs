@@ -15,7 +15,7 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicI32, Ordering};
-use kernel::error::code::EINVAL;
+use kernel::error::code::{EINVAL, EMSGSIZE};
 use kernel::error::{to_result, Error, Result};
 
 /// `CHECKSUM_*`
@@ -262,16 +262,31 @@ impl SkBuff {
         self.was_cut(done)
     }
 
-    /// The end of what takes bytes away: a device is no longer asked for a sum over bytes, or into bytes, that are gone. A
-    /// sender may ask for any (`virtio_net_hdr`).
+    /// The end of what takes bytes away.
     #[inline(always)]
     fn was_cut(&mut self, done: c_int) -> Result {
         to_result(done)?;
+        self.forget_sum();
+        Ok(())
+    }
+
+    /// A device is no longer asked for a sum over bytes, or into bytes, that are gone. A sender may ask for any
+    /// (`virtio_net_hdr`).
+    #[inline(always)]
+    fn forget_sum(&mut self) {
         if self.summed() == checksum::PARTIAL {
             // SAFETY: valid and owned by the invariant; asked for a sum.
             unsafe { bindings::rust_helper_skb_forget_sum(self.as_ptr()) };
         }
-        Ok(())
+    }
+
+    /// The beginning of what puts `n` bytes in front. EMSGSIZE where the marks, which have 16 bits, could no longer tell.
+    fn may_grow(&self, n: usize) -> Result {
+        // SAFETY: valid by the invariant; only reads. CAST: a header's length.
+        match unsafe { bindings::rust_helper_skb_may_grow(self.as_ptr(), n as u32) } {
+            true => Ok(()),
+            false => Err(EMSGSIZE),
+        }
     }
 
     /// `skb_push_rcsum`: moves the data pointer back by `n` bytes; false if there is no such headroom.
@@ -307,6 +322,7 @@ impl SkBuff {
             set!(self.data = unsafe { data.add(n) });
             // CAST: at most `len`.
             set!(self.len = get!(self.len).wrapping_sub(n as u32));
+            self.forget_sum();
         }
         true
     }
@@ -358,6 +374,11 @@ impl SkBuff {
     pub fn inner_network_offset(&self) -> usize {
         let at: u16 = self.field(bindings::ovs_skb_offset_SKB_OFFSET_inner_network_header);
         usize::from(at).wrapping_sub(self.data_offset())
+    }
+
+    /// `skb->inner_protocol`, host order.
+    pub fn inner_protocol(&self) -> u16 {
+        u16::from_be(self.field(bindings::ovs_skb_offset_SKB_OFFSET_inner_protocol))
     }
 
     /// A route, tunnel metadata among them, or a connection is attached, or what [`Self::tc_ext`] tells.
@@ -566,7 +587,11 @@ impl SkBuff {
 
     /// `skb_vlan_push`, host order.
     pub fn vlan_push(&mut self, tpid: u16, tci: u16) -> Result {
-        // SAFETY: valid and owned by the invariant.
+        if !self.pull_tail(bindings::ETH_HLEN as usize) {
+            return Err(EINVAL);
+        }
+        self.may_grow(4)?; // a tag
+                           // SAFETY: valid and owned by the invariant.
         to_result(unsafe { bindings::skb_vlan_push(self.as_ptr(), tpid.to_be(), tci) })
     }
 
@@ -579,6 +604,7 @@ impl SkBuff {
 
     /// `skb_eth_push`
     pub fn push_eth(&mut self, dst: &[u8; 6], src: &[u8; 6]) -> Result {
+        self.may_grow(bindings::ETH_HLEN as usize)?;
         // SAFETY: valid and owned by the invariant; both addresses have six bytes.
         to_result(unsafe {
             bindings::rust_helper_skb_eth_push(self.as_ptr(), dst.as_ptr(), src.as_ptr())
@@ -597,6 +623,7 @@ impl SkBuff {
         if !self.pull_tail(l2_len) {
             return Err(kernel::error::code::EINVAL);
         }
+        self.may_grow(entry.len())?;
         self.set_mac_header(0);
         // SAFETY: valid and owned by the invariant; the bytes to be moved are linear and start at the MAC header, which
         // is the data pointer. CAST: no more than the packet has.
@@ -625,6 +652,7 @@ impl SkBuff {
         if header.len() < 8 || header.len() != words.wrapping_mul(4) {
             return Err(kernel::error::code::EINVAL);
         }
+        self.may_grow(header.len())?;
         // SAFETY: valid and owned by the invariant; so many bytes are read as the header says, and it has them.
         to_result(unsafe { bindings::rust_helper_nsh_push(self.as_ptr(), header.as_ptr().cast()) })
     }
@@ -726,6 +754,19 @@ impl SkBuff {
     #[allow(missing_docs)]
     pub fn is_gso(&self) -> bool {
         self.gso().0 != 0
+    }
+
+    /// As many packets as an aggregate is cut up into, or a few more; 1 for any other packet.
+    pub fn segments(&self) -> u32 {
+        let size = u32::from(self.gso().0);
+        let (head, end) = (get!(self.head), get!(self.end));
+        // SAFETY: as in `gso()`.
+        let told = unsafe {
+            let info: *const bindings::skb_shared_info = head.add(end as usize).cast();
+            u32::from((*info).gso_segs)
+        };
+        let by_size = |bytes: u32| bytes.saturating_add(1).max(told);
+        get!(self.len).checked_div(size).map_or(1, by_size)
     }
 
     #[inline(always)]

@@ -206,3 +206,27 @@ fn a4_a_nested_list_starts_with_the_header_of_the_key() {
         }
     }
 }
+
+/// The flow's key says that there is a header, the packet has lost it, and some kernels do not look (A4, B46).
+#[test]
+fn a4_no_tag_is_put_into_what_has_no_ethernet_header() {
+    let mut lab = Lab::new();
+    let tags = || {
+        list()
+            .push_vlan(0x8100, 0x1001)
+            .push_vlan(0x8100, 0x1002)
+            .user(9)
+    };
+    for len in [14, 15, 22, 26, 27, 28, 60] {
+        let mut frame = udp();
+        [frame[12], frame[13]] = [0x12, 0x34];
+        frame.resize(len, 0x5a);
+        let all = list().attr(act::POP_ETH, &[]).cloned(tags());
+        assert_eq!(lab.on(&frame, all), Err(EPROTO), "{len}");
+        let all = list().attr(act::POP_ETH, &[]).cloned(tags()).output(2);
+        let _ = lab.on(&frame, all);
+        assert_eq!(lab.upcalls(9).len(), 0);
+        assert!(lab.bytes(2).is_empty());
+    }
+    drops();
+}

@@ -11,7 +11,7 @@ fn header(np: u8) -> Vec<u8> {
     h
 }
 
-fn push(np: u8) -> Bytes {
+pub fn push(np: u8) -> Bytes {
     let context: Vec<u8> = (0..16).collect();
     let nsh = Bytes::new()
         .put(nsh_attr::BASE, &[0, 63, 1, np, 0, 0, 1, 255])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Stories: what the switch does, told from outside, one behaviour a file. Names cite the items of the specification.
 
+mod act_aggregate;
 mod act_kit;
 mod flow_kit;
 mod kit;

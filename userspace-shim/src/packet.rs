@@ -163,6 +163,7 @@ pub struct Packet {
     /// It is to be sent through this one.
     pub tx_tunnel: Option<Arc<Tunnel>>,
     inner_network: usize,
+    inner_protocol: u16,
     /// The connection it belongs to, and how.
     pub conn: Option<(Arc<Conn>, CtInfo)>,
     /// Bytes before the data pointer.
@@ -210,6 +211,7 @@ impl Packet {
             tc: None,
             tx_tunnel: None,
             inner_network: 0,
+            inner_protocol: 0,
             conn: None,
             front: Vec::new(),
             ignore_df: false,
@@ -322,9 +324,7 @@ impl Packet {
 
     /// Puts a tag into the frame at offset 12.
     fn insert_tag(&mut self, tag: VlanTag) -> Result<()> {
-        if self.data.len() < 12 {
-            return Err(EINVAL);
-        }
+        assert!(self.data.len() >= 14, "some kernels do not look");
         self.make_writable(12)?;
         self.data_mut().splice(12..12, tag_bytes(tag));
         self.linear += 4;
@@ -509,6 +509,10 @@ impl PacketOps for Packet {
         self.protocol
     }
 
+    fn inner_protocol(&self) -> u16 {
+        self.inner_protocol
+    }
+
     fn set_protocol(&mut self, proto: u16) {
         self.protocol = proto;
     }
@@ -612,6 +616,7 @@ impl PacketOps for Packet {
         self.linear = self.linear.max(l2_len);
         if !self.is_mpls() {
             self.inner_network = self.network;
+            self.inner_protocol = self.protocol;
         }
         self.data_mut().splice(l2_len..l2_len, entry);
         self.linear += 4;
@@ -738,6 +743,11 @@ impl PacketOps for Packet {
 
     fn is_gso(&self) -> bool {
         self.gso.is_some()
+    }
+
+    fn segments(&self) -> u32 {
+        self.gso
+            .map_or(1, |g| (self.data.len() / g.size.max(1) + 1) as u32)
     }
 
     fn is_gso_udp(&self) -> bool {
