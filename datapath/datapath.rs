@@ -11,7 +11,7 @@ use crate::datapath::error::DropReason;
 use crate::datapath::flow::extract::{self, extract_into};
 use crate::datapath::flow::parts::FlowKey;
 use crate::datapath::flow::stats::Sample;
-use crate::datapath::flow::table::{Lookup, Table};
+use crate::datapath::flow::table::Table;
 use crate::datapath::meters::MeterTable;
 use crate::datapath::ports::port::Vport;
 use crate::datapath::ports::table::PortTable;
@@ -127,20 +127,17 @@ impl Datapath {
         self.ports.local(bh).map(|port| port.dp.clone())
     }
 
-    /// Finds the flow for `key` and does what it says, or asks userspace.
+    /// Finds the flow for `key` and does what it says, or asks userspace. Also where recirculated packets start again. Returns how
+    /// many masks were tried.
     #[inline]
-    pub fn process(&self, pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
-        self.proceed(self.table.lookup(key, bh), pkt, key, bh);
-    }
-
-    /// What comes after the look-up. Where recirculated packets start again.
-    #[inline]
-    pub fn proceed(&self, found: Lookup<'_>, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) {
+    pub fn process(&self, mut pkt: Packet, key: &mut FlowKey, bh: &BhGuard) -> u32 {
+        let found = self.table.lookup(key, bh);
         let stats = self.stats.get(bh);
         stats.mask_hit.add(u64::from(found.masks_probed));
         let Some(flow) = found.flow else {
             stats.missed.add(1);
-            return upcall::miss(self, pkt, key, bh);
+            upcall::miss(self, pkt, key, bh);
+            return found.masks_probed;
         };
         stats.hit.add(1);
         stats.cache_hit.add(u64::from(found.cache_hit));
@@ -155,6 +152,7 @@ impl Datapath {
             }
             None => pkt.discard(DropReason::NotSpecified),
         }
+        found.masks_probed
     }
 }
 

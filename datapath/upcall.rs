@@ -9,6 +9,8 @@
 //! May use `netlink`: an upcall is a message. C counterpart: `ovs_dp_upcall()` in `net/openvswitch/datapath.c`.
 
 use crate::datapath::abi::{dp_feature, packet_attr, packet_cmd, version};
+use crate::datapath::actions::defer::UPCALL;
+use crate::datapath::actions::execute::STORAGE;
 use crate::datapath::actions::{aggregate, Actions};
 use crate::datapath::datapath::Datapath;
 use crate::datapath::env::{
@@ -62,6 +64,9 @@ struct Request<'a> {
 /// No flow matches: userspace decides. Consumes the packet (spec U13).
 #[inline(never)]
 pub fn miss(dp: &Datapath, mut pkt: Packet, key: &FlowKey, bh: &BhGuard) {
+    if let Some(storage) = STORAGE.get(bh) {
+        storage.spend(UPCALL); // unless it came in just now
+    }
     let vport = input(dp, &pkt, bh);
     // Userspace gives it back with the packet, so that what it sends goes the same way as what the flow will send (spec U7).
     pkt.flow_hash();

@@ -487,17 +487,14 @@ fn recirculate(cx: &Context<'_>, pkt: Packet, key: &Key<'_>, id: u32) -> Result 
 }
 
 /// What one packet may cost includes its look-ups, and those that lead to userspace (spec A10).
+#[inline(never)]
 fn look_up_again(cx: &Context<'_>, pkt: Packet, key: &mut FlowKey) {
     if !cx.storage.affords(defer::LOOKUP) {
         _ = too_deep(cx.dp, pkt, cx.bh);
         return;
     }
-    let found = cx.dp.table.lookup(key, cx.bh);
-    cx.storage.spend(found.masks_probed);
-    if found.flow.is_none() {
-        cx.storage.spend(defer::UPCALL);
-    }
-    cx.dp.proceed(found, pkt, key, cx.bh);
+    let masks = cx.dp.process(pkt, key, cx.bh);
+    cx.storage.spend(masks);
 }
 
 #[cold]

@@ -9,7 +9,7 @@ use crate::datapath::conntrack::limits::{Limits, NewLimit};
 use crate::datapath::env::{Group, Net, NetOps, Reply, ReplyOps};
 use crate::datapath::error::NlResult;
 use crate::datapath::netlink::ct_limit::{
-    optional, put, required, write_empty, write_limits, Zone, ZoneLimit, REPLY_SIZE,
+    optional, put, reply_size, required, write_empty, write_limits, Zone, ZoneLimit, REPLY_SIZE,
 };
 use crate::datapath::netlink::writer::MsgHeader;
 use crate::datapath::netlink::Request;
@@ -60,11 +60,18 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     Ok(Outcome::Reply(reply))
 }
 
+/// Limits that may be set while a reply is allocated for those that there are.
+const SPARE: usize = 16;
+
 /// Lists limits and counts: those asked for, or the default and all that were set (spec L2). EMSGSIZE if there are more
-/// than a reply holds.
+/// than an attribute holds (spec L4).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
-    let mut reply = Reply::new(REPLY_SIZE, req.ctx)?;
     let limits = &req.net.state().ct_limits;
+    let count = match optional(req.attrs) {
+        Some(asked) => asked.max_len(),
+        None => limits.zones(&RcuGuard::new()).count().wrapping_add(1),
+    };
+    let mut reply = Reply::new(reply_size(count.saturating_add(SPARE)), req.ctx)?;
     let header = header(req, cmd::GET);
     {
         let rcu = RcuGuard::new();

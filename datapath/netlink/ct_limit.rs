@@ -3,7 +3,8 @@
 //!
 //! C counterpart: `ovs_ct_limit_*()` in `net/openvswitch/conntrack.c`.
 
-use super::writer::{MsgHeader, Put, Writer};
+use super::attr::HDRLEN;
+use super::writer::{MsgHeader, Put, Writer, MSG_HDRLEN};
 use super::TopAttrs;
 use crate::datapath::abi::ct_limit_attr as attr;
 use crate::datapath::env::Env;
@@ -12,10 +13,16 @@ use crate::World;
 use kernel::error::code::EINVAL;
 use kernel::pr_info;
 
-/// Bytes of a reply: what C has room for, so that it, too, errs with EMSGSIZE when too many zones have limits (L4).
-pub const REPLY_SIZE: usize = 3776;
+/// Bytes of a reply that lists nothing.
+pub const REPLY_SIZE: usize = MSG_HDRLEN + HDRLEN;
 /// Bytes of `struct ovs_zone_limit`.
 const ENTRY: usize = 12;
+
+/// Bytes of a reply that lists `n` limits, if an attribute can (L4).
+pub fn reply_size(n: usize) -> usize {
+    let limits = n.saturating_mul(ENTRY).min(usize::from(u16::MAX));
+    REPLY_SIZE.wrapping_add(limits)
+}
 /// `OVS_ZONE_LIMIT_DEFAULT_ZONE`
 const DEFAULT_ZONE: i32 = -1;
 

@@ -187,6 +187,11 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct ne
 		skb->network_header = skb->inner_network_header;
 	}
 	r.l2_len = skb_network_offset(skb);
+	if (WARN_ON_ONCE(r.l2_len > sizeof(r.l2))) {
+		refdst_drop(r.real_dst);
+		kfree_skb(skb);
+		return;
+	}
 	memcpy(r.l2, skb->data, r.l2_len);
 
 	skb_pull(skb, r.l2_len);

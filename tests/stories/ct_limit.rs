@@ -125,9 +125,15 @@ fn l1_each_namespace_has_its_own() {
 #[test]
 fn l4_too_many_zones_for_a_reply() {
     let mut lab = Lab::new();
-    let many: Vec<_> = (0..1000).map(|id| (id, 1)).collect();
-    lab.set(&many);
-    assert_eq!(refused(lab.call(limit::GET, &Bytes::new())), EMSGSIZE);
+    let mut set = |ids: core::ops::Range<i32>| {
+        lab.set(&ids.map(|id| (id, 1)).collect::<Vec<_>>());
+        lab.call(limit::GET, &Bytes::new())
+    };
+    for (ids, n) in [(0..1000, 1000), (1000..5000, 5000), (5000..5459, 5459)] {
+        let listed = listed(&set(ids).unwrap());
+        assert_eq!((listed.len(), listed[0]), (n + 1, (-1, 0, 0)));
+    }
+    assert_eq!(refused(set(5459..5460)), EMSGSIZE);
     assert_eq!(lab.ask(&[5]), [(5, 1, 0)]);
 }
 

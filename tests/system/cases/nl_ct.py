@@ -174,7 +174,10 @@ g.reply("N6 dump", "ovs_ct_limit", s.dump("ovs_ct_limit", DP0, cmd=GET_L))
 many = zones(*((z, 1) for z in range(2000)))
 limit("L4 set 2000", SET_L, many)
 r = s.request("ovs_ct_limit", GET_L, 0)
+g.ours["L4 get 2000"] = "OK"
 g.say("L4 get 2000", r.error)
+if r.messages and len(r.messages[0].get(CT_LIMIT.ZONE_LIMIT)) != 2002 * 12:  # the default, and one of before
+    raise SystemExit("%d limits" % (len(r.messages[0].get(CT_LIMIT.ZONE_LIMIT)) // 12))
 limit("L1 del 2000", DEL_L, many)
 limit("L2 get at the end", GET_L)
 g.finish()
