@@ -35,6 +35,7 @@ system)
 	shift; shift || :
 	case $module in stock | ours | both | needed) ;; *) die "no MODULE=$module; there are stock, ours, both and needed" ;; esac
 	need pip3:python3-pip unshare:util-linux
+	tests/system/suites/run --list "$@" >/dev/null # Are there such suites and tests?
 	[ "$module" = stock ] || for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/suites/run --kernel "$kernels" --module "$module" "$@" ;;
 bench)
