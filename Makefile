@@ -9,9 +9,31 @@ KVER    ?= 6.1
 KERNELS ?= 6.1,6.12
 export OVS_WITHOUT = $(WITHOUT)
 export OVS_MODE = $(MODE)
-export OVS_RS_CACHE ?= $(HOME)/.cache/openvswitch-rs
+export OVS_RS_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/openvswitch-rs
 
 .PHONY: help modules features loads demo ovn-demo check test host-test loom asan fuzz lint rustdoc walls abi-coverage kunit vm-test system bench replay dist toolchain rpm deb deb-test xen clean
+
+# What each verb reads. Another variable on its command line, such as CASE=, would be ignored.
+modules.reads = KVER KDIR O OPT CC WITHOUT MODE
+loads.reads = KO SYMBOLS NAMES
+demo.reads = KVER WITHOUT MODE
+ovn-demo.reads = KVER
+fuzz.reads = SECONDS_EACH TARGETS
+kunit.reads = KDIR ARCH FILTER RAW SAN MODE
+vm-test.reads = KERNELS CASES APPEND WITHOUT MODE
+system.reads = SUITE TESTS KERNELS MODULE AGAIN SOURCE
+bench.reads = KERNELS
+replay.reads = FLOWS ARGS
+rpm.reads = CASES
+deb-test.reads = CASES KEEP
+xen.reads = KERNELS MODULE CASES
+verbs = $(or $(MAKECMDGOALS),help)
+reads = $(sort $(foreach verb,$(verbs),$($(verb).reads)))
+slips = $(filter-out $(reads) OVS_% CARGO_% RUST%,$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
+ifeq ($(MAKELEVEL),0)
+$(if $(slips),$(error make $(verbs) does not read $(slips); it reads $(or $(reads),no variables)))
+endif
+
 help:
 	@cat tools/help.txt
 
@@ -79,7 +101,7 @@ bench:
 	@tools/vm.sh bench "$(KERNELS)"
 
 replay:
-	@tools/cargo.sh replay $(if $(FLOWS),"$(FLOWS)",--help)$(if $(ARGS), $(ARGS))
+	@tools/cargo.sh replay "$(FLOWS)"$(if $(ARGS), $(ARGS))
 
 dist:
 	@tools/dist.sh

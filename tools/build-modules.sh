@@ -31,6 +31,8 @@ done
 export OVS_EXPECT=''
 if [ -n "$kdir" ]; then
 	kver=''
+elif [ -z "$kver" ]; then
+	die "KVER= names no kernel; there are 5.10, 6.1, 6.12, 7.3, 7.3-rust, or a release such as 6.1.0-56-amd64"
 elif [ "$kver" = 7.3-rust ]; then
 	kdir=$(tools/kunit-kernel.sh x86_64)
 elif [ -e "/lib/modules/$kver/build/Makefile" ]; then
@@ -41,7 +43,7 @@ else
 	! grep -qE "^kernel .*\<${series/./\\.}\>" rust/helpers/features.expected || OVS_EXPECT=$series
 fi
 wanted=$(sed -nE 's|^/lib/modules/([^/]+)/build/*$|\1|p' <<<"$kdir")
-[ -e "$kdir/Makefile" ] || die "no kernel headers in $kdir; install with: apt-get install linux-headers-${wanted:-$(uname -r)}"
+[ -e "$kdir/Makefile" ] || die "no kernel headers in $kdir; ${wanted:+install with: apt-get install linux-headers-$wanted, or }name another directory with KDIR="
 release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h" 2>/dev/null || :)
 [ -n "$release" ] || die "$kdir is not prepared; run there: make modules_prepare"
 conf=$kdir/include/config/auto.conf

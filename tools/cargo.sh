@@ -7,6 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
+if [ "$1" = replay ]; then
+	[ -n "${2:-}" ] || die "FLOWS= names no file: what \`ovs-appctl dpctl/dump-flows -m\` printed (docs/bench.md)"
+	[ "$2" = - ] || [ -e "$2" ] || die "no file $2, which FLOWS= names"
+fi
 need cc:gcc
 echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null || need /usr/lib/x86_64-linux-gnu/crti.o:libc6-dev
 assignments=$(tools/toolchain.sh cargo)

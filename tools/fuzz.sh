@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 . tools/lib.sh
 seconds=${1:-60}
 shift || :
+[[ $seconds =~ ^[0-9]+$ ]] || die "fuzz: SECONDS_EACH=$seconds is no number of seconds"
 cargo +nightly --version >/dev/null 2>&1 || die "fuzz: no nightly toolchain (rustup toolchain install nightly --profile minimal)"
 command -v c++ >/dev/null || die "fuzz: no C++ compiler (apt-get install g++)"
 all=$(sed -n 's/^name = "\(.*\)"/\1/p' userspace-shim/fuzz/Cargo.toml | sed 1d)

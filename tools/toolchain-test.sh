@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # toolchain-test.sh: on a machine that lacks something, make modules says in one line what, and the command that
-# installs it; and so for a kernel for which the module would be wrong. Each case takes one thing away; nothing is fetched or
+# installs it; and so for a kernel for which the module would be wrong, and for what is not there or not read. Each case takes one thing away; nothing is fetched or
 # installed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -49,7 +49,14 @@ sha256sum < "$t/bundle" | cut -d' ' -f1 > "$t/bundle.sha256"
 expect '/bundle is nothing that tar and gzip unpack; is it the file that make toolchain made' tools/toolchain-bundle.sh unpack "$t/bundle" "$t/toolchain"
 # Nothing is left of it.
 expect 'nothing there' sh -c 'for f in "$0".new "$0"; do [ ! -e "$f" ] || echo "$f"; done >&2; echo nothing there >&2' "$t/toolchain"
-expect 'no kernel headers in /nowhere; install with: apt-get install linux-headers' tools/build-modules.sh -d /nowhere
+expect 'no kernel headers in /nowhere; name another directory with KDIR=' tools/build-modules.sh -d /nowhere
+expect 'no kernel headers in /lib/modules/5.4.0-none/build; install with: apt-get install linux-headers-5.4.0-none, or' tools/build-modules.sh -d /lib/modules/5.4.0-none/build
+expect 'make vm-test does not read CASE; it reads .*CASES' make -n vm-test CASE=load
+expect 'make check does not read KVER; it reads no variables' make -n check KVER=6.12
+expect 'KVER= names no kernel; there are' tools/build-modules.sh -k ''
+expect 'no file /nowhere' tools/cargo.sh replay /nowhere
+expect 'FLOWS= names no file' tools/cargo.sh replay ''
+expect 'fuzz: SECONDS_EACH=abc is no number of seconds' tools/fuzz.sh abc
 expect 'no headers of kernel 5.4.0-none; install with: apt-get install linux-headers-5.4.0-none' tools/build-modules.sh -k 5.4.0-none
 touch "$t/k/Makefile"
 expect 'is not prepared; run there: make modules_prepare' tools/build-modules.sh -d "$t/k"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm.sh demo KERNEL | ovn-demo KERNEL | test KERNELS [OPTION | CASE...] | system KERNELS [MODULE [OPTION...]] | bench KERNELS [OPTION...]
 #
-# What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system. What is built with
-# features denied (OVS_WITHOUT) or in a mode that is asked for (OVS_MODE) goes to a directory of its own, as do its logs.
+# What runs in VMs: builds the modules, makes sure of QEMU and the like, and hands over to tests/system. For demo and test what is
+# built with features denied (OVS_WITHOUT) or in a mode that is asked for (OVS_MODE) goes to a directory of its own, as do test's logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -35,6 +35,7 @@ system)
 	shift; shift || :
 	case $module in stock | ours | both | needed) ;; *) die "no MODULE=$module; there are stock, ours, both and needed" ;; esac
 	need pip3:python3-pip unshare:util-linux
+	tests/system/suites/run --list "$@" >/dev/null # Are there such suites and tests?
 	[ "$module" = stock ] || for k in ${kernels//,/ }; do tools/build-modules.sh -k "$k"; done
 	exec tests/system/suites/run --kernel "$kernels" --module "$module" "$@" ;;
 bench)

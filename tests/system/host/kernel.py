@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 
-from .packages import CACHE, Apt, digest, sh
+from .packages import CACHE, SUITES, Apt, digest, making, sh
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -92,7 +92,14 @@ class Kernel:
         else:
             apt, package = origin(name)
             # From 7.2 on the image is empty and depends on the packages that hold its parts.
-            debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
+            try:
+                debs = Apt(apt).download([package], lambda p: re.match(r"linux-(image|binary|modules|base)-\d", p))
+            except SystemExit as e:
+                if "Unable to locate package" not in str(e):
+                    raise
+                raise SystemExit("no image of kernel %s in the package lists of Debian's %s (%s/lists: remove them to have them read again); there are "
+                                 "%s, %s, um (docs/kunit.md), or a whole release (6.1.0-56-cloud-amd64)" % (
+                                     name, SUITES[apt], os.path.join(CACHE, apt), ", ".join(NEWEST), OWN))
             package, = (p for p in debs if p.startswith("linux-image-"))
             self.release = package[len("linux-image-"):]
             self.package = os.path.basename(debs[package])
@@ -122,8 +129,15 @@ class Kernel:
             shutil.copy(os.path.join(self.build, there), "%s/boot/%s-%s" % (raw, name, self.release))
 
     def _unpack(self, fill):
-        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
-        shutil.rmtree(tmp, ignore_errors=True)
+        with making(self.dir) as tmp:
+            self._pick(fill, tmp)
+            try:
+                os.rename(tmp, self.dir)
+            except OSError:  # another run was faster
+                if not os.path.isdir(self.dir):
+                    raise
+
+    def _pick(self, fill, tmp):
         raw = os.path.join(tmp, "raw")
         os.makedirs(raw)
         fill(raw)
@@ -158,12 +172,6 @@ class Kernel:
             shutil.move(there if os.path.exists(there) else "%s/boot/%s-%s" % (raw, name, self.release),
                         os.path.join(tmp, name))
         shutil.rmtree(raw)
-        try:
-            os.rename(tmp, self.dir)
-        except OSError:  # another run was faster
-            if not os.path.isdir(self.dir):
-                raise
-            shutil.rmtree(tmp)
 
     def stock_module(self):
         return os.path.join(self.modules, "kernel/net/openvswitch/openvswitch.ko")

@@ -6,11 +6,13 @@ here) and one set of suites; `closure` resolves a package list against an empty 
 `download` puts the .deb files into the cache.
 """
 
+import contextlib
 import glob
 import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 
 CACHE = os.environ.get("OVS_RS_CACHE") or os.path.join(
@@ -140,6 +142,18 @@ class Apt:
                 raise SystemExit("apt-get download failed:\n" + p.stdout[-2000:])
             self.update()  # the lists are older than the mirror
         return {pkg: self._path(pkg, ver) for pkg, ver in sorted(plan.items())}
+
+
+@contextlib.contextmanager
+def making(path):
+    """A directory in which `path` is made, to be renamed to it at the end. Nothing of it stays if that is stopped."""
+    tmp = "%s.%d.tmp" % (path, os.getpid())
+    shutil.rmtree(tmp, ignore_errors=True)
+    os.makedirs(tmp)
+    try:
+        yield tmp
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
 
 
 def forget_older(pattern, new):

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 
-from .packages import CACHE, Apt, digest, forget_older, sh
+from .packages import CACHE, Apt, digest, forget_older, making, sh
 
 PACKAGES = """
     bash busybox coreutils ethtool findutils grep iproute2 iputils-ping kmod mount
@@ -51,30 +51,28 @@ def build(log, more=()):
         return image
     log("building the VM's root from %d Debian packages (once)" % len(plan))
     debs = apt.download(packages, lambda p: p not in UNUSED)
-    root = os.path.join(CACHE, "rootfs-%s.%d.tmp" % (key, os.getpid()))
-    shutil.rmtree(root, ignore_errors=True)
-    for d in ("bin", "sbin", "lib", "lib64"):
-        os.makedirs(os.path.join(root, "usr", d))
-        os.symlink("usr/" + d, os.path.join(root, d))
-    os.makedirs(os.path.join(root, "run"))
-    os.makedirs(os.path.join(root, "var"))
-    os.symlink("/run", os.path.join(root, "var/run"))
-    for deb in debs.values():
-        unpack = "dpkg-deb --fsys-tarfile '%s' | tar -x --keep-directory-symlink -C '%s'" % (deb, root)
-        sh(["sh", "-c", unpack])
-    configure(root)
-    for d in STRIP:
-        shutil.rmtree(os.path.join(root, d), ignore_errors=True)
-    # Python starts several times faster under emulation with its byte code at hand.
-    subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", "-s", root, "-p", "/",
-                    os.path.join(root, "usr/lib/python3.11"), os.path.join(root, "usr/lib/python3")],
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    size = int(sh(["du", "-sm", root]).split()[0])
-    tmp = image + ".%d.tmp" % os.getpid()
-    sh(["mkfs.ext4", "-q", "-O", "^has_journal,^metadata_csum", "-m", "0", "-N", "20000", "-d", root, tmp,
-        "%dM" % (size * 5 // 4 + 16)])
-    os.rename(tmp, image)
-    shutil.rmtree(root)
+    with making(image[:-5]) as root:
+        for d in ("bin", "sbin", "lib", "lib64"):
+            os.makedirs(os.path.join(root, "usr", d))
+            os.symlink("usr/" + d, os.path.join(root, d))
+        os.makedirs(os.path.join(root, "run"))
+        os.makedirs(os.path.join(root, "var"))
+        os.symlink("/run", os.path.join(root, "var/run"))
+        for deb in debs.values():
+            unpack = "dpkg-deb --fsys-tarfile '%s' | tar -x --keep-directory-symlink -C '%s'" % (deb, root)
+            sh(["sh", "-c", unpack])
+        configure(root)
+        for d in STRIP:
+            shutil.rmtree(os.path.join(root, d), ignore_errors=True)
+        # Python starts several times faster under emulation with its byte code at hand.
+        subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", "-s", root, "-p", "/",
+                        os.path.join(root, "usr/lib/python3.11"), os.path.join(root, "usr/lib/python3")],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        size = int(sh(["du", "-sm", root]).split()[0])
+        tmp = image + ".%d.tmp" % os.getpid()
+        sh(["mkfs.ext4", "-q", "-O", "^has_journal,^metadata_csum", "-m", "0", "-N", "20000", "-d", root, tmp,
+            "%dM" % (size * 5 // 4 + 16)])
+        os.rename(tmp, image)
     forget_older(os.path.join(CACHE, "rootfs-*.ext4"), image)
     return image
 

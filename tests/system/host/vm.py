@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """One QEMU machine without KVM, and the conversation with the agent in it."""
 
+import atexit
 import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -15,7 +18,27 @@ class Died(Exception):
     """The VM ended or went silent in the middle of a conversation."""
 
 
+def stoppable(main, word):
+    """Run a program that makes VMs: on Ctrl-C or SIGTERM it says `word` and ends with status 130. VMs end with it, and their directories."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("\n" + word, file=sys.stderr, flush=True)
+        return 130
+
+
+def end(vms, threads):
+    """Of a program that is stopped: the VMs that its threads have, and those that one is about to start."""
+    for vm in list(vms):
+        vm.close()
+    for t in threads:
+        t.join(10)
+
+
 class Vm:
+    proc = sock = err = None
+
     def __init__(self, kernel, image, guest, ko=None, smp=1, mem=768, console=None, append="", qemu=(), icount=False, tb=256):
         self.prepare(console)
         initrd = kernel.initrd(self.work, dict(guest), ko)
@@ -43,6 +66,7 @@ class Vm:
     def prepare(self, console=None):
         """A directory for what is made on the way."""
         self.work = tempfile.mkdtemp(prefix="ovsvm.")
+        atexit.register(self.close)
         self.console = console or os.path.join(self.work, "console")
         self.buf = b""
 
@@ -101,9 +125,12 @@ class Vm:
             return []
 
     def close(self):
-        if self.proc.poll() is None:
-            self.proc.kill()
-        self.proc.wait()
-        self.sock.close()
-        self.err.close()
+        if self.proc:
+            if self.proc.poll() is None:
+                self.proc.kill()
+            self.proc.wait()
+        for f in (self.sock, self.err):
+            if f:
+                f.close()
         shutil.rmtree(self.work, ignore_errors=True)
+        atexit.unregister(self.close)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from host import kernel, rootfs
-from host.packages import CACHE, Apt, digest, forget_older, sh
+from host.packages import CACHE, Apt, digest, forget_older, making, sh
 
 from . import trees
 
@@ -71,32 +71,30 @@ def root(log):
         return image
     log("building the root of the suites' VMs from %d Debian packages (once)" % len(plan))
     debs = apt.download(PACKAGES, lambda p: p not in UNUSED)
-    tmp = "%s.%d.tmp" % (image[:-5], os.getpid())
-    shutil.rmtree(tmp, ignore_errors=True)
-    os.makedirs(tmp + "/run")
-    os.makedirs(tmp + "/var")
-    os.symlink("/run", tmp + "/var/run")
-    trees.unpack(debs.values(), tmp)
-    for d in STRIP:
-        shutil.rmtree(os.path.join(tmp, d), ignore_errors=True)
-    for link, target in LINKS.items():
-        path = os.path.join(tmp, link)
-        if os.path.lexists(path):
-            os.unlink(path)
-        os.symlink(target, path)
-    rootfs.configure(tmp)
-    for name, more in (("passwd", USERS), ("group", GROUPS)):
-        with open(os.path.join(tmp, "etc", name), "a") as f:
-            f.write(more)
-    for d in ("suite", "boot", "var/lib/dhcp", "var/log", "var/lib/ovn", "var/lock"):
-        os.makedirs(os.path.join(tmp, d), exist_ok=True)
-    trees.wheels(WHEELS, os.path.join(tmp, "usr/lib/python3/dist-packages"), log)
-    python = os.path.join(tmp, "usr/bin/python3.11")
-    if os.path.exists(python):
-        subprocess.run(["chroot", tmp, "/usr/bin/python3", "-m", "compileall", "-q", "/usr/lib/python3.11", "/usr/lib/python3"],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    disk(tmp, image)
-    shutil.rmtree(tmp)
+    with making(image[:-5]) as tmp:
+        os.makedirs(tmp + "/run")
+        os.makedirs(tmp + "/var")
+        os.symlink("/run", tmp + "/var/run")
+        trees.unpack(debs.values(), tmp)
+        for d in STRIP:
+            shutil.rmtree(os.path.join(tmp, d), ignore_errors=True)
+        for link, target in LINKS.items():
+            path = os.path.join(tmp, link)
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink(target, path)
+        rootfs.configure(tmp)
+        for name, more in (("passwd", USERS), ("group", GROUPS)):
+            with open(os.path.join(tmp, "etc", name), "a") as f:
+                f.write(more)
+        for d in ("suite", "boot", "var/lib/dhcp", "var/log", "var/lib/ovn", "var/lock"):
+            os.makedirs(os.path.join(tmp, d), exist_ok=True)
+        trees.wheels(WHEELS, os.path.join(tmp, "usr/lib/python3/dist-packages"), log)
+        python = os.path.join(tmp, "usr/bin/python3.11")
+        if os.path.exists(python):
+            subprocess.run(["chroot", tmp, "/usr/bin/python3", "-m", "compileall", "-q", "/usr/lib/python3.11", "/usr/lib/python3"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        disk(tmp, image)
     forget_older(os.path.join(CACHE, "suites", "root-*.ext4"), image)
     return image
 

@@ -93,6 +93,7 @@ class Ovn(ovs.Ovs):
     def __init__(self, version, suite):
         self.name = "ovn-" + version
         self.parts = [("ovs", "openvswitch", suite), ("ovn", "ovn", suite)]
+        self.packages = ["ovn", "openvswitch"]
 
     def make(self, given, log):
         self.tree = trees.Tree(self.name, self.parts, BUILD, given, log)

@@ -58,6 +58,7 @@ class Ovs:
     def __init__(self, version, suite):
         self.name = "ovs-" + version
         self.parts = [("ovs", "openvswitch", suite)]
+        self.packages = ["openvswitch"]  # that --source can stand in for, the suite's own first
 
     def make(self, given, log):
         self.tree = trees.Tree(self.name, self.parts, BUILD, given, log)

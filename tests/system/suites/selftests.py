@@ -20,6 +20,7 @@ class Selftests:
 
     def __init__(self, version):
         self.version, self.name = version, "selftests-" + version
+        self.packages = ["linux-source-" + version]
         self.subset = ["arp_ping", "netlink_checks"]
 
     def make(self, given, log):

@@ -12,11 +12,12 @@ PASSES = "passes"  # ours; the C module, whose result could not make ours worse,
 class Results:
     """The results of one suite on one kernel with one module, a file with a line of JSON for each attempt.
 
-    `identity` says what was run (versions, the module's hash); a file of something else is put aside.
+    `identity` says what was run (versions, the module's hash); a file of something else is put aside, as is the whole of one
+    from which the tests `again` are forgotten.
     """
 
-    def __init__(self, path, identity, again=False):
-        self.path, self.attempts = path, {}
+    def __init__(self, path, identity, again=()):
+        self.path, self.attempts, kept = path, {}, []
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if os.path.exists(path):
             with open(path, "r+") as f:
@@ -24,17 +25,18 @@ class Results:
                 whole = text[:text.rfind("\n") + 1]  # a run that is killed may leave half a line
                 f.truncate(len(whole.encode()))
                 lines = [json.loads(line) for line in whole.splitlines()]
-            if again or not lines or lines[0] != {"identity": identity}:
+            same = lines[:1] == [{"identity": identity}]
+            kept = [entry for entry in lines[1:] if same and entry["test"] not in again]
+            if not same or len(kept) < len(lines) - 1:
                 os.replace(path, path + ".old")
-            else:
-                for entry in lines[1:]:
-                    tries = self.attempts.setdefault(entry["test"], [])
-                    if entry.pop("instead", False) and tries:
-                        tries.pop()
-                    tries.append(entry)
         if not os.path.exists(path):
             with open(path, "w") as f:
-                f.write(json.dumps({"identity": identity}) + "\n")
+                f.writelines(json.dumps(line) + "\n" for line in [{"identity": identity}, *kept])
+        for entry in kept:
+            tries = self.attempts.setdefault(entry["test"], [])
+            if entry.pop("instead", False) and tries:
+                tries.pop()
+            tries.append(entry)
 
     def add(self, entry):
         self.attempts.setdefault(entry["test"], []).append(entry)

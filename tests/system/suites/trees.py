@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 
-from host.packages import CACHE, Apt, digest, sh
+from host.packages import CACHE, Apt, digest, making, sh
 
 COMPILERS = """
     autoconf automake bash bzip2 coreutils dash diffutils dpkg-dev findutils gawk gcc grep gzip libc6-dev libtool m4 make
@@ -41,19 +41,17 @@ def compilers(log):
     root = os.path.join(CACHE, "suites", "chroot-" + digest((sorted(plan.items()), LINKS, RECIPE)))
     if not os.path.isdir(root):
         log("unpacking a chroot of %d Debian packages to build in (once)" % len(plan))
-        tmp = "%s.%d.tmp" % (root, os.getpid())
-        shutil.rmtree(tmp, ignore_errors=True)
-        os.makedirs(tmp)
-        unpack(apt.download(COMPILERS, lambda p: True).values(), tmp)
-        for link, target in LINKS.items():
-            path = os.path.join(tmp, "usr/bin", link)
-            if not os.path.lexists(path):
-                os.symlink(target, path)
-        for d in ("dev", "proc", "suite", "tmp", "root"):
-            os.makedirs(os.path.join(tmp, d), exist_ok=True)
-        with open(os.path.join(tmp, "etc/passwd"), "w") as f:
-            f.write("root:x:0:0:root:/root:/bin/bash\n")
-        os.rename(tmp, root)
+        with making(root) as tmp:
+            unpack(apt.download(COMPILERS, lambda p: True).values(), tmp)
+            for link, target in LINKS.items():
+                path = os.path.join(tmp, "usr/bin", link)
+                if not os.path.lexists(path):
+                    os.symlink(target, path)
+            for d in ("dev", "proc", "suite", "tmp", "root"):
+                os.makedirs(os.path.join(tmp, d), exist_ok=True)
+            with open(os.path.join(tmp, "etc/passwd"), "w") as f:
+                f.write("root:x:0:0:root:/root:/bin/bash\n")
+            os.rename(tmp, root)
     return root
 
 
@@ -92,8 +90,8 @@ def newest(package, suite):
     return best
 
 
-def source(package, version, suite, into):
-    """Download a source package (.dsc and tarballs; apt checks their hashes) into a directory."""
+def source(package, version, suite, into, given):
+    """Download a source package (.dsc and tarballs; apt checks their hashes) into a directory; `given` is what --source calls it."""
     apt = Apt(NEWEST_SOURCE[suite])
     os.makedirs(into, exist_ok=True)
     for attempt in (1, 2):
@@ -103,28 +101,33 @@ def source(package, version, suite, into):
             return
         apt.update()
     raise SystemExit("source package %s %s of Debian's %s: %s\n"
-                     "If the mirror has lost its files: --source %s=DIRECTORY names an unpacked tree." % (
-                         package, version, suite, " / ".join(re.findall(r"^E: (.*)", p.stdout, re.M)[:2]), package))
+                     "If the mirror has lost its files, make system SOURCE=%s=DIRECTORY names an unpacked tree." % (
+                         package, version, suite, " / ".join(re.findall(r"^E: (.*)", p.stdout, re.M)[:2]), given))
+
+
+def given_version(package, directory):
+    """The version of an unpacked source tree, and of this copy of it."""
+    head = os.path.join(directory, "configure.ac")
+    try:
+        with open(head) as f:
+            init = re.search(r"AC_INIT\(\[?%s\]?, *\[?([^], ]+)" % package, f.read())
+    except OSError as e:
+        raise SystemExit("no sources of %s: %s" % (package, e))
+    if not init:
+        raise SystemExit("no sources of %s: its name is not in %s" % (package, head))
+    return "%s-given-%s" % (init.group(1), digest(os.stat(head).st_mtime_ns))
 
 
 class Tree:
     """What a suite needs under /suite, built once for each version.
 
     `parts` are (directory, source package, Debian suite); `script` builds them, with /suite as the working directory
-    and the sources unpacked and patched as Debian has them in /suite/DIRECTORY.
+    and the sources unpacked and patched as Debian has them in /suite/DIRECTORY. `given` are packages of which a directory has the sources.
     """
 
     def __init__(self, name, parts, script, given, log):
         self.name = name
-        versions = []
-        for directory, package, suite in parts:
-            if package in given:
-                head = os.path.join(given[package], "configure.ac")
-                with open(head) as f:
-                    init = re.search(r"AC_INIT\(\[?(?:openvswitch|ovn)\]?, *\[?([^], ]+)", f.read())
-                versions.append("%s-given-%s" % (init.group(1) if init else "0", digest(os.stat(head).st_mtime_ns)))
-            else:
-                versions.append(newest(package, suite))
+        versions = [given_version(p, given[p]) if p in given else newest(p, suite) for _, p, suite in parts]
         self.versions = dict(zip((p for _, p, _ in parts), versions))
         self.key = "%s-%s-%s" % (name, re.sub(r"[^\w.+~-]", "_", "-".join(versions)), digest((parts, script, RECIPE))[:8])
         self.dir = os.path.join(CACHE, "suites", self.key)
@@ -133,27 +136,22 @@ class Tree:
 
     def _build(self, parts, versions, script, given, log):
         root = compilers(log)
-        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
-        shutil.rmtree(tmp, ignore_errors=True)
-        os.makedirs(tmp)
         logfile = self.dir + ".log"
         if os.path.exists(logfile):
             os.unlink(logfile)
-        try:
+        with making(self.dir) as tmp:
             for (directory, package, suite), version in zip(parts, versions):
                 if package in given:
                     shutil.copytree(given[package], os.path.join(tmp, directory), symlinks=True,
                                     ignore=shutil.ignore_patterns(".git"))
                     continue
                 log("fetching the source of %s %s" % (package, version))
-                source(package, version, suite, os.path.join(tmp, "dl"))
+                source(package, version, suite, os.path.join(tmp, "dl"), self.name + ("" if package == parts[-1][1] else "/" + package))
                 in_chroot(root, tmp, "dpkg-source --no-check -x dl/%s_*.dsc %s; rm -r dl" % (package, directory), logfile)
             log("building %s (minutes, once; log: %s)" % (self.key, logfile))
             in_chroot(root, tmp, "export MAKEFLAGS=-j%d; %s" % (os.cpu_count(), script), logfile)
             if not os.path.isdir(self.dir):  # another run may have built it meanwhile
                 os.rename(tmp, self.dir)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
 
     def read(self, path):
         with open(os.path.join(self.dir, path), errors="replace") as f:
@@ -180,23 +178,21 @@ class KernelTree:
         self.dir = os.path.join(CACHE, "suites", self.key)
         if os.path.isdir(self.dir) and package not in given:
             return
-        tmp = "%s.%d.tmp" % (self.dir, os.getpid())
-        shutil.rmtree(tmp, ignore_errors=True)
-        os.makedirs(tmp)
-        # Not every kernel has all of them.
-        if package in given:
-            sh(["sh", "-c", "cd '%s' && cp -r --parents %s '%s' 2>/dev/null || :" % (given[package], " ".join(paths), tmp)])
-        else:
-            log("fetching %s %s for %s" % (package, self.versions[package], name))
-            deb = apt.download([package + backport], lambda p: p == package)[package]
-            sh(["sh", "-c", "dpkg-deb --fsys-tarfile '%s' | tar -xO ./usr/src/%s.tar.xz | "
-                "tar -xJ -C '%s' --strip-components=1 --wildcards %s 2>/dev/null || :" % (
-                    deb, package, tmp, " ".join("'*/%s'" % p for p in paths))])
-        if not os.listdir(tmp):
-            raise SystemExit("%s %s has none of %s" % (package, self.versions[package], " ".join(paths)))
-        wheels(python, os.path.join(tmp, "python"), log)
-        shutil.rmtree(self.dir, ignore_errors=True)
-        os.rename(tmp, self.dir)
+        with making(self.dir) as tmp:
+            # Not every kernel has all of them.
+            if package in given:
+                sh(["sh", "-c", "cd '%s' && cp -r --parents %s '%s' 2>/dev/null || :" % (given[package], " ".join(paths), tmp)])
+            else:
+                log("fetching %s %s for %s" % (package, self.versions[package], name))
+                deb = apt.download([package + backport], lambda p: p == package)[package]
+                sh(["sh", "-c", "dpkg-deb --fsys-tarfile '%s' | tar -xO ./usr/src/%s.tar.xz | "
+                    "tar -xJ -C '%s' --strip-components=1 --wildcards %s 2>/dev/null || :" % (
+                        deb, package, tmp, " ".join("'*/%s'" % p for p in paths))])
+            if not os.listdir(tmp):
+                raise SystemExit("%s %s has none of %s" % (package, self.versions[package], " ".join(paths)))
+            wheels(python, os.path.join(tmp, "python"), log)
+            shutil.rmtree(self.dir, ignore_errors=True)
+            os.rename(tmp, self.dir)
 
     read = Tree.read
 

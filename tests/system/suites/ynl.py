@@ -23,6 +23,7 @@ class Ynl:
 
     def __init__(self, version):
         self.version, self.name = version, "ynl-" + version
+        self.packages = ["linux-source-" + version]
 
     def make(self, given, log):
         self.tree = trees.KernelTree(self.name, self.version, FILES, ["pyyaml"], given, log)

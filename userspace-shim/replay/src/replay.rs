@@ -108,7 +108,9 @@ pub fn replay(text: &str, options: Options) -> Result<Report, String> {
             Err(_) if options.skip => left.unread += 1,
             Err(why) => {
                 let line = n + 1;
-                return Err(format!("line {line}: {why}; --skip leaves such lines out"));
+                return Err(format!(
+                    "line {line}: {why}; --skip (make: ARGS=--skip) leaves such lines out"
+                ));
             }
         }
         run_rcu();

@@ -12,7 +12,7 @@ use openvswitch::datapath::netlink::key::FlowMatch;
 const CORPUS: &str = include_str!("flows.txt");
 /// What a daemon printed that has no name for attribute 32 of the key.
 const RECORDED: &str = include_str!("recorded.txt");
-const HINT: &str = "; --skip leaves such lines out";
+const HINT: &str = "; --skip (make: ARGS=--skip) leaves such lines out";
 const KERNELS: Options = Options {
     skip: false,
     all: false,
