@@ -220,7 +220,7 @@ fn detach_pass(rtnl: &OvsRtnl, net: &Net) -> bool {
 
 /// Datapaths that one mutex section of the periodic work looks at: going on costs a way through the list.
 const SECTION_DATAPATHS: usize = 64;
-/// Work after which it ends, of a round's.
+/// Work after which it ends, of a round's; a table that takes more has sections of its own.
 const SECTION_WORK: u32 = TIDY / 64;
 
 /// The periodic work: brings the flow tables of all datapaths into balance (spec T8).
@@ -258,7 +258,10 @@ fn rebalance_part(at: Range<u64>, left: &mut u32, ovs: &OvsGuard, net: &Net) -> 
         if *left == 0 || seen == SECTION_DATAPATHS || before.wrapping_sub(*left) >= SECTION_WORK {
             return Some(position);
         }
-        dp.table.tidy(left, ovs);
+        let through = dp.table.tidy(left, ovs);
+        if !through && *left != 0 {
+            return Some(position); // goes on with it
+        }
         seen = seen.wrapping_add(1);
     }
     None

@@ -215,9 +215,10 @@ impl Table {
         self.cache_size.store(size, Relaxed);
     }
 
-    /// Periodic work: brings the classifier into balance (spec T8). Takes what it rebuilds off `left`.
-    pub fn tidy(&self, left: &mut u32, ovs: &OvsGuard) {
-        self.flows.tidy(left, ovs);
+    /// One mutex section of the periodic work, which brings the classifier into balance (spec T8), as [`TreeTable::tidy`]:
+    /// takes off `left` what it reads, and returns false if there is more to do.
+    pub fn tidy(&self, left: &mut u32, ovs: &OvsGuard) -> bool {
+        self.flows.tidy(left, ovs)
     }
 }
 

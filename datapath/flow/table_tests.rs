@@ -579,7 +579,7 @@ proptest! {
                     t.flush(&OvsGuard::lock(&process_context()));
                     model.0.clear();
                 }
-                Step::Tidy => t.tidy(&mut {TIDY}, &OvsGuard::lock(&process_context())),
+                Step::Tidy => _ = t.tidy(&mut {TIDY}, &OvsGuard::lock(&process_context())),
             }
             let mut masks: Vec<Mask> = vec![];
             model.0.iter().for_each(|f| if !masks.contains(&f.1) { masks.push(f.1.try_clone(GFP_KERNEL).unwrap()) });

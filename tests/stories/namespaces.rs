@@ -76,7 +76,7 @@ fn came_to<const N: usize>(net: &FakeNet) -> [u64; N] {
     use openvswitch::sys::testing::process_context;
     use std::sync::atomic::Ordering::Relaxed;
     [(); N].map(|()| {
-        rebalance_some(&process_context(), net, 2);
+        rebalance_some(&process_context(), net, 1024);
         net.state().tidied.load(Relaxed)
     })
 }

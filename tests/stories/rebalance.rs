@@ -70,9 +70,9 @@ fn t8_what_was_rebuilt_ends_a_section() {
     new_dp(&mut s.client, "br1").unwrap();
     assert_eq!(round(&s.net, |_| ()), 1);
     // An attack that begins with the shortest prefixes.
-    for n in 0..2048u32 {
-        let (src, dport) = (u32::MAX << (31 - n / 64), 0xffff << (15 - n / 4 % 16));
-        let sport = 0xffff << (15 - n % 4);
+    for n in 0..8192u32 {
+        let (src, dport) = (u32::MAX << (31 - n / 256), 0xffff << (15 - n / 16 % 16));
+        let sport = 0xffff << (15 - n % 16);
         let value = Udp {
             src: !(src << 1) & src,
             dport: (!(dport << 1) & dport) as u16,

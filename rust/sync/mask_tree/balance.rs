@@ -4,6 +4,7 @@
 use super::super::OvsGuard;
 use super::build::Build;
 use super::change::each_node;
+use super::meter::{Meter, LOOK, NODE};
 use super::node::{cost_of, Link, NodePtr};
 use super::{Leaf, MaskTree, Ordering};
 use crate::sys;
@@ -14,17 +15,22 @@ use kernel::alloc::{AllocError, KVVec};
 pub(super) const CAP: u32 = 256;
 /// The same where lookups cost [`BAD`] times what they should.
 pub(super) const CAP_BAD: u32 = 4096;
+/// Words of keys and masks that one insert reads to rebuild, at most: about 15 ms. What takes more is for the periodic work.
+pub(super) const INSERT: u32 = 4 << 20;
+/// The same of a subtree that the periodic work rebuilds: about 80 ms. What takes more stays as it is until as many entries
+/// have come as it has, and is asked again then; what is below it is rebuilt.
+pub(super) const REBUILD: u32 = 16 << 20;
 const BAD: u32 = 2;
 /// The limit of a root of two entries, the least that there is.
 const LEAST_LIMIT: u32 = 5;
-/// Entries that one round of the periodic work rebuilds.
-pub(super) const TIDY: u32 = 50_000;
+/// The same of one round of the periodic work.
+pub(super) const TIDY: u32 = 32 << 20;
+/// The same of one mutex section of a round, after which it ends as soon as the rebuild that it is in has.
+pub(super) const SECTION: u32 = TIDY / 64;
 /// A rebuilt subtree may be as dear as this, whatever the old one was, and else no dearer than that.
 const COST_OF_ANY: u32 = 64;
 /// Nodes below one another that the periodic work looks at.
 pub(super) const TIDY_DEPTH: usize = 48;
-/// Links or entries that can be looked at in the time that rebuilding one entry takes.
-pub(super) const LOOKS: u32 = 16;
 /// Bytes of nodes an entry beyond which memory is worth looking for.
 const WASTEFUL: usize = 256;
 /// Bytes that may wait for a grace period before rebuilding waits for it.
@@ -45,32 +51,33 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         size <= if bad { CAP_BAD } else { CAP }
     }
 
-    /// Replaces the node on `link` by a balanced one of the same entries. ENOMEM leaves all as it was.
+    /// Replaces the node on `link` by a balanced one of the same entries. ENOMEM leaves all as it was; if it is for what is on
+    /// the meter, nothing is left there.
     pub(super) fn rebuild(
         &self,
         link: &Link,
         node: NodePtr,
+        meter: &Meter,
         guard: &OvsGuard,
     ) -> Result<NodePtr, AllocError> {
         if !self.may_retire() {
             return Err(AllocError);
         }
         let size = node.size() as usize; // CAST: u32 fits
-        let mut build = Build::collect(self, node)?;
+        let mut build = Build::collect(self, node, meter)?;
         let new = build.build()?;
         if new.cost() > node.cost().max(COST_OF_ANY) {
             build.discard();
-            node.set_fresh(
-                i32::try_from(node.size())
-                    .unwrap_or(i32::MAX)
-                    .wrapping_neg(),
-            );
+            node.put_off();
             return Err(AllocError);
         }
         self.note_made(build.bytes());
         self.note_work(size);
         link.store(new.as_child(), Ordering::Release);
-        each_node(node.as_child(), |old| self.retire(old, guard));
+        each_node(node.as_child(), |old| {
+            meter.pay(old.n_slots().wrapping_add(NODE));
+            self.retire(old, guard);
+        });
         Ok(new)
     }
 
@@ -114,24 +121,23 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     }
 
     /// Goes through the large nodes from the root down: rebuilds what is out of balance, makes tables smaller that removals
-    /// have left mostly empty, and finds out what nodes really cost. What there is no memory for stays; where `left` ends,
-    /// the next round goes on.
-    pub(super) fn tidy(&self, left: &mut u32, guard: &OvsGuard) {
+    /// have left mostly empty, and finds out what nodes really cost. What there is no memory for stays; where `left` or the
+    /// section ends, the next one goes on. Returns whether it has come to the last node.
+    pub(super) fn tidy(&self, left: &mut u32, guard: &OvsGuard) -> bool {
         let mut round = Round {
             left: *left,
-            links: 0,
+            section: SECTION,
             thorough: self.is_wasteful(),
         };
-        if round.left != 0 {
-            self.tidy_round(&mut round, guard);
-        }
+        let through = round.left != 0 && self.tidy_section(&mut round, guard);
         *left = round.left;
+        through
     }
 
-    fn tidy_round(&self, round: &mut Round, guard: &OvsGuard) {
+    fn tidy_section(&self, round: &mut Round, guard: &OvsGuard) -> bool {
         let flags = GFP_KERNEL | __GFP_NOWARN;
         let Ok(mut path) = KVVec::<Visit>::with_capacity(TIDY_DEPTH, flags) else {
-            return;
+            return true; // others have their turn
         };
         // The links that the last round came to, of nodes that may be others by now.
         let mut resume = self.tidied.iter().map(|at| at.load(Ordering::Relaxed));
@@ -167,6 +173,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                 Place::End => end_visit(&mut path),
             }
         }
+        let through = path.is_empty();
         for (i, place) in self.tidied.iter().enumerate() {
             let at = path.as_slice().get(i).map_or(0, |visit| visit.at);
             // But the last, their nodes are not through with the link before.
@@ -176,6 +183,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         while !path.is_empty() {
             end_visit(&mut path);
         }
+        through
     }
 
     /// Tidies what hangs on a link; returns the node if its children are to be looked at.
@@ -184,15 +192,19 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let mut node = unsafe { NodePtr::of(link.load(Ordering::Relaxed)) }?;
         let size = node.size();
         let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
-        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node, round);
-        if out && size <= round.left {
-            // Also if nothing comes of it: what counts is how long the mutex is held.
-            round.left = round.left.wrapping_sub(size);
-            if self.rebuild(link, node, guard).is_ok() {
-                return None;
-            }
+        let meter = Meter::new(REBUILD);
+        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node, &meter);
+        let rebuilt = out && self.rebuild(link, node, &meter, guard).is_ok();
+        // Also if nothing comes of it: what counts is how long the mutex is held.
+        round.pay(REBUILD.wrapping_sub(meter.left()));
+        if rebuilt {
+            return None;
+        }
+        if meter.left() == 0 {
+            node.put_off();
         }
         if node.is_sparse() {
+            round.pay(u32::try_from(node.n_slots()).unwrap_or(u32::MAX));
             let flags = GFP_KERNEL | __GFP_NOWARN;
             if let Ok(new) = node.resized(node.counts().0.wrapping_add(1), flags) {
                 new.each_child(|child| self.adopt(Some(new), child));
@@ -206,9 +218,9 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     /// Whether the node is the root, and does not begin by what all entries match although that tells some apart: then
     /// packets of one port pass through the levels of another's flows. Asks only after an eighth has come since the last
     /// time.
-    fn mixes_what_it_need_not(&self, node: NodePtr, round: &mut Round) -> bool {
+    fn mixes_what_it_need_not(&self, node: NodePtr, meter: &Meter) -> bool {
         let size = node.size();
-        if node.parent().is_some() || !(CAP..TIDY).contains(&size) || node.cost() < 8 {
+        if node.parent().is_some() || size < CAP || node.cost() < 8 {
             return false;
         }
         let asked = [node.as_child().addr(), node.fresh() as u32 as usize]; // CAST: as bits
@@ -221,15 +233,10 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         {
             return false;
         }
-        let price = size / LOOKS;
-        if price > round.left {
-            return false;
-        }
-        round.left = round.left.wrapping_sub(price);
         for (place, value) in self.asked.iter().zip(asked) {
             place.store(value, Ordering::Relaxed);
         }
-        Build::collect(self, node).is_ok_and(|mut all| all.has_better_root(node))
+        Build::collect(self, node, meter).is_ok_and(|mut all| all.has_better_root(node))
     }
 
     /// Whether there is far more memory in nodes than the entries need.
@@ -243,23 +250,24 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
 
 /// What a round of the periodic work has left to do.
 struct Round {
-    /// Entries that it may still try to rebuild.
+    /// Words that it may still read.
     left: u32,
-    /// Links looked at that do not make up an entry yet.
-    links: u32,
+    /// The same of this section of the mutex.
+    section: u32,
     /// Small nodes too are looked at.
     thorough: bool,
 }
 
 impl Round {
-    /// Takes a look at a link off what is left; false if nothing is.
+    fn pay(&mut self, words: u32) {
+        self.left = self.left.saturating_sub(words);
+        self.section = self.section.saturating_sub(words);
+    }
+
+    /// Pays for a look at a link; false if nothing is left.
     fn look(&mut self) -> bool {
-        self.links = self.links.wrapping_add(1);
-        if self.links == LOOKS {
-            self.links = 0;
-            self.left = self.left.saturating_sub(1);
-        }
-        self.left != 0
+        self.pay(LOOK);
+        self.left != 0 && self.section != 0
     }
 }
 

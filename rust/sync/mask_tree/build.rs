@@ -6,9 +6,10 @@
 
 use super::super::atomic::Ordering;
 use super::change::{apart, ones, MAX_DEPTH};
+use super::meter::{Meter, ENTRY, NODE};
 use super::node::{Child, Link, NodePtr, OVERLAP};
 use super::parts::{majority, Part, Parts};
-use super::sample::{sort, Common, Sample, WORDS};
+use super::sample::{sort, Common, Sample, Tally, SAMPLE, WORDS};
 use super::slots::slots_for;
 use super::{Leaf, MaskTree, Words};
 use kernel::alloc::flags::{__GFP_NOWARN, GFP_KERNEL};
@@ -33,6 +34,8 @@ pub(super) struct Build<'t, T, const N: usize> {
     tree: &'t MaskTree<T, N>,
     /// The node that is to be replaced.
     old: NodePtr,
+    /// What this may still cost.
+    meter: &'t Meter,
     flags: Flags,
     leaves: KVVec<Child>,
     /// Hashes of the entries at the same places, while a range is grouped.
@@ -45,18 +48,26 @@ pub(super) struct Build<'t, T, const N: usize> {
     fixed: KBox<[u64; WORDS]>,
 }
 
-/// Entries that are asked which bit to split by.
+/// Entries that are asked which bit to split by; no more than a [`Tally`] can count.
 const SAMPLED: usize = 64;
 
 impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
-    /// The entries below `old`, and room for all that building takes. ENOMEM.
-    pub(super) fn collect(tree: &'t MaskTree<T, N>, old: NodePtr) -> Result<Self, AllocError> {
+    /// The entries below `old`, and room for all that building takes. ENOMEM, also if there are too many for the meter.
+    pub(super) fn collect(
+        tree: &'t MaskTree<T, N>,
+        old: NodePtr,
+        meter: &'t Meter,
+    ) -> Result<Self, AllocError> {
         let flags = FLAGS | __GFP_NOWARN;
         let n = old.size() as usize; // CAST: u32 fits
+        if !meter.suffices(n) {
+            return Err(AllocError);
+        }
         let mut leaves = KVVec::with_capacity(n, flags)?;
         let mut nodes: KVVec<NodePtr> = KVVec::with_capacity(n, flags)?;
         nodes.push(old, flags)?;
         while let Some(node) = nodes.pop() {
+            meter.pay(node.n_slots().wrapping_add(NODE));
             let mut pushed = Ok(());
             node.each_child(|child| {
                 // SAFETY: the writer has it from a link.
@@ -71,6 +82,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         Ok(Self {
             tree,
             old,
+            meter,
             flags,
             leaves,
             hashes: KVVec::from_elem(0, n, flags)?,
@@ -81,7 +93,8 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         })
     }
 
-    /// Builds; the top is ready to take the place of the old node. ENOMEM frees what was made.
+    /// Builds; the top is ready to take the place of the old node. ENOMEM frees what was made, also if nothing is left on
+    /// the meter.
     pub(super) fn build(&mut self) -> Result<NodePtr, AllocError> {
         let parent = self.old.parent();
         self.pending.push(
@@ -95,9 +108,10 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             self.flags,
         )?;
         while let Some(range) = self.pending.pop() {
-            if let Err(e) = self.place(range) {
+            let enough = self.meter.suffices(self.all(range).len());
+            if !enough || self.place(range).is_err() {
                 self.discard();
-                return Err(e);
+                return Err(AllocError);
             }
         }
         for node in self.made.as_slice().iter().rev() {
@@ -140,6 +154,12 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         self.all(range).iter().filter_map(|child| self.leaf(*child))
     }
 
+    /// Every so many-th of them.
+    fn some(&self, range: Range, step: usize) -> impl Iterator<Item = &'t T> + Clone + '_ {
+        let some = self.all(range).iter().step_by(step);
+        some.filter_map(|child| self.leaf(*child))
+    }
+
     /// Hangs what was made for a range where it belongs.
     fn hang(&self, range: Range, child: Child) {
         // SAFETY: null, or a link of a node that was made here and is not freed before the end.
@@ -179,11 +199,11 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         }
         self.find_fixed(range);
         let common = self.common(range);
-        let sample = Sample::of(self.each(range), n);
-        let parts = common.parts(sample.each());
+        let sample = Sample::of(self.some(range, n.div_ceil(SAMPLE).max(1)), self.meter);
+        let parts = common.parts(sample.each(), self.meter);
         let Some(first) = parts.as_slice().first() else {
             if range.parent.is_none() {
-                let parts = common.parts(self.each(range));
+                let parts = common.parts(self.each(range), self.meter);
                 if !parts.as_slice().is_empty() {
                     return self.separate(range, &parts);
                 }
@@ -191,7 +211,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             if let Some(cube) = sample.heavy().filter(|_| n > sample.len) {
                 return self.fork(range, &cube);
             }
-            let parts = common.parts(self.each(range));
+            let parts = common.parts(self.each(range), self.meter);
             if parts.as_slice().is_empty() {
                 return self.stuck(range);
             }
@@ -222,6 +242,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         let b = self.leaf(*all.get(all.len() / 2)?)?;
         let bits = self.each(range).fold(!0, |bits, leaf| bits & leaf.bits());
         ones(bits).find_map(|number| {
+            self.meter.pay(all.len());
             let common = |mask, leaf: &T| mask & leaf.mask().word(number);
             let mask = self.each(range).fold(!0, common);
             let value = a.key().word(number) & mask;
@@ -246,6 +267,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
                 core::ptr::eq(link, &node.other)
             };
             if !other {
+                self.meter.pay(node.len());
                 for part in node.parts() {
                     if let Some(word) = self.fixed.get_mut(part.number) {
                         *word |= part.mask;
@@ -263,27 +285,14 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
 
     /// What all entries of a range match, but for what is decided.
     fn common(&self, range: Range) -> Common {
-        let bits = self.each(range).fold(!0, |bits, leaf| bits & leaf.bits());
-        let mut common = Common {
-            bits: 0,
-            masks: [0; WORDS],
-        };
-        for number in ones(bits) {
-            let all = self.each(range);
-            let decided = self.fixed.get(number).copied().unwrap_or(0);
-            let mask = all.fold(!decided, |mask, leaf| mask & leaf.mask().word(number));
-            if let Some(word) = common.masks.get_mut(number).filter(|_| mask != 0) {
-                *word = mask;
-                common.bits |= 1 << number;
-            }
-        }
-        common
+        Common::of(self.each(range), &self.fixed, self.meter)
     }
 
     /// A fork of `cube`, with what is inside on one side and the rest on the other.
     fn fork(&mut self, range: Range, cube: &Parts) -> Result<(), AllocError> {
         let node = NodePtr::fork(cube, 0, self.flags)?;
         self.add(range, node)?;
+        self.pay_parts(range, cube);
         let mut middle = range.start;
         for i in range.start..range.end {
             // CAST: u32 fits
@@ -308,6 +317,8 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
     /// what the many need.
     fn separate(&mut self, range: Range, parts: &Parts) -> Result<(), AllocError> {
         let mut cube = Parts::new();
+        self.pay_parts(range, parts);
+        self.pay_parts(range, parts);
         for part in parts.as_slice() {
             let words = self
                 .each(range)
@@ -337,11 +348,11 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         };
         *self.fixed = [0; WORDS];
         let common = self.common(range);
-        let differ = !common.parts(self.each(range)).as_slice().is_empty();
-        let begins = |part: Part| {
-            let mask = common.masks.get(part.number).copied().unwrap_or(0);
-            part.mask & !mask == 0
-        };
+        let differ = !common
+            .parts(self.each(range), self.meter)
+            .as_slice()
+            .is_empty();
+        let begins = |part: Part| part.mask & !common.mask(part.number) == 0;
         differ && !root.parts().all(begins)
     }
 
@@ -356,6 +367,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
 
     /// A hash node on `parts` for the entries up to `middle`, all of which match these; the rest is its `other`.
     fn table(&mut self, range: Range, middle: u32, parts: &Parts) -> Result<(), AllocError> {
+        self.pay_parts(range, parts);
         // CAST: u32 fits
         let (start, end) = (range.start as usize, middle as usize);
         for i in start..end {
@@ -372,6 +384,8 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             return Err(AllocError);
         };
         sort(hashes, leaves);
+        let levels = usize::BITS.wrapping_sub(hashes.len().leading_zeros()) as usize; // CAST: u32 fits
+        self.meter.pay(hashes.len().wrapping_mul(levels));
         let groups = hashes.chunk_by(|a, b| a == b).count();
         if groups < 2 && middle == range.end {
             return self.chain(range); // different values of one hash
@@ -399,23 +413,12 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             return self.chain(range);
         };
         let has = |leaf: &&T| leaf.mask().word(number) & bit != 0;
-        let bits = self
-            .each(range)
-            .filter(has)
-            .fold(!0, |b, leaf| b & leaf.bits());
-        let mut common = Common {
-            bits,
-            masks: [0; WORDS],
-        };
-        for n in ones(bits) {
-            let decided = self.fixed.get(n).copied().unwrap_or(0);
-            let all = self.each(range).filter(has);
-            let mask = all.fold(!decided, |mask, leaf| mask & leaf.mask().word(n));
-            if let Some(word) = common.masks.get_mut(n) {
-                *word = mask;
-            }
-        }
-        let parts = common.parts(self.each(range).filter(has));
+        let those = self.each(range).filter(has);
+        let common = Common::of(those.clone(), &self.fixed, self.meter);
+        let parts = common.parts(those, self.meter);
+        self.meter
+            .pay(self.all(range).len().wrapping_mul(2 * ENTRY));
+        self.pay_parts(range, &parts);
         let mut middle = range.start;
         for i in range.start..range.end {
             let child = self.leaves.as_slice().get(i as usize).copied(); // CAST: u32 fits
@@ -433,32 +436,35 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
         self.table(range, middle, &parts)
     }
 
-    /// The bit that most entries match of those that differ among them; of a sample, as each bit is counted by itself.
+    /// The bit that most entries match of those that differ among them; of a sample, as there are many bits.
     fn best_bit(&self, range: Range) -> Option<(usize, u64)> {
         let (mut best, mut most) = (None, 0u32);
         let step = (self.all(range).len() / SAMPLED).saturating_add(1);
-        let some = self.each(range).step_by(step);
+        let some = self.some(range, step);
         let any = some.clone().fold(0, |bits, leaf| bits | leaf.bits());
         for number in ones(any) {
             let decided = self.fixed.get(number).copied().unwrap_or(0);
-            let masks = some.clone().fold(0, |m, leaf| m | leaf.mask().word(number));
-            for n in ones(masks & !decided) {
-                let bit = 1u64 << (n & 63);
-                let (mut zero, mut one) = (0u32, 0u32);
-                for leaf in some.clone() {
-                    if leaf.mask().word(number) & bit != 0 {
-                        let is_one = leaf.key().word(number) & bit != 0;
-                        let count = if is_one { &mut one } else { &mut zero };
-                        *count = count.wrapping_add(1);
-                    }
-                }
-                if zero.min(one) > 0 && zero.wrapping_add(one) > most {
-                    most = zero.wrapping_add(one);
-                    best = Some((number, bit));
-                }
+            let (mut tally, mut zero, mut one) = (Tally::default(), 0, 0);
+            for leaf in some.clone() {
+                let (key, mask) = (leaf.key().word(number), leaf.mask().word(number));
+                tally.add(mask);
+                zero |= mask & !key;
+                one |= mask & key;
+                self.meter.pay(2);
+            }
+            let (n, bits) = tally.most(zero & one & !decided);
+            if n > most {
+                most = n;
+                best = Some((number, bits & bits.wrapping_neg()));
             }
         }
         best
+    }
+
+    /// Pays for a look at these words of all entries of a range.
+    fn pay_parts(&self, range: Range, parts: &Parts) {
+        let each = ENTRY.wrapping_add(parts.as_slice().len());
+        self.meter.pay(self.all(range).len().wrapping_mul(each));
     }
 
     /// A new node for a range.
@@ -468,6 +474,7 @@ impl<'t, T: Leaf, const N: usize> Build<'t, T, N> {
             unsafe { node.free_now() };
             return Err(AllocError);
         }
+        self.meter.pay(NODE);
         node.set_parent(range.parent);
         node.set_size(range.end.wrapping_sub(range.start));
         self.hang(range, node.as_child());

@@ -5,6 +5,8 @@ use super::super::{
     retire::{free_later, mark},
     OvsGuard,
 };
+use super::balance::INSERT;
+use super::meter::Meter;
 use super::node::{cost_of, entry_child, Child, Link, NodePtr, NONE, OVERLAP};
 use super::parts::{Part, Parts};
 use super::slots::{slots_for, Slot};
@@ -355,9 +357,12 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
             if !rebuilt && self.is_due(at) {
                 rebuilt = true;
                 let link = self.link_of(at, leaf);
-                // Without memory it stays as it is.
-                if let Ok(new) = self.rebuild(link, at, guard) {
-                    at = new;
+                let meter = Meter::new(INSERT);
+                // Without memory it stays as it is, and where it is too dear.
+                match self.rebuild(link, at, &meter, guard) {
+                    Ok(new) => at = new,
+                    Err(_) if meter.left() == 0 => at.leave_to_tidy(),
+                    Err(_) => (),
                 }
             }
             cost = at.cost();

@@ -33,6 +33,7 @@ mod change;
 #[cfg(all(test, not(loom)))]
 #[path = "flows_tests.rs"]
 mod flows;
+mod meter;
 mod node;
 mod parts;
 mod sample;
@@ -54,8 +55,7 @@ use node::{entry_of, Child, Link, NodePtr, FORK, NONE, OVERLAP};
 /// Nodes and entries that a lookup may have to visit before no entry is added any more: about as many masks as the C module
 /// can try.
 pub const MAX_VISITS: u32 = 4096;
-/// Entries that one round of [`TreeTable::tidy`] rebuilds. An entry takes some microseconds; a whole round's can be one
-/// subtree, in one section of the mutex, and that is a few tenths of a second at worst.
+/// Words of keys and masks that one round of [`TreeTable::tidy`] reads, a few nanoseconds each.
 pub const TIDY: u32 = balance::TIDY;
 
 /// Words that every key has in place.
@@ -375,10 +375,11 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
         self.table.flush(guard);
     }
 
-    /// For periodic work: brings into balance what was too large for one insert, and gives back what removals left. Rebuilds
-    /// at most `left` entries, and takes them off it.
-    pub fn tidy(&self, left: &mut u32, guard: &OvsGuard) {
-        self.tree.tidy(left, guard);
+    /// One mutex section of periodic work: brings into balance what was too large for one insert, and gives back what removals
+    /// left. Takes off `left` the words of keys and masks that it reads, and what else takes as long. Ends when nothing is
+    /// left, and after a tenth of a second or less; returns false if there is more to do, with which the next one goes on.
+    pub fn tidy(&self, left: &mut u32, guard: &OvsGuard) -> bool {
+        self.tree.tidy(left, guard)
     }
 
     /// Builds the whole tree anew.
@@ -386,7 +387,11 @@ impl<T: Leaf + Send + Sync + 'static, const N: usize> TreeTable<T, N> {
     pub(super) fn rebuild_all(&self, guard: &OvsGuard) {
         // SAFETY: the tree's own link, by its writer.
         if let Some(root) = unsafe { NodePtr::of(self.tree.root.load(Ordering::Relaxed)) } {
-            assert!(self.tree.rebuild(&self.tree.root, root, guard).is_ok());
+            let meter = meter::Meter::new(balance::REBUILD);
+            assert!(self
+                .tree
+                .rebuild(&self.tree.root, root, &meter, guard)
+                .is_ok());
         }
     }
 

@@ -396,12 +396,23 @@ impl NodePtr {
 
     /// Just built: not to be built again soon if that did not bring it into balance.
     pub(super) fn settle(self) {
-        let size = i32::try_from(self.size()).unwrap_or(i32::MAX);
-        self.set_fresh(if self.cost() > self.limit() {
-            size.wrapping_neg()
+        if self.cost() > self.limit() {
+            self.put_off();
         } else {
-            0
-        });
+            self.set_fresh(0);
+        }
+    }
+
+    /// Not to be built before more entries have come than there are: building it now was of no use.
+    pub(super) fn put_off(self) {
+        let size = i32::try_from(self.size()).unwrap_or(i32::MAX);
+        self.set_fresh(size.wrapping_neg());
+    }
+
+    /// Too dear for an insert: the periodic work may build it, and inserts not before more have come.
+    pub(super) fn leave_to_tidy(self) {
+        let size = i32::try_from(self.size()).unwrap_or(i32::MAX);
+        self.set_fresh(size.wrapping_div(8).wrapping_add(1));
     }
 
     /// Slots that hold a child, slots that were ever used.

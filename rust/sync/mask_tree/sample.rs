@@ -2,6 +2,7 @@
 //! What a set of entries has in common, by which [`Build`](super::build::Build) chooses a node.
 
 use super::change::ones;
+use super::meter::{Meter, ENTRY};
 use super::parts::{majority, Part, Parts};
 use super::{Leaf, Words};
 
@@ -13,59 +14,136 @@ pub(super) const SAMPLE: usize = 32;
 
 /// What all entries of a set match.
 pub(super) struct Common {
+    /// Words of which it is anything.
     pub(super) bits: u64,
-    pub(super) masks: [u64; WORDS],
+    /// Of words that are not in `bits`, anything.
+    masks: [u64; WORDS],
 }
 
 impl Common {
+    /// Of these entries, without the bits that are `decided`. Ends where nothing is left.
+    pub(super) fn of<'a, T: Leaf + 'a>(
+        leaves: impl Iterator<Item = &'a T>,
+        decided: &[u64; WORDS],
+        meter: &Meter,
+    ) -> Self {
+        let mut common = Self {
+            bits: !0,
+            masks: decided.map(|word| !word),
+        };
+        let mut paid = WORDS;
+        for leaf in leaves {
+            common.bits &= leaf.bits();
+            // CAST: at most 64
+            paid = paid.wrapping_add(ENTRY.wrapping_add(common.bits.count_ones() as usize));
+            for number in ones(common.bits) {
+                if let Some(word) = common.masks.get_mut(number) {
+                    *word &= leaf.mask().word(number);
+                    if *word == 0 {
+                        common.bits &= !(1 << number);
+                    }
+                }
+            }
+            if common.bits == 0 {
+                break;
+            }
+        }
+        meter.pay(paid);
+        common
+    }
+
+    /// What it is of a word.
+    pub(super) fn mask(&self, number: usize) -> u64 {
+        let word = self.masks.get(number).copied().unwrap_or(0);
+        if self.bits >> (number & 63) & 1 != 0 {
+            word
+        } else {
+            0
+        }
+    }
+
     /// The words of it, as many as a node can have, those first in which the entries differ; none if they do in none.
     pub(super) fn parts<'a, T: Leaf + 'a>(
         &self,
-        leaves: impl Iterator<Item = &'a T> + Clone,
+        mut leaves: impl Iterator<Item = &'a T>,
+        meter: &Meter,
     ) -> Parts {
-        let (mut first, mut rest) = (Parts::new(), Parts::new());
-        let Some(one) = leaves.clone().next() else {
-            return first;
+        let mut parts = Parts::new();
+        let Some(one) = leaves.next() else {
+            return parts;
         };
-        for number in ones(self.bits) {
-            let mask = self.masks.get(number).copied().unwrap_or(0);
-            let of = one.key().word(number);
-            let part = Part {
-                number,
-                mask,
-                value: 0,
-            };
-            let differs = |leaf: &T| (leaf.key().word(number) ^ of) & mask != 0;
-            if mask != 0 && leaves.clone().any(differs) {
-                first.push(part);
-            } else if mask != 0 {
-                rest.push(part);
+        let (mut same, mut paid) = (self.bits, 0usize);
+        for leaf in leaves {
+            // CAST: at most 64
+            paid = paid.wrapping_add(ENTRY.wrapping_add(same.count_ones() as usize));
+            for number in ones(same) {
+                let differ = leaf.key().word(number) ^ one.key().word(number);
+                if differ & self.mask(number) != 0 {
+                    same &= !(1 << number);
+                }
+            }
+            if same == 0 {
+                break;
             }
         }
-        if !first.as_slice().is_empty() {
-            rest.as_slice().iter().for_each(|p| _ = first.push(*p));
+        meter.pay(paid);
+        if same != self.bits {
+            for number in ones(self.bits & !same).chain(ones(same)) {
+                parts.push(Part {
+                    number,
+                    mask: self.mask(number),
+                    value: 0,
+                });
+            }
         }
-        first
+        parts
+    }
+}
+
+/// How many of up to 127 words have each of the bits: bit p of a bit's number is in plane p.
+#[derive(Default)]
+pub(super) struct Tally([u64; 7]);
+
+impl Tally {
+    pub(super) fn add(&mut self, mut word: u64) {
+        for plane in &mut self.0 {
+            let carry = *plane & word;
+            *plane ^= word;
+            word = carry;
+        }
+    }
+
+    /// The highest number of one of these bits, and those that have it.
+    pub(super) fn most(&self, mut of: u64) -> (u32, u64) {
+        let mut most = 0u32;
+        for plane in self.0.iter().rev() {
+            most <<= 1;
+            if of & plane != 0 {
+                of &= plane;
+                most |= 1;
+            }
+        }
+        (most, of)
     }
 }
 
 /// Some entries of a range, evenly.
 pub(super) struct Sample<'t, T> {
+    meter: &'t Meter,
     leaves: [Option<&'t T>; SAMPLE],
     pub(super) len: usize,
 }
 
 impl<'t, T: Leaf> Sample<'t, T> {
-    /// Of `n` entries.
-    pub(super) fn of(all: impl Iterator<Item = &'t T>, n: usize) -> Self {
+    /// Of these, no more than [`SAMPLE`].
+    pub(super) fn of(some: impl Iterator<Item = &'t T>, meter: &'t Meter) -> Self {
         let mut leaves = [None; SAMPLE];
         let mut len = 0usize;
-        let step = n.div_ceil(SAMPLE).max(1);
-        for (place, leaf) in leaves.iter_mut().zip(all.step_by(step)) {
+        for (place, leaf) in leaves.iter_mut().zip(some) {
             *place = Some(leaf);
             len = len.wrapping_add(1);
         }
-        Self { leaves, len }
+        Self { meter, leaves, len }
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = &'t T> + Clone + '_ {
@@ -74,6 +152,8 @@ impl<'t, T: Leaf> Sample<'t, T> {
 
     /// How many groups of one hash there are, and how many the largest has.
     pub(super) fn groups(&self, parts: &Parts, secret: &[u64; 2]) -> (usize, usize) {
+        self.meter
+            .pay(self.len.wrapping_mul(parts.as_slice().len()));
         let mut hashes = [0; SAMPLE];
         let mut len = 0usize;
         for (place, leaf) in hashes.iter_mut().zip(self.each()) {
@@ -121,6 +201,11 @@ impl<'t, T: Leaf> Sample<'t, T> {
             let mask = leaves
                 .clone()
                 .fold(!0, |mask, leaf| mask & leaf.mask().word(number));
+            self.meter.pay(len);
+            if mask == 0 {
+                return len;
+            }
+            self.meter.pay(len.wrapping_mul(2));
             let value = majority(leaves.map(|leaf| leaf.key().word(number) & mask));
             let inside = |leaf: &&T| leaf.key().word(number) & mask == value;
             let left = group

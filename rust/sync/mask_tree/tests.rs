@@ -3,10 +3,12 @@
 
 use super::super::{rcu_table::TableBox, OvsGuard, RcuGuard};
 use super::flows::{self, Flows, Rng};
+use super::meter::{Meter, ENTRY, LOOK};
 use super::*;
 use crate::sys::testing::{each_failure, live, process_context};
 use kernel::alloc::{flags::GFP_KERNEL, testing::made};
 use proptest::prelude::*;
+use std::cell::Cell;
 
 /// Some beyond those that every key has in place.
 const WORDS: usize = 20;
@@ -14,12 +16,26 @@ const WORDS: usize = 20;
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Key([u64; WORDS]);
 
+thread_local! {
+    /// Words of keys and masks that were read, one by one or those near at once.
+    static READ: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many `f` reads.
+fn words_read(f: impl FnOnce()) -> u64 {
+    let before = READ.get();
+    f();
+    READ.get() - before
+}
+
 impl Words for Key {
     fn near(&self) -> &[u64; NEAR] {
+        READ.set(READ.get() + 1);
         self.0.first_chunk().unwrap()
     }
 
     fn word(&self, n: usize) -> u64 {
+        READ.set(READ.get() + 1);
         self.0.get(n).copied().unwrap_or(0)
     }
 }
@@ -322,7 +338,7 @@ proptest! {
                         prop_assert!(!take(&t, &ovs, &gone));
                     }
                 }
-                Step::Tidy => t.tidy(&mut {TIDY}, &ovs),
+                Step::Tidy => _ = t.tidy(&mut {TIDY}, &ovs),
                 Step::Flush => {
                     t.flush(&ovs);
                     model.clear();
@@ -785,6 +801,74 @@ fn what_is_too_dear_is_refused() {
     }
 }
 
+/// Each matches any half of the bits of many words, under one of 4096 masks: it is as dear as can be to find a bit that tells
+/// some apart, and there is none that all match.
+fn half_of_the_bits(n: usize) -> impl Iterator<Item = Flow> {
+    let mut rng = Rng(77);
+    let masks: Vec<[u64; WORDS]> = (0..4096)
+        .map(|_| [(); WORDS].map(|()| rng.next()))
+        .collect();
+    (0..n).map(move |id| {
+        let key = [(); WORDS].map(|()| rng.next());
+        Flow::new(key, masks[rng.below(masks.len())], id as u32)
+    })
+}
+
+/// How long the mutex is held does not depend on what the masks are.
+#[test]
+fn no_section_reads_more_than_it_may() {
+    let (t, ovs) = (tree(), lock());
+    let inserts = half_of_the_bits(12_000).map(|flow| {
+        words_read(|| {
+            let new = TableBox::new(flow, GFP_KERNEL).unwrap();
+            assert!(t.insert(&ovs, new, [None]).is_ok());
+        })
+    });
+    let insert = inserts.max().unwrap();
+    let mut left = TIDY;
+    let mut through = false;
+    let mut sections = vec![];
+    while !through && left != 0 {
+        sections.push(words_read(|| through = t.tidy(&mut left, &ovs)));
+    }
+    println!("insert {insert}, sections {sections:?}, left {left}");
+    assert!(insert <= balance::INSERT.into());
+    let most = u64::from(balance::SECTION + balance::REBUILD);
+    assert!(sections.iter().all(|read| *read <= most));
+    // What it takes off is no less than what it reads.
+    assert!(sections.iter().sum::<u64>() <= u64::from(TIDY - left));
+}
+
+/// A rebuild for which too little is left changes nothing, and reads no more than was left.
+#[test]
+fn what_is_too_dear_to_rebuild_stays() {
+    let t = tree();
+    half_of_the_bits(1000).for_each(|flow| add(&t, &lock(), flow).unwrap());
+    let root = t.tree.root.load(Ordering::Relaxed);
+    // SAFETY: the tree's own link, by its writer.
+    let node = unsafe { NodePtr::of(root) }.unwrap();
+    let try_with = |words: u32| {
+        let meter = Meter::new(words);
+        let (ovs, mut done) = (lock(), false);
+        let rebuild = || t.tree.rebuild(&t.tree.root, node, &meter, &ovs).is_ok();
+        let read = words_read(|| done = rebuild());
+        (done, meter.left(), read)
+    };
+    let before = made();
+    assert_eq!(try_with(200_000), (false, 0, 0));
+    assert_eq!(made(), before, "not even memory");
+    let (done, left, read) = try_with(300_000);
+    assert!(
+        !done && left == 0 && (100_000..310_000).contains(&read),
+        "{read}"
+    );
+    assert!(t.tree.root.load(Ordering::Relaxed) == root);
+    check(&t);
+    let (done, left, _) = try_with(balance::INSERT);
+    assert!(done && left != 0);
+    check(&t);
+}
+
 /// What has left does not keep others out: a few entries are never dear, whatever their nodes have had below them.
 #[test]
 fn room_comes_back_when_entries_leave() {
@@ -837,7 +921,7 @@ fn short_rounds_do_what_a_long_one_does() {
         t.tree.bytes.load(Ordering::Relaxed)
     };
     let (before, long) = (end(TIDY, 0), end(TIDY, 1));
-    let short = [1, 10, 40].map(|rounds| end(2, rounds));
+    let short = [1, 10, 80].map(|rounds| end(32 * LOOK, rounds));
     println!("{before} {short:?} {long}");
     assert!(before > short[0] && short[0] > short[1] && short[1] > long);
     assert_eq!(short[2], long);
@@ -861,20 +945,20 @@ fn a_round_pays_for_what_it_looks_at() {
     let t = fill(&set, false);
     spent(&t);
     let links = spent(&t);
-    assert!(links >= 4000 / balance::LOOKS, "{links}");
-    let mut left = 100;
+    assert!(links >= 4000 * LOOK, "{links}");
+    let mut left = 1600 * LOOK;
     t.tidy(&mut left, &lock());
     assert_eq!(left, 0);
     // Entries alone need no look.
     let t = fill(&flows::exact(4000), false);
     spent(&t);
     let flat = spent(&t);
-    assert!(flat < 10, "{flat}");
+    assert!(flat < 160 * LOOK, "{flat}");
     // A root that might be better is asked about all entries, but not again before there are others.
     let set = in_order(&flows::pipeline(6000, 1, 77), 0);
     let t = fill(&set, false);
     let (first, second) = (spent(&t), spent(&t));
-    let price = set.len() as u32 / balance::LOOKS;
+    let price = (set.len() * ENTRY) as u32;
     assert!(first >= price, "{first} {price}");
     assert!(second < price, "{second} {price}");
 }
@@ -946,7 +1030,7 @@ fn offers_behave_like_a_list_without_memory_and_in_short_rounds() {
             }
             if rng.below(10) == 0 {
                 crate::sys::testing::fail_nth(rng.below(30) as _);
-                t.tidy(&mut { 1 + rng.below(200) as u32 }, &ovs);
+                t.tidy(&mut { (1 + rng.below(200) as u32) * 16 * LOOK }, &ovs);
                 crate::sys::testing::fail_nth(0);
             }
             drop(ovs);
@@ -982,7 +1066,7 @@ fn short_rounds_go_on_beside_entries() {
         add(&t, &ovs, Flow::new(key, mask, 1000 + i)).unwrap();
     }
     let came_to = [(); 4].map(|()| {
-        t.tidy(&mut { 2 }, &ovs);
+        t.tidy(&mut { 32 * LOOK }, &ovs);
         [0, 1].map(|i| t.tree.tidied[i].load(Ordering::Relaxed))
     });
     let [first, second, third, _] = came_to;

@@ -117,7 +117,7 @@ pub fn replay(text: &str, options: Options) -> Result<Report, String> {
     }
     for _ in 0..ROUNDS {
         let mut budget = TIDY;
-        table.tidy(&mut budget, &OvsGuard::lock(&process_context()));
+        while !table.tidy(&mut budget, &OvsGuard::lock(&process_context())) && budget != 0 {}
         run_rcu();
         if budget == TIDY {
             break;
