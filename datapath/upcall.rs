@@ -133,6 +133,16 @@ pub fn action(
     upcall(dp, vport, pkt, key, &request, bh)
 }
 
+/// Counts an upcall that is not made, as the packet has cost enough (spec A10).
+#[cold]
+pub fn lose(dp: &Datapath, pkt: &Packet, bh: &BhGuard) -> Result {
+    if let Some(vport) = input(dp, pkt, bh) {
+        vport.upcalls.get(bh).fail.add(1);
+    }
+    dp.stats.get(bh).lost.add(1);
+    Err(EFBIG)
+}
+
 /// The port that the packet came in through, whose statistics count it.
 fn input<'g>(dp: &'g Datapath, pkt: &Packet, bh: &'g BhGuard) -> Option<&'g Vport> {
     dp.ports.get(pkt.meta().in_port, bh)

@@ -14,9 +14,11 @@ use kernel::error::code::{EFBIG, EINVAL};
 use kernel::error::Result;
 use kernel::pr_warn;
 
-/// Headers that an aggregate may have between its first one and the network packet in it. The kernel cuts up a service header in
-/// a call within that of the header around it, on a stack of 16 KiB, and counts none.
+/// Service headers and label stacks that an aggregate may have. The kernel cuts up each in a call within that of the header around
+/// it, on a stack of 16 KiB, and counts none.
 const HEADERS_MAX: usize = 8;
+/// Tags between them, of which some are come to twice.
+const TAGS_MAX: usize = 16;
 
 /// Whether the kernel must not be asked to cut the aggregate up: it has too many headers, or not those that it says.
 #[inline(always)]
@@ -24,46 +26,59 @@ pub fn is_too_deep(pkt: &mut Packet) -> bool {
     !matches!(pkt.protocol(), ty::IPV4 | ty::IPV6) && has_deep_headers(pkt)
 }
 
-/// Finds the headers where the kernel does.
+/// Finds the headers where the kernel does, even where that is not where they are: `skb_network_protocol()` and who it finds,
+/// `nsh_gso_segment()` and `mpls_gso_segment()`.
 #[cold]
 #[inline(never)]
 fn has_deep_headers(pkt: &mut Packet) -> bool {
-    let l2_len = pkt.mac_len();
-    let (mut at, mut this) = (l2_len, pkt.protocol());
-    if this == ty::TEB {
-        this = match pkt.header(0) {
-            Some(frame) => Ethernet(frame).ty().get(),
-            None => return true,
-        };
-    }
-    if is_vlan(Be16::new(this)) {
-        at = l2_len.checked_sub(VLAN_HLEN).unwrap_or(ether::HLEN);
-    }
-    let mut labels = false;
+    let (mut start, mut l2_len, mut protocol) = (0usize, pkt.mac_len(), pkt.protocol());
+    let (mut tags, mut labels) = (0usize, false);
     for _ in 0..=HEADERS_MAX {
-        let inside = match this {
-            ty::VLAN | ty::QINQ => pkt
-                .header(at)
-                .map(|&[_, _, hi, lo]| (u16::from_be_bytes([hi, lo]), VLAN_HLEN)),
-            ty::TEB => pkt
-                .header(at)
-                .map(|frame| (Ethernet(frame).ty().get(), ether::HLEN)),
-            ty::NSH => pkt.header(at).and_then(|base| {
-                let base = Nsh(base);
-                nsh::eth_type_of(base.next_protocol()).zip(Some(base.header_len()))
-            }),
+        let mut at = start.saturating_add(l2_len);
+        if protocol == ty::TEB {
+            protocol = match pkt.header(start) {
+                Some(frame) => Ethernet(frame).ty().get(),
+                None => return true,
+            };
+        }
+        if is_vlan(Be16::new(protocol)) {
+            let first = l2_len.checked_sub(VLAN_HLEN).unwrap_or(ether::HLEN);
+            at = start.saturating_add(first);
+        }
+        while is_vlan(Be16::new(protocol)) {
+            let Some(&[_, _, hi, lo]) = pkt.header(at) else {
+                return true;
+            };
+            protocol = u16::from_be_bytes([hi, lo]);
+            at = at.saturating_add(VLAN_HLEN);
+            tags = tags.wrapping_add(1);
+            if tags > TAGS_MAX {
+                return true;
+            }
+        }
+        match protocol {
+            ty::NSH => {
+                let Some(base) = pkt.header(at).map(Nsh) else {
+                    return true;
+                };
+                let Some(inside) = nsh::eth_type_of(base.next_protocol()) else {
+                    return true;
+                };
+                start = at.saturating_add(base.header_len());
+                l2_len = match inside {
+                    ty::TEB => ether::HLEN,
+                    _ => 0,
+                };
+                protocol = inside;
+            }
             ty::MPLS_UC | ty::MPLS_MC if !labels => {
                 labels = true;
-                at = pkt.inner_network_offset();
-                Some((pkt.inner_protocol(), 0))
+                start = pkt.inner_network_offset();
+                l2_len = 0;
+                protocol = pkt.inner_protocol();
             }
             _ => return false,
-        };
-        let Some((next, len)) = inside else {
-            return true;
-        };
-        at = at.saturating_add(len);
-        this = next;
+        }
     }
     true
 }

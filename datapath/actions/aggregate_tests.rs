@@ -33,10 +33,10 @@ fn service_headers_are_counted() {
 }
 
 #[test]
-fn frames_tags_and_labels_between_them_are_too() {
+fn tags_and_labels_between_them_are_too() {
     let tagged = [&ethernet(ty::VLAN)[..], &[0, 7, 0x89, 0x4f]].concat();
     let level = [&service(3)[..], &tagged].concat();
-    for (n, too_deep) in [(1, false), (2, false), (3, true), (100, true)] {
+    for (n, too_deep) in [(1, false), (6, false), (8, true), (100, true)] {
         let bytes = [&level.repeat(n)[..], &service(2), &[0x60; 40]].concat();
         assert_eq!(is_too_deep(&mut aggregate(ty::NSH, 0, &bytes)), too_deep);
         let frame = [&tagged[..], &bytes].concat();
@@ -44,6 +44,20 @@ fn frames_tags_and_labels_between_them_are_too() {
         let mut labelled = aggregate(ty::NSH, 0, &bytes);
         labelled.push_mpls([0; 4], ty::MPLS_UC, 0).unwrap();
         assert_eq!(is_too_deep(&mut labelled), too_deep);
+    }
+}
+
+/// Behind labels the kernel takes a frame for what its type says, from its first byte on, and a tag for one behind 14 bytes.
+#[test]
+fn what_is_behind_labels_is_read_as_the_kernel_does() {
+    for (protocol, at, type_) in [(ty::TEB, 12, [0x89, 0x4f]), (ty::VLAN, 16, [0x89, 0x4f])] {
+        let mut frame = service(4).repeat(100);
+        let start = if protocol == ty::VLAN { 18 } else { 0 };
+        frame.splice(..0, std::vec![0x5a; start]);
+        frame[at..at + 2].copy_from_slice(&type_);
+        let mut pkt = aggregate(protocol, 0, &frame);
+        pkt.push_mpls([0; 4], ty::MPLS_UC, 0).unwrap();
+        assert!(is_too_deep(&mut pkt), "{protocol:x}");
     }
 }
 

@@ -9,7 +9,6 @@ use super::list::{Action, Actions, Psample, Userspace};
 use crate::datapath::env::{DeviceOps, Packet, PacketOps, Sample};
 use crate::datapath::upcall;
 use core::ops::Range;
-use kernel::error::code::EFBIG;
 use kernel::error::Result;
 
 /// One of these actions; `range` of `acts` is the list being executed.
@@ -24,6 +23,7 @@ pub fn tell(
 ) -> Packet {
     match action {
         Action::Userspace(u) => return userspace(cx, acts, Some(range), u, pkt, key),
+        Action::Psample(_) if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => {}
         Action::Psample(p) => sample(cx, acts, p, &mut pkt),
         _ => {}
     }
@@ -42,7 +42,9 @@ pub fn userspace(
     key: &Key<'_>,
 ) -> Packet {
     let _ = match acts.egress_port(action) {
-        _ if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => Err(EFBIG),
+        _ if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => {
+            upcall::lose(cx.dp, &pkt, cx.bh)
+        }
         None => {
             let what = asked(acts, range, action, key);
             upcall::action(cx.dp, &mut pkt, key.key, what, &[], cx.bh)

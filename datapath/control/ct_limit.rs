@@ -16,6 +16,7 @@ use crate::datapath::netlink::Request;
 use crate::rust::sync::{OvsGuard, RcuGuard};
 use kernel::alloc::flags::GFP_KERNEL;
 use kernel::alloc::KVVec;
+use kernel::error::code::EMSGSIZE;
 
 /// Sets limits, all or, without memory, none (spec Q15).
 pub fn set(req: &Request<'_>) -> NlResult<Outcome> {
@@ -60,9 +61,6 @@ pub fn del(req: &Request<'_>) -> NlResult<Outcome> {
     Ok(Outcome::Reply(reply))
 }
 
-/// Limits that may be set while a reply is allocated for those that there are.
-const SPARE: usize = 16;
-
 /// Lists limits and counts: those asked for, or the default and all that were set (spec L2). EMSGSIZE if there are more
 /// than an attribute holds (spec L4).
 pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
@@ -71,25 +69,32 @@ pub fn get(req: &Request<'_>) -> NlResult<Outcome> {
         Some(asked) => asked.max_len(),
         None => limits.zones(&RcuGuard::new()).count().wrapping_add(1),
     };
-    let mut reply = Reply::new(reply_size(count.saturating_add(SPARE)), req.ctx)?;
-    let header = header(req, cmd::GET);
-    {
-        let rcu = RcuGuard::new();
-        let one = |zone| describe(limits, req.net, zone, &rcu);
-        fill(&mut reply, |w| {
-            write_limits(w, &header, |w| match optional(req.attrs) {
-                Some(mut asked) => asked.try_for_each(|z| put(w, &one(z.zone))),
-                None => {
-                    put(w, &one(Zone::Default))?;
-                    // No `try_for_each`: the name of what it makes of these iterators is too long for objtool.
-                    for zone in limits.zones(&rcu) {
-                        put(w, &one(Zone::No(zone)))?;
-                    }
-                    Ok(())
-                }
-            })
-        })?;
+    match list(req, limits, count) {
+        // Some may have been set since they were counted.
+        Err(e) if e.errno == EMSGSIZE => list(req, limits, usize::MAX),
+        listed => listed,
     }
+}
+
+/// The reply to GET, with room for `count` limits.
+fn list(req: &Request<'_>, limits: &Limits, count: usize) -> NlResult<Outcome> {
+    let mut reply = Reply::new(reply_size(count), req.ctx)?;
+    let header = header(req, cmd::GET);
+    let rcu = RcuGuard::new();
+    let one = |zone| describe(limits, req.net, zone, &rcu);
+    fill(&mut reply, |w| {
+        write_limits(w, &header, |w| match optional(req.attrs) {
+            Some(mut asked) => asked.try_for_each(|z| put(w, &one(z.zone))),
+            None => {
+                put(w, &one(Zone::Default))?;
+                // No `try_for_each`: the name of what it makes of these iterators is too long for objtool.
+                for zone in limits.zones(&rcu) {
+                    put(w, &one(Zone::No(zone)))?;
+                }
+                Ok(())
+            }
+        })
+    })?;
     Ok(Outcome::Reply(reply))
 }
 

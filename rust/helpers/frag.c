@@ -164,6 +164,7 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct ne
 			  bool ipv6, bool internal)
 {
 	struct ovs_frag_route r;
+	int l2_len;
 
 	/* B43: what is behind the dst is the route's. */
 	BUILD_BUG_ON(offsetof(struct ovs_frag_route, dev) < sizeof(struct rtable));
@@ -186,12 +187,13 @@ void rust_helper_fragment(struct sk_buff *skb, struct net_device *dev, struct ne
 		r.inner_protocol = skb->inner_protocol;
 		skb->network_header = skb->inner_network_header;
 	}
-	r.l2_len = skb_network_offset(skb);
-	if (WARN_ON_ONCE(r.l2_len > sizeof(r.l2))) {
+	l2_len = skb_network_offset(skb);
+	if (WARN_ON_ONCE(l2_len < 0 || l2_len > sizeof(r.l2))) {
 		refdst_drop(r.real_dst);
 		kfree_skb(skb);
 		return;
 	}
+	r.l2_len = l2_len;
 	memcpy(r.l2, skb->data, r.l2_len);
 
 	skb_pull(skb, r.l2_len);

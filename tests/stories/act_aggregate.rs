@@ -65,7 +65,7 @@ fn u11_upcalls_of_an_aggregate_are_bounded_by_its_packets() {
 /// The kernel's stack would not last for them.
 #[test]
 fn a31_an_aggregate_with_many_service_headers_is_not_cut_up() {
-    for (n, passes) in [(1, true), (7, true), (8, false), (300, false)] {
+    for (n, passes) in [(1, true), (8, true), (9, false), (300, false)] {
         let acts = (0..n).fold(list(), |l, _| l.cat(push(1)));
         let mut lab = Lab::new();
         lab.flow(0, 1, acts.user(9).push_eth().output(2));

@@ -4,7 +4,7 @@
 use super::super::OvsGuard;
 use super::build::Build;
 use super::change::each_node;
-use super::meter::{Meter, LOOK, NODE};
+use super::meter::{Meter, LOOK, NODE, SLOT};
 use super::node::{cost_of, Link, NodePtr};
 use super::{Leaf, MaskTree, Ordering};
 use crate::sys;
@@ -17,8 +17,8 @@ pub(super) const CAP: u32 = 256;
 pub(super) const CAP_BAD: u32 = 4096;
 /// Words of keys and masks that one insert reads to rebuild, at most: about 15 ms. What takes more is for the periodic work.
 pub(super) const INSERT: u32 = 4 << 20;
-/// The same of a subtree that the periodic work rebuilds: about 80 ms. What takes more stays as it is until as many entries
-/// have come as it has, and is asked again then; what is below it is rebuilt.
+/// The same of a subtree that the periodic work rebuilds: about 80 ms. What takes more stays as it is until a little more
+/// than as many entries have come as it has, and is asked again then; what is below it is rebuilt.
 pub(super) const REBUILD: u32 = 16 << 20;
 const BAD: u32 = 2;
 /// The limit of a root of two entries, the least that there is.
@@ -26,7 +26,7 @@ const LEAST_LIMIT: u32 = 5;
 /// The same of one round of the periodic work.
 pub(super) const TIDY: u32 = 32 << 20;
 /// The same of one mutex section of a round, after which it ends as soon as the rebuild that it is in has.
-pub(super) const SECTION: u32 = TIDY / 64;
+pub(super) const SECTION: u32 = TIDY / 16;
 /// A rebuilt subtree may be as dear as this, whatever the old one was, and else no dearer than that.
 const COST_OF_ANY: u32 = 64;
 /// Nodes below one another that the periodic work looks at.
@@ -52,7 +52,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
     }
 
     /// Replaces the node on `link` by a balanced one of the same entries. ENOMEM leaves all as it was; if it is for what is on
-    /// the meter, nothing is left there.
+    /// the meter, that says so.
     pub(super) fn rebuild(
         &self,
         link: &Link,
@@ -146,7 +146,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         }
         loop {
             let depth = path.len();
-            let Some(last) = path.as_mut_slice().last_mut().filter(|_| round.look()) else {
+            let Some(last) = path.as_mut_slice().last_mut().filter(|_| round.goes_on()) else {
                 break;
             };
             let (node, at) = (last.node, last.at);
@@ -156,6 +156,9 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                     last.at = at.wrapping_add(1);
                     // SAFETY: for the writer a node in the tree stays until it takes it out.
                     let link = unsafe { &*link };
+                    // SAFETY: the writer has it from a link.
+                    let is_node = unsafe { NodePtr::of(link.load(Ordering::Relaxed)) }.is_some();
+                    round.pay(if is_node { LOOK } else { SLOT });
                     let from = if last.first { resume.next() } else { None };
                     last.first = false;
                     match self.tidy_at(link, round, guard) {
@@ -167,6 +170,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                     }
                 }
                 Place::Nothing => {
+                    round.pay(SLOT);
                     last.at = at.wrapping_add(1);
                     last.first = false;
                 }
@@ -193,14 +197,15 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
         let size = node.size();
         let grown = i64::from(node.fresh()).wrapping_mul(8) >= i64::from(size);
         let meter = Meter::new(REBUILD);
-        let out = grown && node.cost() > node.limit() || self.mixes_what_it_need_not(node, &meter);
+        let dear = grown && node.cost() > node.limit();
+        let out = dear || self.mixes_what_it_need_not(node, &meter);
         let rebuilt = out && self.rebuild(link, node, &meter, guard).is_ok();
         // Also if nothing comes of it: what counts is how long the mutex is held.
         round.pay(REBUILD.wrapping_sub(meter.left()));
         if rebuilt {
             return None;
         }
-        if meter.left() == 0 {
+        if dear && meter.gave_up() {
             node.put_off();
         }
         if node.is_sparse() {
@@ -264,9 +269,7 @@ impl Round {
         self.section = self.section.saturating_sub(words);
     }
 
-    /// Pays for a look at a link; false if nothing is left.
-    fn look(&mut self) -> bool {
-        self.pay(LOOK);
+    fn goes_on(&self) -> bool {
         self.left != 0 && self.section != 0
     }
 }

@@ -361,7 +361,7 @@ impl<T: Leaf, const N: usize> MaskTree<T, N> {
                 // Without memory it stays as it is, and where it is too dear.
                 match self.rebuild(link, at, &meter, guard) {
                     Ok(new) => at = new,
-                    Err(_) if meter.left() == 0 => at.leave_to_tidy(),
+                    Err(_) if meter.gave_up() => at.leave_to_tidy(),
                     Err(_) => (),
                 }
             }

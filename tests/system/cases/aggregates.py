@@ -24,7 +24,7 @@ veth("p2", "q2")
 subprocess.run("ip link add d3 type dummy".split(), check=True)
 subprocess.run("ip link set d3 mtu 65535 up".split(), check=True)
 subprocess.run("ethtool -K d3 tso off gso off".split(), check=True, stdout=subprocess.DEVNULL)
-subprocess.run(["modprobe", "tun"], check=True)
+subprocess.run(["modprobe", "-a", "tun", "mpls_gso"], check=True)
 tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
 fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", b"t4", 0x5002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
 subprocess.run("ip link set t4 up".split(), check=True)
@@ -81,6 +81,17 @@ for n, told, sent in ((1, 3, 3), (200, 0, 0)):
     print("a frame with %d service headers: %d upcalls, %d sent" % ((n,) + got), flush=True)
     if got != (told, sent):
         sys.exit("%d and %d are right" % (told, sent))
+
+# Behind labels the kernel takes a frame for service headers from its first byte on, if its type says so.
+base = b"\0\2\2\4\0\0\0\0"
+odd = base + base[:4] + b"\x89\x4f\0\0" + base * 200
+s.flow(DEL, dp)
+r = s.new_flow(dp, [k_port(4), k_eth(), k_type(0x894f), nest(KEY.NSH, attr(1, b"\0\x3f\2\3\0\0\1\1"))],
+               [a_pop_eth(), a_pop_nsh(), a_add_mpls(lse(5), 0x8847, 0), a_user(5555)], [k_port(0xffffffff), k_type(0xffff), nest(KEY.NSH, attr(1, b"\0\0\0\xff\0\0\0\0"))])
+if r.errno:
+    sys.exit("flow: %s %s" % (r.error, r.note))
+os.write(tap, struct.pack("=BBHHHH", NEEDS_CSUM, GSO_TCPV4, 1700, 1000, 1600, 16) + eth(0x894f, b"\0\2\2\3\0\0\0\0" + odd + bytes(2500)))
+print("a frame behind labels: %d upcalls" % len(up.notifications("ovs_packet", 0.3)))
 
 # What is usual is not bounded.
 before = sent_by("p2")
