@@ -90,8 +90,8 @@ int rust_helper_skb_vlan_untag(struct sk_buff *skb)
 }
 
 /*
- * A clone of skb with the tag beside its data pushed into them. Before 6.1.y and 7.x the kernel
- * does not look whether there is a header to push it into.
+ * A clone of skb with the tag beside its data pushed into them. Some kernels (5.10, 6.12.95) do not
+ * look whether there is a header to push it into.
  */
 struct sk_buff *rust_helper_skb_clone_vlan_inside(struct sk_buff *skb)
 {
