@@ -2,6 +2,7 @@
 # title: what one aggregate may cost: service headers without end, upcalls, copies and fragments (A10, A31, U11)
 # module: ours
 # timeout: 240
+import atexit
 import fcntl
 import os
 import struct
@@ -24,7 +25,9 @@ veth("p2", "q2")
 subprocess.run("ip link add d3 type dummy".split(), check=True)
 subprocess.run("ip link set d3 mtu 65535 up".split(), check=True)
 subprocess.run("ethtool -K d3 tso off gso off".split(), check=True, stdout=subprocess.DEVNULL)
-subprocess.run(["modprobe", "-a", "tun", "mpls_gso"], check=True)
+subprocess.run(["modprobe", "tun"], check=True)
+subprocess.run(["modprobe", "mpls_gso"])  # if there is one
+atexit.register(subprocess.run, ["modprobe", "-r", "mpls_gso"])  # other cases have it that labels are not cut up
 tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
 fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", b"t4", 0x5002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
 subprocess.run("ip link set t4 up".split(), check=True)
