@@ -116,9 +116,8 @@ impl Storage {
     pub fn allows(&self, actions: usize) -> bool {
         let actions = u32::try_from(actions).unwrap_or(u32::MAX);
         let cost = actions.saturating_add(1).saturating_mul(ACTION);
-        let work = self.work.get().saturating_add(cost);
-        self.work.set(work);
-        work <= WORK_MAX
+        self.spend(cost);
+        self.work.get() <= WORK_MAX
     }
 
     /// Whether one more copy, or one more upcall, of what stands for so many packets is possible. Outside of lists there is no more

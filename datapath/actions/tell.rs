@@ -23,7 +23,6 @@ pub fn tell(
 ) -> Packet {
     match action {
         Action::Userspace(u) => return userspace(cx, acts, Some(range), u, pkt, key),
-        Action::Psample(_) if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => {}
         Action::Psample(p) => sample(cx, acts, p, &mut pkt),
         _ => {}
     }
@@ -42,9 +41,7 @@ pub fn userspace(
     key: &Key<'_>,
 ) -> Packet {
     let _ = match acts.egress_port(action) {
-        _ if cx.storage.is_inside() && !cx.storage.affords(UPCALL) => {
-            upcall::lose(cx.dp, &pkt, cx.bh)
-        }
+        _ if !affords(cx) => upcall::lose(cx.dp, &pkt, cx.bh),
         None => {
             let what = asked(acts, range, action, key);
             upcall::action(cx.dp, &mut pkt, key.key, what, &[], cx.bh)
@@ -72,6 +69,11 @@ fn userspace_with_tunnel(
     upcall::action_with_tunnel(cx.dp, pkt, key.key, what, through, cx.bh)
 }
 
+/// Whether one more is told of a packet (spec A10). What the outermost list tells is bounded by its length.
+fn affords(cx: &Context<'_>) -> bool {
+    !cx.storage.is_inside() || cx.storage.affords(UPCALL)
+}
+
 /// What a USERSPACE action adds to its packet.
 #[inline(always)]
 fn asked<'a>(
@@ -92,11 +94,14 @@ fn asked<'a>(
     }
 }
 
-/// PSAMPLE: shows the packet with the probability of the SAMPLE around it.
+/// PSAMPLE: shows the packet with the probability of the SAMPLE around it. Shown or not, it is no longer to be truncated (spec A13).
 #[inline(never)]
 fn sample(cx: &Context<'_>, acts: &Actions, action: &Psample, pkt: &mut Packet) {
     let meta = pkt.meta_mut();
     let cutlen = core::mem::replace(&mut meta.cutlen, u32::MAX);
+    if !affords(cx) {
+        return;
+    }
     let input = cx.dp.ports.get(meta.in_port, cx.bh);
     let sample = Sample {
         group: action.group,

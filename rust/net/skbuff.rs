@@ -590,8 +590,9 @@ impl SkBuff {
         if !self.pull_tail(bindings::ETH_HLEN as usize) {
             return Err(EINVAL);
         }
-        self.may_grow(4)?; // a tag
-                           // SAFETY: valid and owned by the invariant.
+        let tag = 4;
+        self.may_grow(tag)?;
+        // SAFETY: valid and owned by the invariant.
         to_result(unsafe { bindings::skb_vlan_push(self.as_ptr(), tpid.to_be(), tci) })
     }
 
@@ -741,13 +742,17 @@ impl SkBuff {
     /// `gso_size` and `gso_type`: how a device is to cut the packet up; 0 if not at all.
     #[inline(always)]
     fn gso(&self) -> (u16, u32) {
+        let info = self.shared_info();
+        // SAFETY: there as long as the packet.
+        unsafe { ((*info).gso_size, (*info).gso_type) }
+    }
+
+    /// `skb_shinfo`, of which there must be no reference: clones share it, and its reference count.
+    #[inline(always)]
+    fn shared_info(&self) -> *const bindings::skb_shared_info {
         let (head, end) = (get!(self.head), get!(self.end));
-        // SAFETY: the structure stands at `end`, an offset from `head`, in every valid packet. No reference to it: clones
-        // share it, and its reference count.
-        unsafe {
-            let info: *const bindings::skb_shared_info = head.add(end as usize).cast();
-            ((*info).gso_size, (*info).gso_type)
-        }
+        // SAFETY: the structure stands at `end`, an offset from `head`, in every valid packet.
+        unsafe { head.add(end as usize).cast() }
     }
 
     #[inline(always)]
@@ -759,12 +764,8 @@ impl SkBuff {
     /// As many packets as an aggregate is cut up into, or a few more; 1 for any other packet.
     pub fn segments(&self) -> u32 {
         let size = u32::from(self.gso().0);
-        let (head, end) = (get!(self.head), get!(self.end));
-        // SAFETY: as in `gso()`.
-        let told = unsafe {
-            let info: *const bindings::skb_shared_info = head.add(end as usize).cast();
-            u32::from((*info).gso_segs)
-        };
+        // SAFETY: there as long as the packet.
+        let told = u32::from(unsafe { (*self.shared_info()).gso_segs });
         let by_size = |bytes: u32| bytes.saturating_add(1).max(told);
         get!(self.len).checked_div(size).map_or(1, by_size)
     }

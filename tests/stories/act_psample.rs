@@ -50,6 +50,21 @@ fn a13_truncation_is_used_up() {
     assert_eq!(lab.bytes(2), [&udp()[..20]]);
 }
 
+/// Also by a sample that is not shown, as its packet has cost enough (A10).
+#[test]
+fn a13_truncation_is_used_up_by_what_is_not_shown() {
+    let mut lab = Lab::new();
+    let shows = (0..100).fold(list(), |l, _| l.trunc(20).cat(show(1)));
+    lab.flow(0, 1, (0..60).fold(list(), |l, _| l.recirc(1)));
+    lab.flow(1, 1, shows.output(2));
+    assert!(lab.devs[0].receive(&udp()));
+    let sent = lab.bytes(2);
+    assert!((20..60).contains(&sent.len()), "{}", sent.len());
+    assert_ne!(take_samples().len(), sent.len() * 100, "all are shown");
+    assert!(sent.iter().all(|bytes| *bytes == udp()));
+    drops();
+}
+
 #[test]
 fn a35_the_probability_is_the_innermost_samples() {
     let mut lab = Lab::new();

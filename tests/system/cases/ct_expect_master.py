@@ -2,26 +2,18 @@
 # title: an expectation that its own master's packets meet: what is told of the master is not read after it is freed (C4)
 # timeout: 120
 # append: slub_debug=FZP
-import subprocess
 import sys
 
 from ctnl import Table, count
-from frames import *
+from ftp import *
 from ovsnl import *
 
-for m in ("nf_conntrack_netlink", "nf_conntrack_ftp"):
-    subprocess.run(["modprobe", m], check=True)
 s, table = Sock(), Table()
 up = Sock(pid=5555)
 up.family("ovs_packet")
 dp = s.new_dp("dp0", 1000)
-A, B, ME = "10.0.0.1", "10.0.0.2", a_user(5555)
-SYN, ACK, PSH = 2, 16, 8
+ME = a_user(5555)
 LABELS = bytes(range(0xa0, 0xb0))
-
-
-def t(flags, seq, ack, data=b"", sp=3000, dp=21, src=A, dst=B):
-    return eth(0x800, ipv4(6, tcp(data, sp, dp, flags, src, dst, seq=seq, ack=ack), src, dst))
 
 
 def run(label, frame, *actions):

@@ -1,26 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # title: every packet that is looked up and meets an expectation is related, a FIN that tracking alone calls invalid, too (C4)
 # timeout: 60
-import subprocess
 import sys
 
 from ctnl import count
-from frames import *
+from ftp import *
 from ovsnl import *
 
-for m in ("nf_conntrack_netlink", "nf_conntrack_ftp"):
-    subprocess.run(["modprobe", m], check=True)
 s, up = Sock(), Sock(pid=5555)
 up.family("ovs_packet")
 dp = s.new_dp("dp0", 1000)
-A, B, ME = "10.0.0.1", "10.0.0.2", a_user(5555)
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-TRK, REL, NEW = 0x20, 4, 1
+ME = a_user(5555)
 MARK = 0x6d61726b
-
-
-def t(flags, seq, ack, data=b"", sp=3000, dp=21, src=A, dst=B):
-    return eth(0x800, ipv4(6, tcp(data, sp, dp, flags, src, dst, seq=seq, ack=ack), src, dst))
 
 
 def look(label, frame, *actions):
